@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * route.h: from a request to a rule, from a rule to a backend. Pure: no packets, no sockets.
+ *
+ * Precedence is Gateway API v1.7's (HTTPRoute, GEP-722 and the conformance suite): most specific
+ * listener hostname, most specific route hostname (the route's own), exact path, longest prefix,
+ * method, most headers, most query parameters, oldest route, namespace/name, first rule. A request
+ * that matches no rule of the most specific hostname falls through to the next hostname.
+ */
+#pragma once
+
+#include "dataplane/base/rng.h"
+#include "dataplane/base/str.h"
+#include "dataplane/snapshot/config.h"
+
+struct h1_head;
+
+struct route_request {
+	struct str host;	/* lower case, without port and trailing dot; may be empty */
+	struct str path;	/* as received, starting with '/' */
+	struct str query;	/* without '?' */
+	const struct h1_head *head; /* method and fields */
+};
+
+struct route_result {
+	uint32_t listener;	/* index, valid also without a rule; SLOT_NONE: no listener */
+	uint32_t rule;		/* index, or SLOT_NONE: 404 */
+};
+
+/* <bind> is tcp_conn_bind() of the connection. */
+void route_match(const struct snapshot *snap, uint32_t bind, const struct route_request *req,
+	struct route_result *ret);
+
+/*
+ * Weighted choice: a stratified low-discrepancy sequence per rule and worker. State lives in the
+ * worker, by rule slot, and survives snapshots and weight changes.
+ */
+struct pick_seq {
+	uint64_t n;		/* first picks so far */
+	uint64_t phase;		/* start of this worker, i/N of the period */
+	uint64_t key;		/* places picks inside strata */
+};
+void pick_seq_init(struct pick_seq *s, uint32_t worker, uint32_t workers, uint64_t key);
+/*
+ * Index into the vector, or SLOT_NONE when all weights are zero. Advances the sequence: call it
+ * for first picks only, never for retries.
+ */
+uint32_t pick_backend(struct pick_seq *s, const struct weight_vector *w);
