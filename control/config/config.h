@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * config.h: control.yaml, checked and with its defaults.
+ *
+ *	controllerName: gateway.sluice.internal/controller
+ *	clusters:		# at least one; the name is the cluster's id everywhere
+ *	- {name: us-east, directory: clusters/us-east}
+ *	pools:			# where VIPs come from; a static address must lie in one, if there are any
+ *	- {name: default, cidrs: [203.0.113.0/28, "2001:db8:113::/124"]}
+ *	dataplanes:
+ *	- {name: dp0, url: ipc:///run/sluice/dp0.ipc}
+ *	api: {socket: /run/sluice/control.sock}
+ *	stateDirectory: /var/lib/sluice
+ *	trustedNetworks: [10.0.0.0/8]
+ *	timeouts: {header: 10s, idle: 60s, connect: 5s, response: 60s}
+ *	exchangeBytesMax: 256Ki
+ *	logLevel: info
+ *
+ * Relative paths start at the file's own folder. An unknown key is an error with its line.
+ */
+#pragma once
+
+#include "dataplane/base/arena.h"
+#include "dataplane/base/err.h"
+#include "dataplane/base/ip.h"
+#include "dataplane/base/str.h"
+
+struct config_cluster {
+	struct str name;	/* RFC 1123 label, unique */
+	const char *directory;	/* absolute, or relative to the working directory */
+	uint32_t line;
+};
+
+struct config_pool {
+	struct str name;
+	const struct ip_net *cidrs;
+	uint32_t cidrs_count;
+	uint32_t line;
+};
+
+struct config_dataplane {
+	struct str name;
+	const char *url;	/* nng: ipc://... */
+	uint32_t line;
+};
+
+struct control_config {
+	struct arena arena;	/* owns everything below */
+	struct str controller_name;
+	const struct config_cluster *clusters;
+	const struct config_pool *pools;
+	const struct config_dataplane *dataplanes;
+	uint32_t clusters_count, pools_count, dataplanes_count;
+	const char *api_socket, *state_directory;
+	const struct ip_net *trusted;
+	uint32_t trusted_count;
+	uint32_t header_timeout_ms, idle_timeout_ms, connect_timeout_ms, response_timeout_ms;
+	uint32_t exchange_bytes_max;
+	int log_level;		/* enum log_level */
+};
+
+/* *ret is valid on success only and ends with control_config_fini(). */
+int control_config_load(const char *path, struct control_config *ret, struct err *err);
+void control_config_fini(struct control_config *c);

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * gateway.h: GatewayClass, Gateway, HTTPRoute and ReferenceGrant as their CRDs (v1.7, standard
+ * channel) define them, defaults filled in. A string that is absent has p == NULL.
+ */
+#pragma once
+
+#include "control/model/object.h"
+
+struct object_ref {		/* to something that is named by group, kind, namespace, name */
+	struct str group, kind, ns, name;
+};
+
+struct gateway_class {
+	struct str controller_name;
+	const struct object_ref *parameters; /* NULL: none */
+};
+
+enum label_op { LABEL_IN = 0, LABEL_NOT_IN, LABEL_EXISTS, LABEL_DOES_NOT_EXIST };
+
+struct label_requirement {
+	struct str key;
+	enum label_op op;
+	const struct str *values;
+	uint32_t values_count;
+};
+
+struct label_selector {		/* all parts must hold; an empty selector holds always */
+	struct kv_list match_labels;
+	const struct label_requirement *expressions;
+	uint32_t expressions_count;
+};
+
+enum routes_from { ROUTES_FROM_SAME = 0, ROUTES_FROM_ALL, ROUTES_FROM_SELECTOR };
+
+struct route_kind {
+	struct str group, kind;
+};
+
+struct listener {
+	struct str name;
+	struct str hostname;	/* absent: any */
+	struct str protocol;
+	uint16_t port;
+	bool has_tls;
+	enum routes_from from;
+	const struct label_selector *selector; /* NULL: none was given */
+	const struct route_kind *kinds;	/* allowedRoutes.kinds */
+	uint32_t kinds_count;
+};
+
+struct gateway_address {
+	struct str type;
+	struct str value;	/* absent or empty: any of that type */
+};
+
+struct gateway {
+	struct str class_name;
+	const struct listener *listeners;
+	const struct gateway_address *addresses;
+	uint32_t listeners_count, addresses_count;
+	const struct object_ref *parameters; /* infrastructure.parametersRef, NULL: none */
+	bool has_backend_tls, has_frontend_tls;
+};
+
+struct parent_ref {
+	struct str group, kind, ns, name, section_name; /* ns, section_name may be absent */
+	uint16_t port;		/* 0: none given */
+};
+
+struct backend_ref {
+	struct str group, kind, ns, name; /* ns may be absent */
+	uint16_t port;		/* 0: none given */
+	uint32_t weight;
+	uint32_t filters_count;
+};
+
+enum match_type { MATCH_EXACT = 0, MATCH_PREFIX, MATCH_REGEX };
+
+struct value_match {		/* a header or query parameter */
+	enum match_type type;
+	struct str name, value;
+};
+
+struct http_match {
+	enum match_type path_type;
+	struct str path;
+	struct str method;	/* absent: any */
+	const struct value_match *headers, *queries;
+	uint32_t headers_count, queries_count;
+};
+
+struct http_filter {
+	struct str type;
+};
+
+struct http_rule {
+	struct str name;	/* may be absent */
+	const struct http_match *matches;
+	const struct http_filter *filters;
+	const struct backend_ref *backends;
+	uint32_t matches_count, filters_count, backends_count;
+	uint32_t request_timeout_ms, backend_timeout_ms; /* 0: none */
+	bool has_retry, has_session_persistence;
+};
+
+struct http_route {
+	const struct parent_ref *parents;
+	const struct str *hostnames;
+	const struct http_rule *rules;
+	uint32_t parents_count, hostnames_count, rules_count;
+};
+
+struct grant_from {
+	struct str group, kind, ns;
+};
+
+struct grant_to {
+	struct str group, kind;
+	struct str name;	/* absent: all of that kind */
+};
+
+struct reference_grant {
+	const struct grant_from *from;
+	const struct grant_to *to;
+	uint32_t from_count, to_count;
+};

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * object.h: one Kubernetes object as control keeps it.
+ *
+ * An object is decoded once, validated and defaulted as its CRD says, and never changes afterwards:
+ * an edit makes a new object. It owns its arena and is counted by reference, so that a view, a plan
+ * and an answer in flight may share it. References between objects are keys (cluster, namespace,
+ * name), never pointers.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/base/arena.h"
+#include "dataplane/base/str.h"
+
+enum kind {
+#define KIND(e, ...) KIND_##e,
+#include "control/model/kind.def"
+#undef KIND
+	KIND_COUNT,
+};
+
+struct kind_info {
+	struct str name, group, version;
+	bool namespaced;
+};
+extern const struct kind_info kind_info[KIND_COUNT];
+
+#define GATEWAY_GROUP STR("gateway.networking.k8s.io")
+
+struct kv {
+	struct str key, value;
+};
+
+struct kv_list {
+	const struct kv *items;	/* sorted by key */
+	uint32_t count;
+};
+
+/* The value of <key>, or {NULL, 0} when it is absent. */
+struct str kv_find(const struct kv_list *l, struct str key);
+
+struct object {
+	enum kind kind;
+	struct str cluster, ns, name;	/* ns is empty for kinds without namespaces */
+	struct kv_list labels, annotations;
+	int64_t created;		/* seconds since 1970; 0 when the manifest does not say */
+	int64_t generation;		/* counted by the store: +1 with each change of the spec */
+	uint64_t spec_digest;		/* equal specs have equal digests */
+	const char *file;		/* where it was read */
+	uint32_t line;
+	union {				/* by kind; owned by the arena */
+		const void *spec;
+		const struct gateway_class *gateway_class;
+		const struct gateway *gateway;
+		const struct http_route *http_route;
+		const struct reference_grant *reference_grant;
+		const struct service *service;
+		const struct endpoint_slice *endpoint_slice;
+	};
+	struct arena arena;
+	_Atomic uint32_t refs;
+};
+
+struct object *object_get(struct object *o);
+void object_put(struct object *o);	/* NULL is fine */
+/* Order of the store: cluster, namespace, name. */
+int object_cmp_key(const struct object *o, struct str cluster, struct str ns, struct str name);
+/* Gateway API precedence: oldest first, then cluster, namespace, name. */
+int object_cmp_age(const struct object *a, const struct object *b);

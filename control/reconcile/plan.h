@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * plan.h: what the objects mean together.
+ *
+ * plan_build() is a pure function: the same view, configuration, address book and acknowledged plan
+ * give the same plan. It holds both halves of reconcile's answer: what the dataplane shall do
+ * (compile reads that) and what every object is told about itself (conditions, the status contract
+ * of Gateway API v1.7). A user's mistake is never an error here but a condition on his object.
+ *
+ * A plan is immutable and counted; it holds its view. Pointers inside it live as long as it does.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "control/config/config.h"
+#include "control/model/gateway.h"
+#include "control/model/service.h"
+#include "control/store/store.h"
+#include "dataplane/base/ip.h"
+
+enum condition_status { CONDITION_FALSE = 0, CONDITION_TRUE, CONDITION_UNKNOWN };
+
+struct condition {
+	const char *type, *reason;	/* names of the API */
+	enum condition_status status;
+	const char *message;		/* one sentence, nothing that changes by itself */
+	int64_t observed_generation;
+	int64_t since;			/* lastTransitionTime, seconds since 1970 */
+};
+
+#define CONDITIONS_MAX 8		/* the API's own limit */
+
+struct conditions {
+	uint32_t count;
+	struct condition c[CONDITIONS_MAX];
+};
+
+/* What a backendRef resolves to; all but REF_OK answer 500 for their share of the weight. */
+enum ref_status {
+	REF_OK = 0,
+	REF_INVALID_KIND,
+	REF_BACKEND_NOT_FOUND,
+	REF_NOT_PERMITTED,
+	REF_UNSUPPORTED_PROTOCOL,
+};
+
+struct plan_endpoint {
+	struct ip_addr addr;
+	uint16_t port;
+	bool draining;			/* serves on while it terminates */
+	struct str name;		/* the pod; "<cluster>/<pod>" when it is another cluster's */
+	struct str cluster;		/* where it runs */
+};
+
+/* One port of one Service with the endpoints behind it, by address and port. */
+struct plan_service {
+	const struct object *obj;
+	const struct service_port *port;
+	const struct plan_endpoint *endpoints;
+	uint32_t endpoints_count;
+};
+
+struct plan_backend {
+	const struct backend_ref *ref;
+	enum ref_status status;
+	const struct plan_service *service; /* NULL unless REF_OK */
+	const char *why;		/* a sentence, NULL when REF_OK */
+};
+
+struct plan_rule {
+	const struct http_rule *spec;
+	uint32_t index;			/* in spec.rules */
+	const char *dropped;		/* why this rule is left out (PartiallyInvalid); NULL: it is not */
+	struct plan_backend *backends;	/* as spec->backends */
+};
+
+struct plan_parent {			/* one entry of status.parents */
+	const struct parent_ref *ref;
+	struct plan_gateway *gateway;
+	bool accepted;
+	struct conditions conditions;
+};
+
+struct plan_route {
+	const struct object *obj;
+	struct plan_parent *parents;	/* only those that are Gateways of ours */
+	struct plan_rule *rules;	/* as spec.rules */
+	uint32_t parents_count;
+	bool serves;			/* some parent accepted it */
+	uint32_t number;		/* among those that serve */
+};
+
+struct plan_attachment {		/* a route on a listener under one hostname */
+	struct plan_route *route;
+	struct str hostname;		/* route and listener intersected; empty: any */
+	struct str original;		/* the route's own; empty: none */
+};
+
+struct plan_listener {
+	const struct listener *spec;
+	bool accepted, conflicted, resolved;
+	const struct route_kind *supported_kinds;
+	struct plan_attachment *attachments;
+	uint32_t supported_kinds_count, attachments_count;
+	uint32_t attached_routes;	/* status.listeners[].attachedRoutes */
+	struct conditions conditions;
+};
+
+struct plan_gateway {
+	const struct object *obj;
+	const struct object *class_obj;
+	struct ip_addr *addresses;	/* the VIPs, static and assigned */
+	struct plan_listener *listeners; /* as spec.listeners */
+	uint32_t addresses_count, listeners_count;
+	bool accepted;
+	bool serves;			/* accepted, with an address and an accepted listener */
+	struct conditions conditions;
+};
+
+struct plan_class {
+	const struct object *obj;
+	bool accepted;
+	struct conditions conditions;
+};
+
+struct plan {
+	struct view *view;		/* held */
+	const struct control_config *config; /* borrowed, outlives the plan */
+	struct plan_class *classes;	/* those with our controllerName */
+	struct plan_gateway *gateways;	/* those of our classes, by cluster, namespace, name */
+	struct plan_route *routes;	/* every HTTPRoute with a parent of ours, oldest first */
+	struct plan_service *services;	/* every one that a backend points to, sorted */
+	const char *const *notes;	/* objects left alone, and why */
+	uint32_t classes_count, gateways_count, routes_count, services_count, notes_count;
+	uint32_t serving_routes;
+	struct arena arena;
+	_Atomic uint32_t refs;
+};
+
+struct address_book;			/* addresses.h */
+
+struct plan_input {
+	struct view *view;		/* the plan takes a reference of its own */
+	const struct control_config *config;
+	const struct plan *acked;	/* newest plan that every live dataplane acknowledged, or NULL */
+	const struct plan *previous;	/* for lastTransitionTime; NULL: everything changes now */
+	const struct address_book *book; /* assignments of the past, or NULL */
+	int64_t now_s;
+};
+
+struct plan *plan_build(const struct plan_input *in);
+struct plan *plan_get(struct plan *p);
+void plan_put(struct plan *p);		/* NULL is fine */
+
+/*
+ * [{"cluster", "apiVersion", "kind", "metadata": {"namespace", "name", "generation"}, "source":
+ * "file:line", "status": {...}}] for every object that carries a status, as the API writes it.
+ */
+json_t *plan_status_json(const struct plan *p);
+/* For --check: problems first, then a table of all conditions. Returns the number of errors. */
+unsigned plan_print(const struct plan *p, FILE *out);
