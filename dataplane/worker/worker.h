@@ -2,10 +2,11 @@
 /*
  * worker.h: everything one lcore owns, and the little that lcores share.
  *
- * A worker owns its struct worker and all beneath it. What crosses threads: the configuration
- * pointer (written by the agent, read once per turn), rings of packets between workers, the call
- * mailbox (agent -> worker), counters (written here, read relaxed by the agent) and the access-log
- * ring. Included by worker/, agent/, main.c and the simulation only.
+ * A worker owns its struct worker and all beneath it. What crosses threads: the configuration and
+ * the FIB (pointers written by others, read once per turn), rings of packets and notes between
+ * workers (worker_dispatch.h), the call mailbox (agent -> worker), counters (written here, read
+ * relaxed by the agent), the trace ring, and the access-log ring. Included by worker/, agent/,
+ * host/, main.c and the simulation only.
  */
 #pragma once
 
@@ -16,27 +17,107 @@
 #include <rte_rcu_qsbr.h>
 
 #include "dataplane/base/rng.h"
+#include "dataplane/net/net.h"
+#include "dataplane/port/port.h"
+#include "dataplane/port/trace.h"
 #include "dataplane/snapshot/config.h"
+#include "dataplane/tcp/tcp.h"
+#include "dataplane/worker/worker_dispatch.h"
+#include "dataplane/worker/worker_stats.h"
 
 #define WORKERS_MAX 32
+#define WORKER_SOURCES_MAX 64	/* upstream source addresses */
 
+struct http;
 struct worker;
+
+enum worker_poll {
+	WORKER_POLL_ADAPTIVE = 0,	/* naps while there is nothing to do */
+	WORKER_POLL_BUSY,		/* never sleeps */
+};
+
+/* What main.c has read from the configuration file; immutable after start. */
+struct worker_config {
+	enum worker_poll poll;
+	bool profile;			/* count cycles per stage */
+	unsigned mbufs;			/* packets in each worker's pool */
+	struct tcp_config tcp;
+	struct ip_addr sources[WORKER_SOURCES_MAX];
+	unsigned source_count;
+};
+
+/* The agent's way to run code on a worker's lcore, see worker_call(). */
+struct worker_mailbox {
+	_Atomic uint32_t state;		/* enum in worker_call.c */
+	void (*fn)(struct worker *w, void *arg);
+	void *arg;
+};
+
+/* A nap and how to end it, see worker_idle.c. */
+struct worker_idle {
+	_Atomic uint32_t asleep;	/* futex word: 1 while the worker may be sleeping */
+	uint32_t empty_turns;		/* since the last work */
+	uint32_t nap_us;		/* length of the next nap */
+};
+
+struct worker {
+	uint64_t now_us;		/* of this turn: one time stamp per burst, taken at ingress */
+	uint64_t tsc_base, us_base, us_per_tsc_32; /* now = us_base + (tsc - tsc_base) * this >> 32 */
+	const struct config *config;	/* borrowed, valid until the next quiescent point */
+	const struct fib *fib;		/* likewise */
+	struct worker_group *group;
+	unsigned index;
+	unsigned work;			/* things done this turn: 0 may become a nap */
+	unsigned port_count;
+	bool draining;			/* what tcp and http have been told */
+	struct port_queue queues[PORTS_MAX];
+	struct rte_mempool *pool;	/* owned */
+	struct net *net;		/* owned */
+	struct tcp *tcp;		/* owned */
+	struct http *http;		/* owned */
+	struct trace *trace;		/* owned */
+	struct rng rng;
+	struct dispatch dispatch;
+	struct worker_stats stats;
+	struct worker_mailbox mailbox __rte_cache_aligned; /* written by the agent */
+	struct worker_idle idle __rte_cache_aligned;	   /* written by other workers */
+} __rte_cache_aligned;
 
 /* One per process. */
 struct worker_group {
 	struct worker *w[WORKERS_MAX];	/* owned */
 	unsigned count;
+	struct worker_config cfg;
+	struct port ports[PORTS_MAX];
+	unsigned port_count;
 	struct rte_rcu_qsbr *qsbr;	/* worker i is reader i */
 	_Atomic(const struct config *) config; /* agent: w, workers: r; NULL until the first one */
+	_Atomic(const struct fib *) fib;	/* host mirror: w, workers: r; NULL until the first one */
 	atomic_bool draining;		/* no new connections, Connection: close */
 	atomic_bool stop;		/* leave the loop */
 };
 
 /*
+ * Lifecycle, main thread. Ports are open; each worker gets its stacks and rings. Workers are then
+ * launched on lcores with worker_loop() and end when group.stop is set.
+ */
+int worker_group_init(struct worker_group *g, const struct worker_config *cfg,
+	struct rte_mempool *const *pools, unsigned count, struct err *err);
+void worker_group_fini(struct worker_group *g);
+/* rte_eal_remote_launch() function; <arg> is the struct worker. */
+int worker_loop(void *arg);
+
+/*
  * Runs <fn>(worker, arg) on the worker's own lcore at the start of a turn. The caller (agent
- * thread) waits until all of them have run or <timeout_us> is over; false on time-out: then <fn>
- * is cancelled and will not run any more (arg may be freed).
+ * thread) waits until it has run or <timeout_us> is over; false on time-out: then <fn> is cancelled
+ * and will not run any more (arg may be freed).
  */
 typedef void (*worker_fn)(struct worker *w, void *arg);
 bool worker_call(struct worker_group *g, unsigned worker, worker_fn fn, void *arg,
 	uint64_t timeout_us);
+/* Ends the worker's nap, if it naps; any thread. */
+void worker_wake(struct worker *w);
+
+/* For worker/ only: the stages that worker_loop.c names and other files hold. */
+void worker_mailbox_run(struct worker *w);
+void worker_idle_run(struct worker *w);

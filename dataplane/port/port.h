@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * port.h: the wire, as an ethdev with one rx and one tx queue per worker.
+ *
+ * A struct port is made once at start and read-only afterwards. A struct port_queue is one worker's
+ * end of one port: it belongs to that worker alone, buffers what is to be sent during a turn of the
+ * loop, and hands it to the driver in bursts.
+ *
+ * Profiles (what stands in configs/gateway.yaml as `profile:`):
+ *   af_packet  shares the kernel's netdev <iface>. The kernel keeps its own addresses, routes and
+ *              sockets there; host/host_hide.c keeps our VIPs' packets away from it.
+ *   tap        makes a tap netdev <iface>; the wire is the kernel on its other side, which is our
+ *              neighbour and our router. For labs and for machines without any spare interface.
+ *   pci        takes a NIC away from the kernel by its PCI address.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <net/if.h>
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/base/err.h"
+#include "dataplane/port/mbufq.h"
+
+#define PORTS_MAX 8	/* interfaces of one dataplane; indexes fit pkt.port */
+#define PORT_BURST 64	/* packets per rx or tx call: one turn's work stays below a millisecond */
+#define PORT_MTU_MIN 1280 /* RFC 8200 5 */
+#define PORT_MTU_MAX 9000
+#define PORT_NAME_MAX 32
+
+enum port_profile {
+	PORT_AF_PACKET = 0,
+	PORT_TAP,
+	PORT_PCI,
+	PORT_PROFILE_COUNT
+};
+
+struct port_config {
+	char name[PORT_NAME_MAX];	/* what counters and logs call it */
+	enum port_profile profile;
+	char iface[IFNAMSIZ];		/* af_packet: existing netdev; tap: the one to make */
+	char pci[32];			/* pci: "0000:3b:00.0" */
+	uint16_t mtu;			/* 0: the netdev's own, else 1500 */
+};
+
+/* Drops of a queue, by port.def; index into port_queue.counters. */
+enum port_counter {
+#define PORT_COUNTER(NAME, name, help) PORT_C_##NAME,
+#include "dataplane/port/port.def"
+#undef PORT_COUNTER
+	PORT_C_COUNT
+};
+
+struct port {
+	char name[PORT_NAME_MAX];
+	enum port_profile profile;
+	uint8_t index;			/* in the dataplane: pkt.port */
+	uint16_t ethdev;		/* DPDK's port id */
+	uint16_t queues;
+	uint16_t mtu;			/* IP bytes */
+	unsigned ifindex;		/* of the netdev on the kernel's side; 0: none */
+	char iface[IFNAMSIZ];		/* its name, empty: none */
+	struct rte_ether_addr mac;
+	bool multi_segs;		/* the driver sends chains */
+	bool trusts_csum;		/* the driver's verdict on IPv4 and L4 checksums is real */
+};
+
+struct port_queue {
+	const struct port *port;	/* borrowed, process lifetime */
+	uint16_t queue;
+	uint16_t tx_count;
+	struct rte_mempool *pool;	/* borrowed: for linear copies */
+	struct rte_mbuf *tx[PORT_BURST]; /* owned until flushed */
+	uint64_t counters[PORT_C_COUNT]; /* worker: rw, agent: ro */
+};
+
+/* "af_packet", "tap", "pci"; -1 on another word. */
+int port_profile_parse(struct str s);
+const char *port_profile_name(enum port_profile p);
+
+/* Lifecycle, main thread. */
+/* MTU that <cfg> will have, before the port exists (mbufs are sized by it); 0 with a sentence. */
+uint16_t port_mtu_probe(const struct port_config *cfg, struct err *err);
+/* One worker's packets: <count> mbufs for frames of up to <mtu>; poisoned in sanitizer builds. */
+struct rte_mempool *port_pool_new(const char *name, unsigned count, uint16_t mtu,
+	struct err *err);
+/* Makes, configures and starts the port with one queue pair per pool. */
+int port_open(const struct port_config *cfg, uint8_t index, struct rte_mempool *const *pools,
+	unsigned queues, struct port *ret, struct err *err);
+/* The same for an ethdev that exists (tests: net_ring). */
+int port_adopt(uint16_t ethdev, const char *name, uint8_t index, struct rte_mempool *const *pools,
+	unsigned queues, struct port *ret, struct err *err);
+void port_close(struct port *p);
+
+/* Called by the worker's loop. */
+void port_queue_init(struct port_queue *q, const struct port *p, uint16_t queue,
+	struct rte_mempool *pool);
+/* A burst of at most PORT_BURST packets with pkt filled in as far as a port can; the caller owns them. */
+unsigned port_rx(struct port_queue *q, struct rte_mbuf **pkts);
+/* Takes <m>, a complete frame; it leaves with the next flush at the latest. */
+void port_tx(struct port_queue *q, struct rte_mbuf *m);
+void port_tx_flush(struct port_queue *q);
+
+/* Names and sentences of the counters, in the order of port.def. */
+const char *port_counter_name(unsigned i);
+const char *port_counter_help(unsigned i);
