@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+common.py: what the system tests share: checks that are printed one by one, and manifests for one
+Gateway with any routes. Lines that start with "# " are shown by scripts/test also when all is well.
+"""
+import hashlib
+import os
+import re
+import shutil
+import sys
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "scripts", "lib"))
+import lab  # noqa: E402,F401
+
+LONG = "--long" in sys.argv
+
+_failures = []
+
+
+def check(ok, what):
+    print(f"{'ok  ' if ok else 'FAIL'}  {what}", flush=True)
+    if not ok:
+        _failures.append(what)
+    return ok
+
+
+def say(what):
+    """A line for people, shown in the short report too."""
+    print(f"# {what}", flush=True)
+
+
+def finish():
+    if _failures:
+        print(f"{len(_failures)} checks failed")
+    sys.exit(1 if _failures else 0)
+
+
+def gateway(port=80, name="gw"):
+    return f"""apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {{name: sluice}}
+spec: {{controllerName: gateway.sluice.internal/controller}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: {name}, namespace: demo}}
+spec:
+  gatewayClassName: sluice
+  addresses:
+  - {{type: IPAddress, value: {lab.VIP4}}}
+  - {{type: IPAddress, value: '{lab.VIP6}'}}
+  listeners:
+  - {{name: http, protocol: HTTP, port: {port}}}
+"""
+
+
+def service(name, addresses, port, v6=()):
+    """A Service of one port and its EndpointSlices (IPv4, and IPv6 when given)."""
+    out = f"""apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: demo}}
+spec:
+  ports:
+  - {{name: http, port: 80, targetPort: {port}}}
+"""
+    for family, addrs in (("IPv4", addresses), ("IPv6", v6)):
+        if not addrs:
+            continue
+        out += f"""---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: {name}-{family.lower()}
+  namespace: demo
+  labels: {{kubernetes.io/service-name: {name}}}
+addressType: {family}
+ports:
+- {{name: http, port: {port}, protocol: TCP}}
+endpoints:
+""" + "".join(f"- addresses: ['{a}']\n  conditions: {{ready: true}}\n" for a in addrs)
+    return out
+
+
+def route(name, backends, host=None, path="/", gateway_name="gw"):
+    """An HTTPRoute of one rule; backends: [(service, weight)]."""
+    hosts = f"  hostnames: ['{host}']\n" if host else ""
+    refs = "".join(f"    - {{name: {svc}, port: 80, weight: {w}}}\n" for svc, w in backends)
+    return f"""apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: {name}, namespace: demo}}
+spec:
+  parentRefs:
+  - {{name: {gateway_name}}}
+{hosts}  rules:
+  - matches:
+    - path: {{type: PathPrefix, value: '{path}'}}
+    backendRefs:
+{refs}"""
+
+
+def load_manifests(box, files, workers=1, edit=None):
+    """The canary example's programs' configuration with these manifests in cluster us-east."""
+    box.load_example("canary", workers, edit)
+    for cluster in os.listdir(os.path.join(box.conf, "clusters")):
+        folder = os.path.join(box.conf, "clusters", cluster)
+        shutil.rmtree(folder)
+        os.makedirs(folder)
+    for name, text in files.items():
+        with open(box.manifest("us-east", name), "w") as f:
+            f.write(text)
+
+
+def put_manifest(box, name, text):
+    """Writes or replaces a manifest by rename; text None removes it. Returns the time."""
+    path = box.manifest("us-east", name)
+    if text is None:
+        os.unlink(path)
+        return time.monotonic()
+    return box.edit_manifest(path, lambda _: text) if os.path.exists(path) else _create(path, text)
+
+
+def _create(path, text):
+    tmp = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.tmp")
+    with open(tmp, "w") as f:
+        f.write(text)
+    os.rename(tmp, path)
+    return time.monotonic()
+
+
+def counters(box):
+    """All counters as one flat dictionary name -> sum over workers."""
+    flat = {}
+
+    def walk(prefix, node):
+        for key, value in node.items():
+            if isinstance(value, dict):
+                walk(f"{prefix}{key}.", value)
+            elif isinstance(value, (int, float)):
+                flat[f"{prefix}{key}"] = flat.get(f"{prefix}{key}", 0) + value
+    walk("", box.get("/api/v1/counters"))
+    return flat
+
+
+def cpu_seconds(pid):
+    """User plus system time of a process so far."""
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def file_of(path, size, seed=1):
+    """A file of pseudo-random bytes; returns its SHA-256."""
+    block = hashlib.shake_128(str(seed).encode()).digest(1 << 20)
+    h = hashlib.sha256()
+    with open(path, "wb") as f:
+        left, n = size, 0
+        while left > 0:
+            part = (n.to_bytes(8, "big") + block[8:])[:left]
+            f.write(part)
+            h.update(part)
+            left -= len(part)
+            n += 1
+    return h.hexdigest()
+
+
+def percentile(values, p):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(len(values) * p))] if values else float("nan")
+
+
+def weights(text, new):
+    """Replaces the weights of a manifest's backendRefs, in order."""
+    it = iter(new)
+    return re.sub(r"weight: \d+", lambda _: f"weight: {next(it)}", text)
