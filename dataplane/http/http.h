@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * http.h: one worker's HTTP/1.x connections, both legs.
+ * http.h: one worker's HTTP/1.x: client connections, exchanges, upstream connections.
  *
- * The lower half of HTTP: it owns the connection objects, their timers, head buffers and framing
- * state, and a list of connections with news. It decides nothing about routes or endpoints; the
- * upper half (upstream/upstream.h) takes the connections with news from here and does. A worker
- * calls, each turn of its loop:
+ * A struct http takes connections with news from its worker's TCP, parses requests, routes them,
+ * picks an endpoint (upstream/), relays both bodies as mbufs with credit and answers by itself
+ * where there is nothing to relay. It keeps no pointer into a struct config beyond one turn. A
+ * worker calls, each turn of its loop after tcp_input() and before tcp_output():
  *
- *	http_input(w->http, now_us);             packets became bytes: who has news?
- *	upstream_run(w->up, config, now_us);     parse, route, pick, relay
+ *	http_run(w->http, config, now_us);
  *
- * and may sleep until http_next_us(). One timer wheel serves both halves.
+ * and may sleep until http_next_us().
+ *
+ * Standards: RFC 9110, RFC 9112.
  */
 #pragma once
 
@@ -18,8 +19,10 @@
 #include <stdint.h>
 
 #include "dataplane/base/rng.h"
+#include "dataplane/upstream/upstream.h"
 
 struct access_ring;
+struct config;
 struct http;
 struct rte_mempool;
 struct tcp;
@@ -30,6 +33,7 @@ struct tcp_flow;
 struct http_config {
 	uint32_t down_max;		/* client connections */
 	uint32_t up_max;		/* upstream connections, idle ones included */
+	uint32_t exchanges_max;		/* requests in flight */
 	uint32_t head_buffers;		/* of 16 KiB, for heads longer than one packet buffer */
 	uint32_t log_sample;		/* log one of so many good requests; errors always; 0: errors only */
 	uint32_t header_timeout_us;	/* 10 s: first byte of a head to its end */
@@ -42,19 +46,27 @@ struct http_config {
 	uint32_t stream_timeout_us;	/* 300 s: between pieces of a response body */
 	uint32_t up_idle_timeout_us;	/* 50 s: below the 60 s and 75 s usual at servers */
 	uint32_t exchange_bytes_max;	/* 1 MiB by truesize, per leg of an exchange */
+	struct upstream_config upstream;
 };
 void http_config_default(struct http_config *cfg);
 
-/* Lifecycle. Everything borrowed here outlives the struct http; <log> may be NULL. */
+/*
+ * Lifecycle. Everything borrowed here outlives the struct http; <log> may be NULL. <worker> is
+ * this worker's number of <workers>: weighted sequences of different workers start apart.
+ */
 struct http *http_new(const struct http_config *cfg, struct tcp *tcp, struct rte_mempool *pool,
-	struct rng *rng, struct access_ring *log, uint64_t now_us);
-/* Connections still open are aborted. After upstream_free(). */
+	struct rng *rng, uint32_t worker, uint32_t workers, struct access_ring *log,
+	uint64_t now_us);
+/* Connections still open are aborted, their requests logged as stopped. */
 void http_free(struct http *h);
 /* While true responses say "Connection: close" and idle client connections are closed. */
 void http_set_draining(struct http *h, bool draining);
 
-/* Called by the loop: collects news from TCP and from expired timers; bounded. */
-void http_input(struct http *h, uint64_t now_us);
+/*
+ * Called by the loop, every turn: news from TCP, a bounded number of expired timers, housekeeping.
+ * <cfg> NULL: no configuration has come yet, requests get 503.
+ */
+void http_run(struct http *h, const struct config *cfg, uint64_t now_us);
 /* Nothing is due before; 0 while connections with news wait; TIMER_NEVER. */
 uint64_t http_next_us(const struct http *h);
 
@@ -62,6 +74,9 @@ uint64_t http_next_us(const struct http *h);
 const uint64_t *http_counters(const struct http *h, unsigned *ret_count);
 const char *http_counter_name(unsigned i);
 const char *http_counter_help(unsigned i);
+
+/* Counters per listener, rule, backend and endpoint, and this worker's view of endpoints. */
+const struct upstream *http_upstream(const struct http *h);
 
 /* In use now; all zero at rest but up_idle. */
 struct http_usage {

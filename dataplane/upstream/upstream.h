@@ -1,50 +1,110 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * upstream.h: the upper half of HTTP, from a request to an endpoint and back.
+ * upstream.h: what one worker knows about endpoints, whatever protocol it speaks with them.
  *
- * Owns exchanges (one request paired with one upstream connection), the pools of idle upstream
- * connections, passive health, weighted sequences and the counters of listeners, rules, backends
- * and endpoints. All of that is kept in arrays by run-time slot (snapshot/config.h), so it
- * survives configurations; nothing here holds a pointer into a configuration beyond one turn.
+ * State per endpoint (requests in flight, passive health, pooled connections), the choice of one
+ * endpoint of a service, the weighted sequences of rules, and the counters of listeners, rules,
+ * backends and endpoints. Everything is kept in arrays by run-time slot (snapshot/config.h), so it
+ * survives configurations; nothing here holds a pointer into a configuration.
+ *
+ * A slot that is given to another endpoint id forgets what it knew: each call that names an
+ * endpoint carries its id, and the pooled connections of the former owner are handed back to be
+ * closed (upstream_stale_take).
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/base/list.h"
 #include "dataplane/base/rng.h"
+#include "dataplane/route/route.h"
 #include "dataplane/snapshot/config.h"
 #include "dataplane/upstream/counters.h"
 
-struct http;
 struct upstream;
 
 struct upstream_config {
-	uint32_t worker, workers;	/* this worker's number, and how many there are */
-	uint32_t exchanges_max;		/* requests in flight */
-	uint32_t idle_per_endpoint_max;	/* pooled connections per endpoint */
-	uint32_t eject_failures;	/* consecutive failures that eject; a refused connect: at once */
-	uint32_t eject_base_us;		/* 10 s x times ejected in a row */
+	uint32_t idle_per_endpoint_max;	/* 256 pooled connections per endpoint */
+	uint32_t eject_failures;	/* 3 consecutive failures; a refused connect ejects at once */
+	uint32_t eject_base_us;		/* 10 s, times the ejections in a row */
 	uint32_t eject_max_us;		/* 300 s */
 };
 void upstream_config_default(struct upstream_config *cfg);
 
-/* <h> is borrowed and outlives the struct upstream. */
-struct upstream *upstream_new(const struct upstream_config *cfg, struct http *h, struct rng *rng,
-	uint64_t now_us);
-/* Exchanges in flight are given up (outcome STOPPED), pooled connections closed. */
+/* Lifecycle. NULL: out of memory. The pools must be empty when it is freed. */
+struct upstream *upstream_new(const struct upstream_config *cfg, struct rng *rng, uint32_t worker,
+	uint32_t workers);
 void upstream_free(struct upstream *u);
 
-/* Called by the loop after http_input(). <cfg> NULL: no configuration yet, requests get 503. */
-void upstream_run(struct upstream *u, const struct config *cfg, uint64_t now_us);
+/* The weighted sequence of a rule. */
+struct pick_seq *upstream_seq(struct upstream *u, uint32_t rule_slot);
 
 /*
- * Counters of one object by its slot (counters.def), single writer, read relaxed by the agent.
- * They belong to the slot: the agent takes the difference when it gives a slot to another id.
+ * One endpoint of <set>: by weight, and of two candidates the less busy one. Left out, as long as
+ * others remain: <exclude_id> (0: none; the one that just failed), ejected endpoints (all ejected:
+ * panic, *ret_panic), draining ones; always left out: weight 0. <backend_slot> keeps the rotation.
+ * NULL: there is none.
+ */
+const struct endpoint *upstream_pick(struct upstream *u, const struct endpoint_set *set,
+	uint32_t backend_slot, uint64_t exclude_id, uint64_t now_us, bool *ret_panic);
+
+/* An endpoint as those hold it who outlive a turn. */
+struct upstream_ref {
+	uint64_t id;
+	uint32_t slot;
+};
+
+/* A request goes to the endpoint; it has left it again. */
+void upstream_started(struct upstream *u, struct upstream_ref ep);
+void upstream_ended(struct upstream *u, struct upstream_ref ep);
+
+/* Passive health (health.c). */
+enum upstream_failure {
+	UPSTREAM_REFUSED = 0,	/* RST or ICMP unreachable in answer to our SYN */
+	UPSTREAM_CONNECT_TIMEOUT,
+	UPSTREAM_RESET,		/* lost while a response was due, on a connection not reused */
+	UPSTREAM_RESPONSE_TIMEOUT,
+};
+/* True when this failure ejected the endpoint. */
+bool upstream_failed(struct upstream *u, struct upstream_ref ep, enum upstream_failure why,
+	uint64_t now_us);
+void upstream_succeeded(struct upstream *u, struct upstream_ref ep, uint64_t now_us);
+
+/* Pool of idle connections (pool.c). Embedded in whoever owns the connection. */
+struct pool_conn {
+	struct list endpoint_link, lru_link;
+	struct upstream_ref ep;
+	uint64_t idle_us;	/* since when */
+};
+void pool_conn_init(struct pool_conn *pc);
+/* False: the endpoint drains, changed owner or has enough; the caller closes the connection. */
+bool pool_put(struct upstream *u, struct pool_conn *pc, uint64_t now_us);
+/* The one used last (LIFO: the others may grow old and go), or NULL. */
+struct pool_conn *pool_take(struct upstream *u, struct upstream_ref ep);
+/* The one idle longest of all endpoints; it stays where it is. */
+struct pool_conn *pool_oldest(struct upstream *u);
+void pool_remove(struct upstream *u, struct pool_conn *pc);
+uint32_t pool_count(const struct upstream *u);
+
+/*
+ * Housekeeping, a bounded piece of work per call: notes which endpoints <cfg> still has and which
+ * drain. upstream_stale_take() then yields pooled connections of endpoints that are gone, drain or
+ * lost their slot, one at a time, already removed.
+ */
+void upstream_sweep(struct upstream *u, const struct config *cfg);
+struct pool_conn *upstream_stale_take(struct upstream *u);
+
+/* Adds to a counter of an object; SLOT_NONE is ignored. */
+void upstream_count(struct upstream *u, enum counter_scope scope, uint32_t slot, unsigned counter,
+	uint64_t n);
+
+/*
+ * For the agent, read relaxed: counters of one object in counters.def's order. They belong to the
+ * slot: the agent takes the difference when it gives a slot to another id.
  */
 const uint64_t *upstream_counters(const struct upstream *u, enum counter_scope scope, uint32_t slot);
-
-/* This worker's verdict on an endpoint, read relaxed by the agent. */
+/* This worker's verdict on the endpoint that last used the slot. */
 struct upstream_endpoint_state {
 	uint64_t endpoint_id;		/* 0: never used by this worker */
 	uint64_t ejected_until_us;	/* 0: not ejected */
