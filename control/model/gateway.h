@@ -37,12 +37,19 @@ struct route_kind {
 	struct str group, kind;
 };
 
+enum tls_mode { TLS_TERMINATE = 0, TLS_PASSTHROUGH };
+
+struct listener_tls {
+	enum tls_mode mode;
+	bool has_certificates, has_options;
+};
+
 struct listener {
 	struct str name;
 	struct str hostname;	/* absent: any */
 	struct str protocol;
 	uint16_t port;
-	bool has_tls;
+	const struct listener_tls *tls; /* NULL: none */
 	enum routes_from from;
 	const struct label_selector *selector; /* NULL: none was given */
 	const struct route_kind *kinds;	/* allowedRoutes.kinds */
@@ -60,7 +67,7 @@ struct gateway {
 	const struct gateway_address *addresses;
 	uint32_t listeners_count, addresses_count;
 	const struct object_ref *parameters; /* infrastructure.parametersRef, NULL: none */
-	bool has_backend_tls, has_frontend_tls;
+	bool has_backend_tls;	/* tls.backend: a client certificate for backends */
 };
 
 struct parent_ref {
@@ -68,10 +75,15 @@ struct parent_ref {
 	uint16_t port;		/* 0: none given */
 };
 
+struct http_filter {
+	struct str type;
+};
+
 struct backend_ref {
 	struct str group, kind, ns, name; /* ns may be absent */
 	uint16_t port;		/* 0: none given */
 	uint32_t weight;
+	const struct http_filter *filters;
 	uint32_t filters_count;
 };
 
@@ -88,10 +100,6 @@ struct http_match {
 	struct str method;	/* absent: any */
 	const struct value_match *headers, *queries;
 	uint32_t headers_count, queries_count;
-};
-
-struct http_filter {
-	struct str type;
 };
 
 struct http_rule {

@@ -15,6 +15,7 @@
 
 #include "dataplane/base/arena.h"
 #include "dataplane/base/str.h"
+#include "dataplane/yaml/yaml_decode.h"
 
 enum kind {
 #define KIND(e, ...) KIND_##e,
@@ -23,25 +24,20 @@ enum kind {
 	KIND_COUNT,
 };
 
+struct yaml_schema;
+
 struct kind_info {
-	struct str name, group, version;
+	struct str name, group;
+	const char *api_version;	/* the one that we write */
 	bool namespaced;
+	const struct yaml_schema *schema; /* NULL: only the metadata matter */
 };
 extern const struct kind_info kind_info[KIND_COUNT];
 
+/* The kind of an apiVersion and kind as a manifest has them; KIND_COUNT: not one of ours. */
+enum kind kind_of(struct str api_version, struct str kind);
+
 #define GATEWAY_GROUP STR("gateway.networking.k8s.io")
-
-struct kv {
-	struct str key, value;
-};
-
-struct kv_list {
-	const struct kv *items;	/* sorted by key */
-	uint32_t count;
-};
-
-/* The value of <key>, or {NULL, 0} when it is absent. */
-struct str kv_find(const struct kv_list *l, struct str key);
 
 struct object {
 	enum kind kind;

@@ -21,9 +21,6 @@ struct service {
 	uint32_t ports_count;
 };
 
-/* A condition that may be absent; what absence means is the condition's own rule. */
-enum tristate { TRI_ABSENT = 0, TRI_FALSE, TRI_TRUE };
-
 struct slice_endpoint {
 	const struct str *addresses;
 	uint32_t addresses_count;

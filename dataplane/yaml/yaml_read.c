@@ -101,44 +101,29 @@ const char *yaml_describe(const struct yaml_node *n, char *buf, size_t size)
 	return buf;
 }
 
-int yaml_fail(const struct yaml_file *f, const struct yaml_node *n, const char *field,
-	struct err *err, const char *fmt, ...)
-{
-	struct err what;
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(what.msg, sizeof(what.msg), fmt, ap);
-	va_end(ap);
-	return err_set(err, EINVAL, "%s:%u: %s: %s", f->name, n->line, field, what.msg);
-}
-
-static int wrong_type(const struct yaml_file *f, const struct yaml_node *n, const char *field,
-	const char *want, const char *hint, struct err *err)
+static int wrong_type(const struct yaml_node *n, const char *want, const char *hint, struct err *err)
 {
 	char buf[128];
 
-	return yaml_fail(f, n, field, err, "must be %s, but is %s%s", want,
+	return err_set(err, EINVAL, "must be %s, but is %s%s", want,
 		yaml_describe(n, buf, sizeof(buf)), hint);
 }
 
-int yaml_read_str(const struct yaml_file *f, const struct yaml_node *n, const char *field,
-	struct str *ret, struct err *err)
+int yaml_to_str(const struct yaml_node *n, struct str *ret, struct err *err)
 {
 	if (!yaml_is_string(n))
-		return wrong_type(f, n, field, "a string",
+		return wrong_type(n, "a string",
 			n->kind == YAML_KIND_SCALAR ? " (put it in quotes)" : "", err);
 	*ret = n->text;
 	return 0;
 }
 
-int yaml_read_bool(const struct yaml_file *f, const struct yaml_node *n, const char *field,
-	bool *ret, struct err *err)
+int yaml_to_bool(const struct yaml_node *n, bool *ret, struct err *err)
 {
 	int v = n->kind == YAML_KIND_SCALAR && !n->quoted ? plain_bool(n->text) : -1;
 
 	if (v < 0)
-		return wrong_type(f, n, field, "true or false", "", err);
+		return wrong_type(n, "true or false", "", err);
 	*ret = v == 1;
 	return 0;
 }
@@ -156,19 +141,55 @@ static bool plain_int(struct str s, int64_t *ret)
 	return true;
 }
 
-int yaml_read_int(const struct yaml_file *f, const struct yaml_node *n, const char *field,
-	int64_t min, int64_t max, int64_t *ret, struct err *err)
+int yaml_to_int(const struct yaml_node *n, int64_t min, int64_t max, int64_t *ret, struct err *err)
 {
 	int64_t v;
 
 	if (n->kind != YAML_KIND_SCALAR || yaml_is_string(n))
-		return wrong_type(f, n, field, "a number",
-			n->quoted ? " (remove the quotes)" : "", err);
+		return wrong_type(n, "a number", n->quoted ? " (remove the quotes)" : "", err);
 	if (!plain_int(n->text, &v))
-		return wrong_type(f, n, field, "a whole decimal number", "", err);
+		return wrong_type(n, "a whole decimal number", "", err);
 	if (v < min || v > max)
-		return yaml_fail(f, n, field, err, "must be between %lld and %lld, but is %lld",
+		return err_set(err, EINVAL, "must be between %lld and %lld, but is %lld",
 			(long long)min, (long long)max, (long long)v);
 	*ret = v;
 	return 0;
+}
+
+int yaml_fail(const struct yaml_file *f, const struct yaml_node *n, const char *field,
+	struct err *err, const char *fmt, ...)
+{
+	struct err what;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what.msg, sizeof(what.msg), fmt, ap);
+	va_end(ap);
+	return err_set(err, EINVAL, "%s:%u: %s: %s", f->name, n->line, field, what.msg);
+}
+
+static int at_place(int rc, const struct yaml_file *f, const struct yaml_node *n,
+	const char *field, struct err *err)
+{
+	if (rc < 0)
+		err_wrap(err, "%s:%u: %s", f->name, n->line, field);
+	return rc;
+}
+
+int yaml_read_str(const struct yaml_file *f, const struct yaml_node *n, const char *field,
+	struct str *ret, struct err *err)
+{
+	return at_place(yaml_to_str(n, ret, err), f, n, field, err);
+}
+
+int yaml_read_bool(const struct yaml_file *f, const struct yaml_node *n, const char *field,
+	bool *ret, struct err *err)
+{
+	return at_place(yaml_to_bool(n, ret, err), f, n, field, err);
+}
+
+int yaml_read_int(const struct yaml_file *f, const struct yaml_node *n, const char *field,
+	int64_t min, int64_t max, int64_t *ret, struct err *err)
+{
+	return at_place(yaml_to_int(n, min, max, ret, err), f, n, field, err);
 }

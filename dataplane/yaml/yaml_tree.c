@@ -269,26 +269,39 @@ static int read_whole(int fd, size_t size, char *buf, size_t *ret_len)
 	return 0;
 }
 
-int yaml_load(const char *path, struct yaml_file *ret, struct err *err)
+int yaml_read_file(const char *path, char **ret_text, size_t *ret_len, struct err *err)
 {
 	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	autofree char *buf = NULL;
 	struct stat st;
-	size_t len = 0;
+	char *buf;
 	int rc;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_set(err, errno, "%s: %s", path, strerror(errno));
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		rc = errno;
+		return err_set(err, rc, "%s: %s", path, strerror(rc));
+	}
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, EINVAL, "%s: not a regular file", path);
 	if (st.st_size > (off_t)YAML_BYTES_MAX)
 		return err_set(err, EINVAL, "%s: larger than 16 MiB", path);
 	buf = malloc((size_t)st.st_size + 1);
 	bug_on(buf == NULL);
-	rc = read_whole(fd, (size_t)st.st_size, buf, &len);
-	if (rc < 0)
+	rc = read_whole(fd, (size_t)st.st_size, buf, ret_len);
+	if (rc < 0) {
+		free(buf);
 		return err_set(err, -rc, "%s: %s", path, strerror(-rc));
-	return yaml_parse(str_make(buf, len), path, ret, err);
+	}
+	*ret_text = buf;
+	return 0;
+}
+
+int yaml_load(const char *path, struct yaml_file *ret, struct err *err)
+{
+	autofree char *text = NULL;
+	size_t len = 0;
+	int rc = yaml_read_file(path, &text, &len, err);
+
+	return rc < 0 ? rc : yaml_parse(str_make(text, len), path, ret, err);
 }
 
 void yaml_file_fini(struct yaml_file *f)

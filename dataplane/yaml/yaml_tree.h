@@ -54,6 +54,8 @@ struct yaml_file {
 int yaml_parse(struct str text, const char *name, struct yaml_file *ret, struct err *err);
 int yaml_load(const char *path, struct yaml_file *ret, struct err *err);
 void yaml_file_fini(struct yaml_file *f);
+/* The bytes of a regular file of at most YAML_BYTES_MAX; *ret_text is for free(). */
+int yaml_read_file(const char *path, char **ret_text, size_t *ret_len, struct err *err);
 
 /* The value of <key>; NULL when it is absent or null, or <map> is NULL or no map. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
@@ -66,8 +68,13 @@ bool yaml_is_string(const struct yaml_node *n);
 int yaml_fail(const struct yaml_file *f, const struct yaml_node *n, const char *field,
 	struct err *err, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* Typed readers: 0, or -EINVAL with a sentence about the value alone; *ret is then untouched. */
+int yaml_to_str(const struct yaml_node *n, struct str *ret, struct err *err);
+int yaml_to_bool(const struct yaml_node *n, bool *ret, struct err *err);
+int yaml_to_int(const struct yaml_node *n, int64_t min, int64_t max, int64_t *ret, struct err *err);
+
 /*
- * Typed readers: 0, or -EINVAL with "<file>:<line>: <field>: ..."; *ret is then untouched. <field>
+ * The same with the place: 0, or -EINVAL with "<file>:<line>: <field>: ...". <field>
  * is what the user knows the place by ("listeners[0].port"). <n> is not NULL.
  */
 int yaml_read_str(const struct yaml_file *f, const struct yaml_node *n, const char *field,

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * object.c: lifetime and order of objects.
+ */
+#include "control/model/object.h"
+
+#include <stdlib.h>
+
+#include "dataplane/base/bug.h"
+
+struct object *object_get(struct object *o)
+{
+	atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+	return o;
+}
+
+void object_put(struct object *o)
+{
+	if (o == NULL)
+		return;
+	if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	arena_fini(&o->arena);
+	free(o);
+}
+
+int object_cmp_key(const struct object *o, struct str cluster, struct str ns, struct str name)
+{
+	int c = str_cmp(o->cluster, cluster);
+
+	if (c == 0)
+		c = str_cmp(o->ns, ns);
+	return c != 0 ? c : str_cmp(o->name, name);
+}
+
+int object_cmp_age(const struct object *a, const struct object *b)
+{
+	if (a->created != b->created)
+		return a->created < b->created ? -1 : 1;
+	return object_cmp_key(a, b->cluster, b->ns, b->name);
+}

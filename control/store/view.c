@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * view.c: all objects at one revision, sorted, each once.
+ */
+#include <stdlib.h>
+
+#include "control/store/store_private.h"
+#include "dataplane/base/bug.h"
+
+/* Files are sorted, so the place in them is a total order: the first of two equal objects counts. */
+struct placed {
+	struct object *o;
+	uint32_t place;
+};
+
+static int cmp_placed(const void *a, const void *b)
+{
+	const struct placed *x = a, *y = b;
+	int c;
+
+	if (x->o->kind != y->o->kind)
+		return x->o->kind < y->o->kind ? -1 : 1;
+	c = object_cmp_key(x->o, y->o->cluster, y->o->ns, y->o->name);
+	if (c != 0)
+		return c;
+	return x->place < y->place ? -1 : x->place > y->place;
+}
+
+static bool same_object(const struct object *a, const struct object *b)
+{
+	return a->kind == b->kind && object_cmp_key(a, b->cluster, b->ns, b->name) == 0;
+}
+
+/* An equal spec keeps the generation, another one takes the next, a new object starts at 1. */
+static void set_generation(struct object *o, const struct view *previous)
+{
+	const struct object *old;
+
+	if (o->generation != 0)
+		return;
+	old = previous == NULL ? NULL : view_find(previous, o->kind, o->cluster, o->ns, o->name);
+	if (old == NULL)
+		o->generation = 1;
+	else
+		o->generation = old->generation + (old->spec_digest != o->spec_digest);
+}
+
+struct building {
+	struct view *view;
+	struct problem *problems;
+	uint32_t count;
+};
+
+static void add_problem(struct building *b, struct problem p)
+{
+	p.text = arena_str(&b->view->arena, p.text);
+	b->problems[b->count++] = p;
+}
+
+static void add_duplicate(struct building *b, const struct object *first, const struct object *o)
+{
+	char *text = arena_printf(&b->view->arena, "%s:%u: %.*s %.*s%s%.*s: stands already in "
+		"%s:%u, which is the one that counts", o->file, o->line,
+		STR_FMT(kind_info[o->kind].name), STR_FMT(o->ns), o->ns.len ? "/" : "",
+		STR_FMT(o->name), first->file, first->line);
+
+	b->problems[b->count++] = (struct problem){true, false, str_of(text)};
+}
+
+static uint32_t collect(const struct store *s, struct placed *all)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < s->files_count; i++) {
+		const struct store_file *f = s->files[i];
+
+		for (uint32_t k = 0; k < f->objects_count; k++) {
+			all[n] = (struct placed){f->objects[k], n};
+			n++;
+		}
+	}
+	return n;
+}
+
+static void take_objects(struct building *b, const struct view *previous, struct placed *all,
+	uint32_t n)
+{
+	struct object **out = arena_array(&b->view->arena, struct object *, n);
+	struct object *last = NULL;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct object *o = all[i].o;
+		struct view_kind *vk = &b->view->kinds[o->kind];
+
+		if (last != NULL && same_object(last, o)) {
+			add_duplicate(b, last, o);
+			continue;
+		}
+		set_generation(o, previous);
+		if (vk->count == 0)
+			vk->objects = out + count;
+		vk->count++;
+		out[count++] = last = object_get(o);
+	}
+}
+
+/* Fatal ones first; inside both halves the order of the files stays. */
+static void sort_problems(struct building *b)
+{
+	struct problem *out = arena_array(&b->view->arena, struct problem, b->count);
+	uint32_t n = 0;
+
+	for (int fatal = 1; fatal >= 0; fatal--) {
+		for (uint32_t i = 0; i < b->count; i++)
+			if (b->problems[i].fatal == fatal)
+				out[n++] = b->problems[i];
+		if (fatal)
+			b->view->fatal_count = n;
+	}
+	b->view->problems = out;
+	b->view->problem_count = n;
+}
+
+struct view *view_build(const struct store *s, const struct view *previous)
+{
+	struct view *v = calloc(1, sizeof(*v));
+	struct building b = {.view = v};
+	uint32_t objects = 0, problems = 0;
+	struct placed *all;
+
+	bug_on(v == NULL);
+	arena_init(&v->arena, 0);
+	atomic_store(&v->refs, 1);
+	v->revision = s->revision;
+	for (uint32_t i = 0; i < s->files_count; i++) {
+		objects += s->files[i]->objects_count;
+		problems += s->files[i]->problems_count;
+	}
+	all = calloc((size_t)objects + 1, sizeof(*all));
+	b.problems = calloc((size_t)objects + problems + 1, sizeof(*b.problems));
+	bug_on(all == NULL || b.problems == NULL);
+	for (uint32_t i = 0; i < s->files_count; i++)
+		for (uint32_t k = 0; k < s->files[i]->problems_count; k++)
+			add_problem(&b, s->files[i]->problems[k]);
+	collect(s, all);
+	qsort(all, objects, sizeof(*all), cmp_placed);
+	take_objects(&b, previous, all, objects);
+	sort_problems(&b);
+	free(all);
+	free(b.problems);
+	return v;
+}
+
+struct view *view_get(struct view *v)
+{
+	atomic_fetch_add_explicit(&v->refs, 1, memory_order_relaxed);
+	return v;
+}
+
+void view_put(struct view *v)
+{
+	if (v == NULL || atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	for (unsigned k = 0; k < KIND_COUNT; k++)
+		for (uint32_t i = 0; i < v->kinds[k].count; i++)
+			object_put(v->kinds[k].objects[i]);
+	arena_fini(&v->arena);
+	free(v);
+}
+
+const struct object *view_find(const struct view *v, enum kind kind, struct str cluster,
+	struct str ns, struct str name)
+{
+	const struct view_kind *vk = &v->kinds[kind];
+	uint32_t lo = 0, hi = vk->count;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		int c = object_cmp_key(vk->objects[mid], cluster, ns, name);
+
+		if (c == 0)
+			return vk->objects[mid];
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
