@@ -175,7 +175,8 @@ static void field_absent(struct yaml_decoder *d, const struct yaml_field *f,
 		yaml_report(d, parent, NULL, "is required");
 	} else if (f->def != NULL) {
 		n.text = str_of(f->def);
-		n.quoted = f->type == YAML_TYPE_STR || f->type == YAML_TYPE_ENUM;
+		n.quoted = f->type == YAML_TYPE_STR || f->type == YAML_TYPE_CSTR ||
+			f->type == YAML_TYPE_ENUM;
 		bug_on(yaml_field_read(d->arena, f, &n, obj + f->offset, &err) < 0);
 	} else if (f->type == YAML_TYPE_OBJECT) {
 		decode_struct(d, NULL, f->schema, obj + f->offset);

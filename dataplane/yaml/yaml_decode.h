@@ -33,6 +33,7 @@ enum tristate { TRI_ABSENT = 0, TRI_FALSE, TRI_TRUE };
 
 enum yaml_field_type {
 	YAML_TYPE_STR = 0,	/* struct str; p == NULL: absent */
+	YAML_TYPE_CSTR,		/* const char *; NULL: absent */
 	YAML_TYPE_BOOL,		/* bool */
 	YAML_TYPE_TRISTATE,	/* enum tristate */
 	YAML_TYPE_U16,
@@ -101,6 +102,7 @@ bool yaml_duration_ms(struct str s, uint32_t *ret);
 #define YAML_FIELD_(T, t, k, m, ...)                                                               \
 	{.key = (k), .type = YAML_TYPE_##T, .offset = offsetof(t, m), __VA_ARGS__}
 #define YAML_STR(t, k, m, ...) YAML_FIELD_(STR, t, k, m, __VA_ARGS__)
+#define YAML_CSTR(t, k, m, ...) YAML_FIELD_(CSTR, t, k, m, __VA_ARGS__)
 #define YAML_BOOL(t, k, m, ...) YAML_FIELD_(BOOL, t, k, m, __VA_ARGS__)
 #define YAML_TRISTATE(t, k, m, ...) YAML_FIELD_(TRISTATE, t, k, m, __VA_ARGS__)
 #define YAML_U16(t, k, m, ...) YAML_FIELD_(U16, t, k, m, __VA_ARGS__)

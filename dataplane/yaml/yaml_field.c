@@ -153,6 +153,19 @@ static int read_str(struct arena *arena, const struct yaml_field *f, const struc
 	return rc;
 }
 
+static int read_cstr(struct arena *arena, const struct yaml_field *f, const struct yaml_node *n,
+	const char **ret, struct err *err)
+{
+	struct str s;
+	int rc = read_str(arena, f, n, &s, err);
+
+	if (rc == 0 && memchr(s.p, '\0', s.len) != NULL)
+		rc = err_set(err, EINVAL, "must not hold a NUL byte");
+	if (rc == 0)
+		*ret = s.p;
+	return rc;
+}
+
 static int read_enum(const struct yaml_field *f, const struct yaml_node *n, int *ret,
 	struct err *err)
 {
@@ -198,6 +211,8 @@ int yaml_field_read(struct arena *arena, const struct yaml_field *f, const struc
 	switch (f->type) {
 	case YAML_TYPE_STR:
 		return read_str(arena, f, n, at, err);
+	case YAML_TYPE_CSTR:
+		return read_cstr(arena, f, n, at, err);
 	case YAML_TYPE_ENUM:
 		return read_enum(f, n, at, err);
 	case YAML_TYPE_BOOL:

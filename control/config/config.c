@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * config.c: control.yaml by table.
+ */
+#include "control/config/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dataplane/base/log.h"
+#include "dataplane/yaml/yaml_decode.h"
+
+static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
+
+static const char *check_label(struct str s)
+{
+	bool ok = s.len && s.p[0] != '-' && s.p[s.len - 1] != '-';
+
+	for (size_t i = 0; i < s.len; i++)
+		ok = ok && ((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') ||
+			s.p[i] == '-');
+	return ok ? NULL : "must be lower case letters, digits and '-'";
+}
+
+static const char *check_controller(struct str s)
+{
+	return str_find(s, '/') > 0 && s.p[s.len - 1] != '/' ? NULL :
+		"must be a domain and a path, like example.com/controller";
+}
+
+static const char *check_url(struct str s)
+{
+	return str_starts(s, STR("ipc:///")) && s.len > 7 ? NULL : "must be ipc:// and an "
+		"absolute path";
+}
+
+/* What the finish functions need: where the file lies, and where the first sentence goes. */
+struct loading {
+	const char *name;		/* of the file */
+	int base_len;			/* of its folder in <name>, with the slash */
+	struct err *err;
+	bool failed;
+};
+
+static const char *resolve(struct yaml_decoder *d, const char *path)
+{
+	const struct loading *l = d->ctx;
+
+	if (path == NULL || path[0] == '/')
+		return path;
+	return arena_printf(d->arena, "%.*s%s", l->base_len, l->name, path);
+}
+
+static const struct yaml_field net_field = {.type = YAML_TYPE_IP_NET};
+static const struct yaml_schema net_schema = YAML_SCALARS(struct ip_net, &net_field);
+
+static void cluster_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
+{
+	struct config_cluster *c = obj;
+
+	c->line = n->line;
+	c->directory = resolve(d, c->directory);
+}
+
+static const struct yaml_field cluster_fields[] = {
+	YAML_STR(struct config_cluster, "name", name, .required = true, .min = 1, .max = 63,
+		.check = check_label),
+	YAML_CSTR(struct config_cluster, "directory", directory, .required = true, .min = 1,
+		.max = 4000),
+};
+static const struct yaml_schema cluster_schema =
+	YAML_SCHEMA(struct config_cluster, cluster_fields, .finish = cluster_finish);
+
+static void pool_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
+{
+	((struct config_pool *)obj)->line = n->line;
+}
+
+static const struct yaml_field pool_fields[] = {
+	YAML_STR(struct config_pool, "name", name, .required = true, .min = 1, .max = 63,
+		.check = check_label),
+	YAML_LIST(struct config_pool, "cidrs", cidrs, &net_schema, .required = true, .min = 1,
+		.max = 256),
+};
+static const struct yaml_schema pool_schema =
+	YAML_SCHEMA(struct config_pool, pool_fields, .finish = pool_finish);
+
+static void dataplane_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
+{
+	((struct config_dataplane *)obj)->line = n->line;
+}
+
+static const struct yaml_field dataplane_fields[] = {
+	YAML_STR(struct config_dataplane, "name", name, .required = true, .min = 1, .max = 63,
+		.check = check_label),
+	YAML_CSTR(struct config_dataplane, "url", url, .required = true, .max = 113,
+		.check = check_url),
+};
+static const struct yaml_schema dataplane_schema =
+	YAML_SCHEMA(struct config_dataplane, dataplane_fields, .finish = dataplane_finish);
+
+static const struct yaml_field api_fields[] = {
+	YAML_CSTR(struct control_config, "socket", api_socket, .min = 1, .max = 107,
+		.def = "/run/sluice/control.sock"),
+};
+static const struct yaml_schema api_schema = YAML_SCHEMA(struct control_config, api_fields);
+
+static const struct yaml_field timeout_fields[] = {
+	YAML_DURATION(struct control_config, "header", header_timeout_ms, .min = 1, .max = 3600000),
+	YAML_DURATION(struct control_config, "idle", idle_timeout_ms, .min = 1, .max = 86400000),
+	YAML_DURATION(struct control_config, "connect", connect_timeout_ms, .min = 1,
+		.max = 3600000),
+	YAML_DURATION(struct control_config, "response", response_timeout_ms, .min = 1,
+		.max = 86400000),
+};
+static const struct yaml_schema timeout_schema = YAML_SCHEMA(struct control_config, timeout_fields);
+
+/* Lists are short: comparing each with those before it is the whole search. */
+#define UNIQUE(d, n, list, key, items, count, member)                                              \
+	for (uint32_t i_ = 0; i_ < (count); i_++)                                                  \
+		for (uint32_t k_ = 0; k_ < i_; k_++)                                               \
+			if (str_eq((items)[i_].member, (items)[k_].member))                        \
+				yaml_report(d, n, list, "the " key " %.*s stands twice",           \
+					STR_FMT((items)[i_].member))
+
+static void config_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
+{
+	struct control_config *c = obj;
+
+	UNIQUE(d, yaml_get(n, "clusters"), "clusters", "name", c->clusters, c->clusters_count, name);
+	UNIQUE(d, yaml_get(n, "pools"), "pools", "name", c->pools, c->pools_count, name);
+	UNIQUE(d, yaml_get(n, "dataplanes"), "dataplanes", "name", c->dataplanes,
+		c->dataplanes_count, name);
+	c->api_socket = resolve(d, c->api_socket);
+	c->state_directory = resolve(d, c->state_directory);
+}
+
+static const struct yaml_field config_fields[] = {
+	YAML_STR(struct control_config, "controllerName", controller_name, .max = 253,
+		.check = check_controller, .def = "gateway.sluice.internal/controller"),
+	YAML_LIST(struct control_config, "clusters", clusters, &cluster_schema, .required = true,
+		.min = 1, .max = 64),
+	YAML_LIST(struct control_config, "pools", pools, &pool_schema, .max = 64),
+	YAML_LIST(struct control_config, "dataplanes", dataplanes, &dataplane_schema, .max = 16),
+	{.key = "api", .type = YAML_TYPE_OBJECT, .schema = &api_schema},
+	YAML_CSTR(struct control_config, "stateDirectory", state_directory, .min = 1, .max = 4000,
+		.def = "/var/lib/sluice"),
+	YAML_LIST(struct control_config, "trustedNetworks", trusted, &net_schema, .max = 256),
+	{.key = "timeouts", .type = YAML_TYPE_OBJECT, .schema = &timeout_schema},
+	YAML_SIZE(struct control_config, "exchangeBytesMax", exchange_bytes_max, .min = 16384,
+		.max = 1 << 30),
+	YAML_ENUM(struct control_config, "logLevel", log_level, log_levels, .def = "info"),
+};
+static const struct yaml_schema config_schema =
+	YAML_SCHEMA(struct control_config, config_fields, .finish = config_finish);
+
+static void on_report(struct yaml_decoder *d, bool fatal, uint32_t line, const char *path,
+	const char *what)
+{
+	struct loading *l = d->ctx;
+
+	if (!l->failed)
+		err_set(l->err, EINVAL, "%s:%u: %s%s%s", l->name, line, path, path[0] ? ": " : "",
+			what);
+	l->failed = true;
+}
+
+int control_config_load(const char *path, struct control_config *ret, struct err *err)
+{
+	const char *slash = strrchr(path, '/');
+	struct loading l = {path, slash != NULL ? (int)(slash - path) + 1 : 0, err, false};
+	struct yaml_decoder d = {.strict = true, .report = on_report, .ctx = &l};
+	struct control_config c;
+	struct yaml_file f;
+	struct arena arena;
+	int rc = yaml_load(path, &f, err);
+
+	if (rc < 0)
+		return rc;
+	if (f.doc_count > 1) {
+		yaml_file_fini(&f);
+		return err_set(err, EINVAL, "%s: holds more than one document", path);
+	}
+	arena_init(&arena, 0);
+	d.arena = &arena;
+	rc = yaml_decode(&d, f.docs, &config_schema, &c);
+	yaml_file_fini(&f);
+	if (rc < 0) {
+		arena_fini(&arena);
+		return rc;
+	}
+	c.arena = arena;
+	*ret = c;
+	return 0;
+}
+
+void control_config_fini(struct control_config *c)
+{
+	arena_fini(&c->arena);
+}
