@@ -37,4 +37,24 @@ def make(Row, top):
         area, base = src.split(os.sep)[-2], os.path.basename(src)[:-2]
         out.append(Row("unit", f"unit/{area}/{base}", claim_of(src),
                        [os.path.join(top, "build-asan/tests/unit", area, base)], build=ASAN))
+    demo = ["/bin/sh", os.path.join(top, "scripts/demo"), "--check"]
+    out += [
+        Row("system", "demo", "200 requests split 160/40, mesh 495/5, 404, 500 without the grant; "
+            "1 and 2 workers, v4 and v6", demo, build=REL, needs=ROOT),
+        Row("system", "operate", "check, status, metrics, trace, conns, log, privileges, drain",
+            system("operate.py"), build=REL, needs=ROOT),
+        Row("system", "flip", "weights, backends, routes, listeners change under load: none fails",
+            system("flip.py"), build=REL, needs=ROOT),
+        Row("system", "restart", "control and dataplane killed under load",
+            system("restart.py"), build=REL, needs=ROOT),
+        Row("system", "idle", "at rest <= 5 % of a core, first request within 5 ms",
+            system("idle.py"), build=REL, needs=ROOT),
+        Row("system", "big-body", "2 GiB up and down, slow and stalled readers, bounded",
+            system("big_body.py"), system("big_body.py", "--long"), build=REL, needs=ROOT),
+        Row("system", "tcp-wire", "loss, reorder, dup, corruption: equal bytes, >= 60 % of kernel",
+            system("tcp_wire.py"), system("tcp_wire.py", "--long"), build=REL, needs=ROOT,
+            timeout=900),
+        Row("system", "soak-asan", "a million requests on two workers under ASan and UBSan",
+            system("soak.py"), system("soak.py", "--long"), build=ASAN, needs=ROOT),
+    ]
     return out
