@@ -17,6 +17,7 @@
 
 #include "dataplane/base/bug.h"
 #include "dataplane/base/ip.h"
+#include "dataplane/port/poison.h" /* sanitizer builds: hooks on alloc, append, prepend, adj, trim */
 
 /* Private area of an mbuf, 64 bytes = one cache line. */
 struct pkt {
@@ -39,6 +40,7 @@ struct pkt {
 #define PKT_TRACED 0x04		/* `sluicectl trace` wants this packet's walk */
 #define PKT_OTHER_HOST 0x08	/* not for a VIP or source: belongs to the host interface */
 #define PKT_SUM 0x10		/* pkt.sum is valid */
+#define PKT_L2_GROUP 0x20	/* came in a broadcast or multicast frame */
 
 _Static_assert(sizeof(struct pkt) == 64, "struct pkt is one cache line of private area");
 

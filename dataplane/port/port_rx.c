@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * port_rx.c: bursts from the driver, with the packets' own metadata started afresh.
+ */
+#include <rte_ethdev.h>
+
+#include "dataplane/port/port.h"
+
+/* What the driver knows about the L4 checksum, if this driver's word counts. */
+static uint8_t csum_flag(const struct port *p, const struct rte_mbuf *m)
+{
+	if (!p->trusts_csum)
+		return 0;
+	if ((m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) != RTE_MBUF_F_RX_L4_CKSUM_GOOD)
+		return 0;
+	return PKT_CSUM_GOOD;
+}
+
+unsigned port_rx(struct port_queue *q, struct rte_mbuf **pkts)
+{
+	const struct port *p = q->port;
+	unsigned got = rte_eth_rx_burst(p->ethdev, q->queue, pkts, PORT_BURST);
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < got; i++) {
+		struct rte_mbuf *m = pkts[i];
+
+		if (unlikely(m->nb_segs != 1)) { /* the pool's buffers hold a whole MTU */
+			q->counters[PORT_C_RX_CHAINED]++;
+			rte_pktmbuf_free(m);
+			continue;
+		}
+		poison_received(m);
+		*pkt_of(m) = (struct pkt){.port = p->index, .flags = csum_flag(p, m)};
+		q->counters[PORT_C_RX_BYTES] += m->pkt_len;
+		pkts[kept++] = m;
+	}
+	q->counters[PORT_C_RX_PACKETS] += kept;
+	return kept;
+}
