@@ -2,8 +2,8 @@
 /*
  * fib.h: where packets go: an immutable mirror of the kernel's addresses, routes and MTUs.
  *
- * host/host_mirror.c builds one from rtnetlink whenever something changed; workers read it through
- * a pointer that is swapped like the configuration (RCU) and copy what lives longer. IPv4 sits in
+ * host/mirror.c builds one from rtnetlink whenever something changed; workers read it through a
+ * pointer that is swapped like the configuration (RCU) and copy what lives longer. IPv4 sits in
  * ::ffff:0:0/96, so there is one table; a route never covers the other family.
  */
 #pragma once
@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/base/err.h"
 #include "dataplane/base/ip.h"
 #include "dataplane/port/port.h"
 
@@ -20,13 +19,15 @@
 #define FIB_IFACE_ADDRS_MAX 16u	/* of one port */
 #define FIB_PORT_NONE 0xff	/* the path leaves by an interface that is not ours */
 
+struct fib;
+
 struct fib_path {
 	struct ip_addr via;	/* next hop; "any": the destination itself is on the link */
 	uint8_t port;		/* index, or FIB_PORT_NONE */
 };
 
 struct fib_route {
-	struct ip_net prefix;
+	struct ip_net prefix;	/* host bits are zero */
 	uint32_t metric;	/* lower wins among equal prefixes */
 	uint32_t path_count;	/* 0: unreachable, blackhole, prohibit */
 	struct fib_path paths[FIB_PATHS_MAX];
@@ -34,31 +35,22 @@ struct fib_route {
 
 struct fib_iface {
 	bool up;		/* administratively up and with carrier */
-	uint16_t mtu;		/* IP bytes; never above the port's own */
+	uint16_t mtu;		/* IP bytes */
 	uint32_t addr_count;
-	struct ip_net addrs[FIB_IFACE_ADDRS_MAX]; /* address (host bits kept) and prefix length */
+	struct ip_net addrs[FIB_IFACE_ADDRS_MAX]; /* the kernel's: address (host bits kept), length */
 };
-
-struct fib {
-	uint32_t range_count;
-	struct fib_iface ifaces[PORTS_MAX];
-	const struct fib_range *ranges;	 /* sorted, from :: to ffff:...:ffff without a gap */
-	const struct fib_route *routes;
-};
-
-/* The route in force from <first> up to the next range's first. */
-struct fib_range {
-	struct ip_addr first;
-	uint32_t route;		/* index, or FIB_RANGE_NONE */
-};
-#define FIB_RANGE_NONE UINT32_MAX
 
 /*
- * <routes> in any order; of equal prefixes one with a path over a port of ours wins, then the lower
- * metric, then the earlier one. Freed with fib_free(); never NULL (out of memory ends the process).
+ * <ifaces> has PORTS_MAX entries. <routes> come in any order; of equal prefixes one with a path
+ * over a port of ours wins, then the lower metric, then the earlier one. Never NULL: running out of
+ * memory ends the process.
  */
 const struct fib *fib_build(const struct fib_iface *ifaces, const struct fib_route *routes,
 	uint32_t count);
 void fib_free(const struct fib *f);
 /* The longest match, or NULL. */
 const struct fib_route *fib_lookup(const struct fib *f, const struct ip_addr *dst);
+const struct fib_iface *fib_iface(const struct fib *f, unsigned port);
+uint32_t fib_route_count(const struct fib *f);
+/* Different for every table of this process: a pointer alone may come back to life. */
+uint64_t fib_serial(const struct fib *f);

@@ -57,13 +57,15 @@ void net_free(struct net *n);
  * NET_ADDRS_MAX, nothing changed.
  */
 bool net_set_addrs(struct net *n, const struct ip_addr *vips, unsigned vip_count,
-	const struct ip_addr *sources, unsigned source_count, uint64_t now_us);
+	const struct ip_addr *sources, unsigned source_count);
 /* Borrowed until the next call; NULL: no route anywhere. */
 void net_set_fib(struct net *n, const struct fib *fib);
 
-/* Called by the loop, in this order. <pkts> are taken. */
-void eth_input(struct net *n, unsigned port, struct rte_mbuf **pkts, unsigned count,
-	uint64_t now_us);
+/* Called by the loop, in this order. */
+/* A turn begins: forgets what the last one handed over. */
+void net_turn(struct net *n, uint64_t now_us);
+/* Takes <pkts>, of one port. */
+void eth_input(struct net *n, unsigned port, struct rte_mbuf **pkts, unsigned count);
 void arp_input(struct net *n);
 void ip4_input(struct net *n);
 void ip6_input(struct net *n);
@@ -82,8 +84,8 @@ struct net_icmp_error {
 	uint32_t mtu;			/* too big: the next hop's MTU, 0 unknown; else 0 */
 	bool too_big, hard;		/* hard: port, protocol or administratively unreachable */
 };
-/* Errors since the last call; valid until the next eth_input(). */
-const struct net_icmp_error *net_icmp_errors(struct net *n, unsigned *ret_count);
+/* Those of this turn. */
+const struct net_icmp_error *net_icmp_errors(const struct net *n, unsigned *ret_count);
 
 /* A neighbour told us about itself; whoever hears it tells the other workers. */
 struct net_note {
@@ -95,11 +97,14 @@ struct net_note {
 #define NET_NOTE_SOLICITED 0x01 /* an answer to a question of ours: it can hear us */
 #define NET_NOTE_OVERRIDE 0x02	/* RFC 4861 4.4: replaces another link-layer address */
 #define NET_NOTE_ASKED 0x04	/* it asked for one of ours, so it will be talked to: may make an entry */
-const struct net_note *net_notes(struct net *n, unsigned *ret_count);
-void net_note_apply(struct net *n, const struct net_note *note, uint64_t now_us);
+#define NET_NOTE_NO_MAC 0x08	/* mac is empty: can confirm what is known, cannot teach */
+/* What this turn's packets said. */
+const struct net_note *net_notes(const struct net *n, unsigned *ret_count);
+/* What another worker heard. */
+void net_note_apply(struct net *n, const struct net_note *note);
 
 /* Due retransmissions, probes and announcements, at most <budget> of each. */
-void net_timers_run(struct net *n, uint64_t now_us, unsigned budget);
+void net_timers_run(struct net *n, unsigned budget);
 uint64_t net_next_us(const struct net *n);
 
 /* Seeing it. */
@@ -114,4 +119,4 @@ struct net_neigh_info {
 	uint64_t age_us;		/* since the last confirmation */
 };
 typedef void (*net_neigh_fn)(const struct net_neigh_info *e, void *ctx);
-void net_neigh_foreach(const struct net *n, uint64_t now_us, net_neigh_fn fn, void *ctx);
+void net_neigh_foreach(const struct net *n, net_neigh_fn fn, void *ctx);

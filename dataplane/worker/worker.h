@@ -4,7 +4,7 @@
  *
  * A worker owns its struct worker and all beneath it. What crosses threads: the configuration and
  * the FIB (pointers written by others, read once per turn), rings of packets and notes between
- * workers (worker_dispatch.h), the call mailbox (agent -> worker), counters (written here, read
+ * workers (dispatch.h), the call mailbox (agent -> worker), counters (written here, read
  * relaxed by the agent), the trace ring, and the access-log ring. Included by worker/, agent/,
  * host/, main.c and the simulation only.
  */
@@ -22,7 +22,7 @@
 #include "dataplane/port/trace.h"
 #include "dataplane/snapshot/config.h"
 #include "dataplane/tcp/tcp.h"
-#include "dataplane/worker/worker_dispatch.h"
+#include "dataplane/worker/dispatch.h"
 #include "dataplane/worker/worker_stats.h"
 
 #define WORKERS_MAX 32

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * worker_dispatch.h: which worker owns a flow, and how its packets get there.
+ * dispatch.h: which worker owns a flow, and how its packets get there.
  *
  * Where a port has no usable RSS, any worker may receive any packet. Both legs of a request must
  * still meet on one lcore: a client's flow belongs to the worker that a keyed hash of the 4-tuple
