@@ -28,38 +28,40 @@
 #include "dataplane/base/clock.h"
 
 #define WATCH_DEPTH_MAX 16
-#define WATCH_UNSETTLED_MAX 256
-#define WATCH_RETRY_US 1000000u /* a root, or its parent, that is not there */
+#define WATCH_PENDING_MAX 256	 /* changed files; with more of them the tree is reported */
+#define WATCH_RETRY_US 1000000u	 /* a root, or its parent, that is not there */
 #define WATCH_MASK                                                                                 \
 	(IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE |        \
 		IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF)
 
 struct watch_dir {
 	int wd;
-	int root; /* -1: only the parent of a root */
-	bool seen; /* by the walk that is going on */
+	int root;   /* -1: only the parent of a root */
+	bool seen;  /* by the walk that is going on */
 	char *path; /* owned */
 };
 
-struct unsettled {
+enum pending_why { PENDING_READY = 0, PENDING_GONE, PENDING_WRITING };
+
+struct pending {
 	char *path; /* owned */
-	uint64_t until_us;
+	enum pending_why why;
+	uint64_t at_us; /* when it is reported at the latest */
 };
 
 struct watch {
 	struct loop *loop;
 	struct loop_fd in;
-	struct loop_timer later; /* unsettled files, missing roots, callbacks left by a drain */
-	watch_fn fn;
-	void *arg;
+	struct loop_timer later; /* pending files, missing roots */
+	struct watch_events ev;
 	char *roots[WATCH_ROOTS_MAX]; /* owned */
 	bool dirty[WATCH_ROOTS_MAX], missing[WATCH_ROOTS_MAX];
 	int root_count;
 	bool resync; /* the set of directories may have changed */
 	struct watch_dir dirs[WATCH_DIRS_MAX];
 	int dir_count;
-	struct unsettled unsettled[WATCH_UNSETTLED_MAX];
-	int unsettled_count;
+	struct pending pending[WATCH_PENDING_MAX];
+	int pending_count;
 };
 
 static void mark_all(struct watch *w)
@@ -68,15 +70,19 @@ static void mark_all(struct watch *w)
 		w->dirty[i] = true;
 }
 
+static bool is_below(const char *path, const char *root)
+{
+	size_t n = strlen(root);
+
+	return strncmp(path, root, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
 /* Every root above <path>: one tree may lie in another, or two clusters share one. */
 static void mark_above(struct watch *w, const char *path)
 {
-	for (int i = 0; i < w->root_count; i++) {
-		size_t n = strlen(w->roots[i]);
-
-		if (strncmp(path, w->roots[i], n) == 0 && (path[n] == '/' || path[n] == '\0'))
+	for (int i = 0; i < w->root_count; i++)
+		if (is_below(path, w->roots[i]))
 			w->dirty[i] = true;
-	}
 }
 
 /* --- the set of watched directories --- */
@@ -189,58 +195,51 @@ static void resync(struct watch *w)
 	}
 }
 
-/* --- files that are being written --- */
+/* --- files that have changed --- */
 
-static void settle(struct watch *w, const char *path)
+static void pending_drop(struct watch *w, struct pending *p)
 {
-	for (int i = 0; i < w->unsettled_count; i++) {
-		if (strcmp(w->unsettled[i].path, path) != 0)
-			continue;
-		free(w->unsettled[i].path);
-		w->unsettled[i] = w->unsettled[--w->unsettled_count];
-		return;
-	}
+	free(p->path);
+	*p = w->pending[--w->pending_count];
 }
 
-static void unsettle(struct watch *w, const char *path)
+static void pending_put(struct watch *w, const char *path, enum pending_why why, uint64_t delay_us)
 {
-	struct unsettled *u = NULL;
+	struct pending *p = NULL;
 
-	for (int i = 0; i < w->unsettled_count && u == NULL; i++)
-		if (strcmp(w->unsettled[i].path, path) == 0)
-			u = &w->unsettled[i];
-	if (u == NULL) {
-		char *copy = w->unsettled_count < WATCH_UNSETTLED_MAX ? strdup(path) : NULL;
+	for (int i = 0; i < w->pending_count && p == NULL; i++)
+		if (strcmp(w->pending[i].path, path) == 0)
+			p = &w->pending[i];
+	if (p == NULL) {
+		char *copy = w->pending_count < WATCH_PENDING_MAX ? strdup(path) : NULL;
 
-		if (copy == NULL)
-			return; /* read early at worst: a half file that parses not is not taken */
-		u = &w->unsettled[w->unsettled_count++];
-		*u = (struct unsettled){.path = copy};
+		if (copy == NULL) {
+			mark_above(w, path);
+			return;
+		}
+		p = &w->pending[w->pending_count++];
+		p->path = copy;
+	} else if (p->why == PENDING_WRITING && why == PENDING_WRITING) {
+		return; /* it began then: who never closes cannot put it off for ever */
 	}
-	u->until_us = clock_mono_us() + WATCH_UNSETTLED_US;
+	p->why = why;
+	p->at_us = clock_mono_us() + delay_us;
 }
 
-static void unsettled_expire(struct watch *w)
+static bool is_writing_below(const struct watch *w, const char *root)
 {
-	uint64_t now = clock_mono_us();
-
-	for (int i = w->unsettled_count - 1; i >= 0; i--) {
-		struct unsettled *u = &w->unsettled[i];
-
-		if (u->until_us > now)
-			continue;
-		mark_above(w, u->path);
-		free(u->path);
-		*u = w->unsettled[--w->unsettled_count];
-	}
+	for (int i = 0; i < w->pending_count; i++)
+		if (w->pending[i].why == PENDING_WRITING && is_below(w->pending[i].path, root))
+			return true;
+	return false;
 }
 
-bool watch_is_settled(const struct watch *w, const char *path)
+bool watch_is_writing(const struct watch *w)
 {
-	for (int i = 0; i < w->unsettled_count; i++)
-		if (strcmp(w->unsettled[i].path, path) == 0)
-			return false;
-	return true;
+	for (int i = 0; i < w->pending_count; i++)
+		if (w->pending[i].why == PENDING_WRITING)
+			return true;
+	return false;
 }
 
 /* --- events --- */
@@ -263,6 +262,13 @@ static bool join(char path[PATH_MAX], const char *dir, const char *name)
 	return snprintf(path, PATH_MAX, "%s/%s", dir, name) < PATH_MAX;
 }
 
+static bool is_link(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 /* A name made by link(2) or symlink(2) is whole; one made by open(2) will say when it is. */
 static bool created_whole(const char *path)
 {
@@ -271,17 +277,19 @@ static bool created_whole(const char *path)
 	return lstat(path, &st) == 0 && (S_ISLNK(st.st_mode) || st.st_nlink > 1);
 }
 
-static void on_file(struct watch *w, const char *path, uint32_t mask)
+static void on_file(struct watch *w, const char *path, const char *name, uint32_t mask)
 {
-	if (mask & IN_MODIFY) {
-		unsettle(w, path);
-		return;
+	if (!w->ev.wants(name)) {
+		/* "..data" of a mounted ConfigMap: all files change with this one link */
+		if ((mask & (IN_CREATE | IN_MOVED_TO)) && is_link(path))
+			mark_above(w, path);
+	} else if (mask & (IN_MOVED_FROM | IN_DELETE)) {
+		pending_put(w, path, PENDING_GONE, WATCH_GONE_US);
+	} else if ((mask & IN_MODIFY) || ((mask & IN_CREATE) && !created_whole(path))) {
+		pending_put(w, path, PENDING_WRITING, WATCH_WRITING_US);
+	} else {
+		pending_put(w, path, PENDING_READY, 0);
 	}
-	if (mask & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE))
-		settle(w, path);
-	if ((mask & IN_CREATE) && !created_whole(path))
-		return;
-	mark_above(w, path);
 }
 
 static void on_event(struct watch *w, const struct inotify_event *e)
@@ -316,27 +324,24 @@ static void on_event(struct watch *w, const struct inotify_event *e)
 		mark_above(w, path);
 		return;
 	}
-	on_file(w, path, e->mask);
+	on_file(w, path, e->name, e->mask);
 }
 
 static void later_arm(struct watch *w)
 {
 	uint64_t now = clock_mono_us(), at = UINT64_MAX;
 
-	for (int i = 0; i < w->root_count; i++) {
-		if (w->dirty[i])
-			at = now;
-		else if (w->missing[i] && at > now + WATCH_RETRY_US)
+	for (int i = 0; i < w->root_count; i++)
+		if (w->missing[i])
 			at = now + WATCH_RETRY_US;
-	}
-	for (int i = 0; i < w->unsettled_count; i++)
-		if (w->unsettled[i].until_us < at)
-			at = w->unsettled[i].until_us;
+	for (int i = 0; i < w->pending_count; i++)
+		if (w->pending[i].at_us < at)
+			at = w->pending[i].at_us;
 	if (at != UINT64_MAX)
 		loop_timer_set(w->loop, &w->later, at > now ? at - now : 0);
 }
 
-void watch_drain(struct watch *w)
+static void drain(struct watch *w)
 {
 	_Alignas(struct inotify_event) char buf[16 * 1024];
 	ssize_t n;
@@ -351,16 +356,31 @@ void watch_drain(struct watch *w)
 	}
 	if (w->resync)
 		resync(w);
-	later_arm(w);
 }
 
-static void report(struct watch *w)
+static void report_trees(struct watch *w)
 {
 	for (int i = 0; i < w->root_count; i++) {
-		if (!w->dirty[i])
+		if (!w->dirty[i] || is_writing_below(w, w->roots[i]))
 			continue;
 		w->dirty[i] = false;
-		w->fn(w->arg, i);
+		w->ev.changed(w->ev.arg, i, NULL);
+	}
+}
+
+static void report_files(struct watch *w)
+{
+	uint64_t now = clock_mono_us();
+
+	for (int i = w->pending_count - 1; i >= 0; i--) {
+		struct pending *p = &w->pending[i];
+
+		if (p->at_us > now)
+			continue;
+		for (int r = 0; r < w->root_count; r++)
+			if (is_below(p->path, w->roots[r]))
+				w->ev.changed(w->ev.arg, r, p->path);
+		pending_drop(w, p);
 	}
 }
 
@@ -368,8 +388,9 @@ static void on_readable(void *arg, uint32_t events)
 {
 	struct watch *w = arg;
 
-	watch_drain(w);
-	report(w);
+	drain(w);
+	report_files(w);
+	report_trees(w);
 	later_arm(w);
 }
 
@@ -377,7 +398,6 @@ static void on_later(void *arg)
 {
 	struct watch *w = arg;
 
-	unsettled_expire(w);
 	for (int i = 0; i < w->root_count; i++)
 		w->resync |= w->missing[i];
 	on_readable(w, 0);
@@ -385,7 +405,7 @@ static void on_later(void *arg)
 
 /* --- lifecycle --- */
 
-int watch_new(struct loop *loop, watch_fn fn, void *arg, struct watch **ret_watch,
+int watch_new(struct loop *loop, const struct watch_events *events, struct watch **ret_watch,
 	struct err *err)
 {
 	struct watch *w = calloc(1, sizeof(*w));
@@ -394,8 +414,7 @@ int watch_new(struct loop *loop, watch_fn fn, void *arg, struct watch **ret_watc
 	if (w == NULL)
 		return err_set(err, ENOMEM, "watching directories: out of memory");
 	w->loop = loop;
-	w->fn = fn;
-	w->arg = arg;
+	w->ev = *events;
 	loop_timer_init(&w->later, on_later, w);
 	w->in = (struct loop_fd){
 		.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), .fn = on_readable, .arg = w};
@@ -421,8 +440,8 @@ void watch_free(struct watch *w)
 		close(w->in.fd);
 	while (w->dir_count > 0)
 		dir_drop(w, &w->dirs[w->dir_count - 1]);
-	while (w->unsettled_count > 0)
-		free(w->unsettled[--w->unsettled_count].path);
+	while (w->pending_count > 0)
+		pending_drop(w, &w->pending[w->pending_count - 1]);
 	for (int i = 0; i < w->root_count; i++)
 		free(w->roots[i]);
 	free(w);
