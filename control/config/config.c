@@ -35,6 +35,15 @@ static const char *check_url(struct str s)
 		"absolute path";
 }
 
+static const char *check_mode(struct str s)
+{
+	bool ok = s.len >= 3 && s.len <= 4 && (s.len == 3 || s.p[0] == '0');
+
+	for (size_t i = 0; i < s.len; i++)
+		ok = ok && s.p[i] >= '0' && s.p[i] <= '7';
+	return ok ? NULL : "must be three octal digits in quotes, like \"0660\"";
+}
+
 /* What the finish functions need: where the file lies, and where the first sentence goes. */
 struct loading {
 	const char *name;		/* of the file */
@@ -103,6 +112,7 @@ static const struct yaml_schema dataplane_schema =
 static const struct yaml_field api_fields[] = {
 	YAML_CSTR(struct control_config, "socket", api_socket, .min = 1, .max = 107,
 		.def = "/run/sluice/control.sock"),
+	YAML_STR(struct control_config, "mode", api_mode, .check = check_mode, .def = "0660"),
 };
 static const struct yaml_schema api_schema = YAML_SCHEMA(struct control_config, api_fields);
 
@@ -143,6 +153,7 @@ static const struct yaml_field config_fields[] = {
 		.min = 1, .max = 64),
 	YAML_LIST(struct control_config, "pools", pools, &pool_schema, .max = 64),
 	YAML_LIST(struct control_config, "dataplanes", dataplanes, &dataplane_schema, .max = 16),
+	YAML_CSTR(struct control_config, "user", user, .min = 1, .max = 127),
 	{.key = "api", .type = YAML_TYPE_OBJECT, .schema = &api_schema},
 	YAML_CSTR(struct control_config, "stateDirectory", state_directory, .min = 1, .max = 4000,
 		.def = "/var/lib/sluice"),

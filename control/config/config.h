@@ -9,7 +9,8 @@
  *	- {name: default, cidrs: [203.0.113.0/28, "2001:db8:113::/124"]}
  *	dataplanes:
  *	- {name: dp0, url: ipc:///run/sluice/dp0.ipc}
- *	api: {socket: /run/sluice/control.sock}
+ *	api: {socket: /run/sluice/control.sock, mode: "0660"}
+ *	user: sluice		# or sluice:adm; who we are once root is given up
  *	stateDirectory: /var/lib/sluice
  *	trustedNetworks: [10.0.0.0/8]
  *	timeouts: {header: 10s, idle: 60s, connect: 5s, response: 60s}
@@ -52,6 +53,8 @@ struct control_config {
 	const struct config_dataplane *dataplanes;
 	uint32_t clusters_count, pools_count, dataplanes_count;
 	const char *api_socket, *state_directory;
+	struct str api_mode;	/* of the socket: three octal digits, perhaps after a 0 */
+	const char *user;	/* NULL: not said */
 	const struct ip_net *trusted;
 	uint32_t trusted_count;
 	uint32_t header_timeout_ms, idle_timeout_ms, connect_timeout_ms, response_timeout_ms;
