@@ -1,0 +1,3 @@
+# openapi.sed: makes each line of the document a C string literal
+s/[\\"]/\\&/g
+s/.*/"&\\n"/

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * server.c: carries struct api_request over libmicrohttpd.
+ *
+ * Life of a request: uri_log (target known) → access handler, once per piece of the body →
+ * dispatch → reply queued, or the connection is suspended until the handler replies →
+ * completed. Limits: connections, idle time, header bytes (libmicrohttpd answers those itself),
+ * target and body (request.c answers).
+ */
+#include "control/api/server.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "control/api/request.h"
+#include "dataplane/base/bug.h"
+#include "dataplane/base/log.h"
+
+#define SERVER_CONNECTIONS_MAX 64u
+#define SERVER_IDLE_S 15u
+#define SERVER_HEADER_BYTES_MAX (32u << 10) /* of request line and fields, per connection */
+#define SERVER_BACKLOG 64
+
+struct server {
+	struct loop *loop;
+	const struct api_source *source;
+	struct MHD_Daemon *mhd;
+	struct loop_fd fd;
+	struct loop_timer timer;
+	char *path;	      /* owned; of the socket */
+	struct list carriers; /* requests in flight */
+};
+
+struct carrier {
+	struct api_request req;
+	struct server *server;
+	struct MHD_Connection *conn;
+	struct list link;
+	char *target; /* owned */
+	char *body;   /* owned */
+	size_t body_len;
+	bool started, dispatched, suspended;
+};
+
+/* --- one request --- */
+
+static void carrier_free(struct carrier *c)
+{
+	list_del(&c->link);
+	api_request_fini(&c->req);
+	free(c->target);
+	free(c->body);
+	free(c);
+}
+
+static void on_reply(struct api_request *r)
+{
+	struct carrier *c = r->carrier;
+
+	if (c->suspended) {
+		c->suspended = false;
+		MHD_resume_connection(c->conn);
+	}
+}
+
+static void *on_target(void *cls, const char *target, struct MHD_Connection *conn)
+{
+	struct server *s = cls;
+	struct carrier *c = calloc(1, sizeof(*c));
+
+	if (c == NULL || (c->target = strdup(target)) == NULL) {
+		free(c);
+		return NULL;
+	}
+	c->server = s;
+	c->conn = conn;
+	api_request_init(&c->req, s->source, s->loop);
+	c->req.on_reply = on_reply;
+	c->req.carrier = c;
+	list_add_tail(&s->carriers, &c->link);
+	return c;
+}
+
+static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
+	enum MHD_RequestTerminationCode why)
+{
+	struct carrier *c = *con_cls;
+
+	if (c != NULL)
+		carrier_free(c);
+	*con_cls = NULL;
+}
+
+static struct str field(struct MHD_Connection *conn, const char *name)
+{
+	return str_of(MHD_lookup_connection_value(conn, MHD_HEADER_KIND, name));
+}
+
+static enum MHD_Result queue_reply(struct carrier *c)
+{
+	struct api_reply *rep = &c->req.reply;
+	struct MHD_Response *resp = MHD_create_response_from_buffer(
+		rep->body_len, rep->body, rep->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+	enum MHD_Result ok;
+
+	if (resp == NULL)
+		return MHD_NO;
+	rep->body = NULL; /* the response's now */
+	if (rep->content_type != NULL && rep->status != 304)
+		MHD_add_response_header(resp, MHD_HTTP_HEADER_CONTENT_TYPE, rep->content_type);
+	if (rep->etag[0] != '\0')
+		MHD_add_response_header(resp, MHD_HTTP_HEADER_ETAG, rep->etag);
+	if (rep->allow != NULL)
+		MHD_add_response_header(resp, MHD_HTTP_HEADER_ALLOW, rep->allow);
+	if (rep->vary)
+		MHD_add_response_header(resp, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT);
+	MHD_add_response_header(resp, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
+	ok = MHD_queue_response(c->conn, rep->status, resp);
+	MHD_destroy_response(resp);
+	return ok;
+}
+
+static enum MHD_Result dispatch(struct carrier *c, const char *method)
+{
+	const struct api_input in = {
+		.method = str_of(method),
+		.target = str_of(c->target),
+		.accept = field(c->conn, MHD_HTTP_HEADER_ACCEPT),
+		.if_none_match = field(c->conn, MHD_HTTP_HEADER_IF_NONE_MATCH),
+		.content_type = field(c->conn, MHD_HTTP_HEADER_CONTENT_TYPE),
+		.body = str_make(c->body, c->body_len),
+	};
+
+	c->dispatched = true;
+	api_dispatch(&c->req, &in);
+	if (c->req.reply.status != 0)
+		return queue_reply(c);
+	c->suspended = true;
+	MHD_suspend_connection(c->conn);
+	return MHD_YES;
+}
+
+/* Past the limit the length is still counted, so that dispatch sees it, the bytes are not kept. */
+static enum MHD_Result take_body(struct carrier *c, const char *data, size_t len)
+{
+	size_t keep = c->body_len + len <= API_BODY_BYTES_MAX ? len : 0;
+	char *p;
+
+	if (keep > 0) {
+		p = realloc(c->body, c->body_len + keep);
+		if (p == NULL)
+			return MHD_NO;
+		memcpy(p + c->body_len, data, keep);
+		c->body = p;
+	}
+	c->body_len += len;
+	return MHD_YES;
+}
+
+static enum MHD_Result on_access(void *cls, struct MHD_Connection *conn, const char *url,
+	const char *method, const char *version, const char *data, size_t *data_len, void **con_cls)
+{
+	struct carrier *c = *con_cls;
+	uint64_t len;
+
+	if (c == NULL)
+		return MHD_NO; /* out of memory in on_target() */
+	if (!c->started) {
+		c->started = true;
+		/* told before it is sent: refuse it before it is read */
+		if (str_to_u64(field(conn, MHD_HTTP_HEADER_CONTENT_LENGTH), &len) &&
+			len > API_BODY_BYTES_MAX) {
+			c->body_len = len;
+			return dispatch(c, method);
+		}
+		return MHD_YES;
+	}
+	if (*data_len > 0) {
+		enum MHD_Result ok = take_body(c, data, *data_len);
+
+		*data_len = 0;
+		return ok;
+	}
+	return c->dispatched ? queue_reply(c) : dispatch(c, method);
+}
+
+/* --- the daemon on the loop --- */
+
+static void run(struct server *s)
+{
+	MHD_UNSIGNED_LONG_LONG ms;
+
+	MHD_run(s->mhd);
+	if (MHD_get_timeout(s->mhd, &ms) == MHD_YES)
+		loop_timer_set(s->loop, &s->timer, (uint64_t)ms * 1000);
+	else
+		loop_timer_stop(&s->timer);
+}
+
+static void on_timer(void *arg)
+{
+	run(arg);
+}
+
+static void on_event(void *arg, uint32_t events)
+{
+	run(arg);
+}
+
+static void on_log(void *cls, const char *fmt, va_list ap)
+{
+	char line[256];
+
+	vsnprintf(line, sizeof(line), fmt, ap);
+	log_debug("api", "msg=\"%s\"", line);
+}
+
+static int start(struct server *s, int listen_fd, struct err *err)
+{
+	const union MHD_DaemonInfo *info;
+
+	s->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+		NULL, NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+		MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_URI_LOG_CALLBACK, on_target, s,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_CONNECTION_LIMIT,
+		SERVER_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, SERVER_IDLE_S,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)SERVER_HEADER_BYTES_MAX,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+	if (s->mhd == NULL) {
+		close(listen_fd);
+		return err_set(err, ENOMEM, "HTTP server: did not start");
+	}
+	info = MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+	s->fd = (struct loop_fd){.fd = info->epoll_fd, .fn = on_event, .arg = s};
+	return loop_fd_add(s->loop, &s->fd, EPOLLIN, err);
+}
+
+/* --- the socket --- */
+
+static int sock_bind(int fd, const struct sockaddr_un *addr, const struct server_options *opt)
+{
+	mode_t old = umask(0777); /* nobody gets in before the mode is set */
+	int rc = bind(fd, (const struct sockaddr *)addr, sizeof(*addr));
+
+	umask(old);
+	if (rc < 0)
+		return -errno;
+	if ((opt->uid != (uid_t)-1 || opt->gid != (gid_t)-1) &&
+		lchown(opt->socket, opt->uid, opt->gid) < 0)
+		return -errno;
+	if (chmod(opt->socket, opt->mode) < 0 || listen(fd, SERVER_BACKLOG) < 0)
+		return -errno;
+	return 0;
+}
+
+/* True when there was a socket that nobody listens on any more, and it is gone now. */
+static bool remove_dead(const struct sockaddr_un *addr)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool dead = fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 &&
+		errno == ECONNREFUSED;
+
+	if (fd >= 0)
+		close(fd);
+	return dead && unlink(addr->sun_path) == 0;
+}
+
+static int sock_open(const struct server_options *opt, int *ret_fd, struct err *err)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd, rc;
+
+	if (strlen(opt->socket) >= sizeof(addr.sun_path))
+		return err_set(err, ENAMETOOLONG, "%s: longer than the %zu bytes of a socket's name",
+			opt->socket, sizeof(addr.sun_path) - 1);
+	strcpy(addr.sun_path, opt->socket);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return err_set(err, errno, "%s: %s", opt->socket, strerror(errno));
+	rc = sock_bind(fd, &addr, opt);
+	if (rc == -EADDRINUSE && remove_dead(&addr))
+		rc = sock_bind(fd, &addr, opt);
+	if (rc < 0) {
+		close(fd);
+		return err_set(err, -rc, "%s: %s", opt->socket, strerror(-rc));
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+/* --- lifecycle --- */
+
+int server_open(struct loop *loop, const struct server_options *opt,
+	const struct api_source *source, struct server **ret_server, struct err *err)
+{
+	struct server *s;
+	int fd, rc;
+
+	rc = sock_open(opt, &fd, err);
+	if (rc < 0)
+		return rc;
+	s = calloc(1, sizeof(*s));
+	if (s == NULL || (s->path = strdup(opt->socket)) == NULL) {
+		close(fd);
+		free(s);
+		return err_set(err, ENOMEM, "HTTP server: out of memory");
+	}
+	s->loop = loop;
+	s->source = source;
+	list_init(&s->carriers);
+	loop_timer_init(&s->timer, on_timer, s);
+	rc = start(s, fd, err);
+	if (rc < 0) {
+		server_close(s);
+		return rc;
+	}
+	*ret_server = s;
+	return 0;
+}
+
+void server_close(struct server *s)
+{
+	if (s == NULL)
+		return;
+	loop_timer_stop(&s->timer);
+	loop_fd_remove(s->loop, &s->fd);
+	/* libmicrohttpd wants no connection suspended when it stops */
+	list_for_each(l, &s->carriers)
+		on_reply(&list_entry(l, struct carrier, link)->req);
+	if (s->mhd != NULL)
+		MHD_stop_daemon(s->mhd);
+	if (unlink(s->path) < 0 && errno != ENOENT)
+		log_info("api", "socket=%s msg=\"not removed: %s\"", s->path, strerror(errno));
+	free(s->path);
+	free(s);
+}

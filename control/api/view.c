@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * view.c: shapes that several handlers share.
+ */
+#include "control/api/view.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "dataplane/base/bug.h"
+
+json_t *view_str(struct str s)
+{
+	json_t *j = json_stringn(s.len ? s.p : "", s.len);
+	char *copy;
+
+	if (j != NULL)
+		return j;
+	copy = malloc(s.len);
+	if (copy == NULL)
+		return NULL;
+	for (size_t i = 0; i < s.len; i++)
+		copy[i] = s.p[i] >= 0x20 && s.p[i] < 0x7f ? s.p[i] : '?';
+	j = json_stringn(copy, s.len);
+	free(copy);
+	return j;
+}
+
+json_t *view_str_or_null(struct str s)
+{
+	return s.p != NULL ? view_str(s) : json_null();
+}
+
+void view_id_format(uint64_t id, char buf[VIEW_ID_STRLEN])
+{
+	snprintf(buf, VIEW_ID_STRLEN, "%016" PRIx64, id);
+}
+
+json_t *view_id(uint64_t id)
+{
+	char buf[VIEW_ID_STRLEN];
+
+	view_id_format(id, buf);
+	return json_string(buf);
+}
+
+json_t *view_addr(const struct ip_addr *a)
+{
+	char buf[IP_ADDR_STRLEN];
+
+	return json_string(ip_format(a, buf));
+}
+
+json_t *view_net(const struct ip_net *n)
+{
+	char buf[IP_ADDR_STRLEN];
+	unsigned len = ip_is_v4(&n->addr) ? n->len - 96u : n->len;
+
+	return json_sprintf("%s/%u", ip_format(&n->addr, buf), len);
+}
+
+json_t *view_time(int64_t seconds)
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+	char buf[32];
+
+	gmtime_r(&t, &tm);
+	strftime(buf, sizeof(buf), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return json_string(buf);
+}
+
+double view_percent(uint64_t part, uint64_t whole)
+{
+	return whole > 0 ? 100.0 * (double)part / (double)whole : 0.0;
+}
+
+/* Draining endpoints carry traffic only when there is nothing else (build.h). */
+double view_endpoint_percent(const struct build_service *s, uint32_t endpoint)
+{
+	uint64_t ready = 0, draining = 0;
+	const struct build_endpoint *e = &s->endpoints[endpoint];
+
+	for (uint32_t i = 0; i < s->endpoint_count; i++)
+		*(s->endpoints[i].draining ? &draining : &ready) += s->endpoints[i].weight;
+	if (e->draining)
+		return ready > 0 ? 0.0 : view_percent(e->weight, draining);
+	return view_percent(e->weight, ready);
+}
+
+const char *view_backend_status(enum build_backend_status s)
+{
+	switch (s) {
+	case BUILD_BACKEND_OK:
+		return "OK";
+	case BUILD_BACKEND_INVALID_KIND:
+		return "InvalidKind";
+	case BUILD_BACKEND_NOT_FOUND:
+		return "BackendNotFound";
+	case BUILD_BACKEND_REF_NOT_PERMITTED:
+		return "RefNotPermitted";
+	case BUILD_BACKEND_UNSUPPORTED:
+		return "UnsupportedProtocol";
+	}
+	bug_on(true);
+	return "";
+}
+
+const struct build_service *view_service_lookup(const struct build_config *c, uint64_t id)
+{
+	for (uint32_t i = 0; i < c->service_count; i++)
+		if (c->services[i].id == id)
+			return &c->services[i];
+	return NULL;
+}
+
+bool view_need_config(struct api_request *r)
+{
+	if (r->source->compiled != NULL)
+		return true;
+	api_reply_problem(r, PROBLEM_NOT_READY, "the manifests have not been read yet");
+	return false;
+}
