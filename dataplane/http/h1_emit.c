@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * h1_emit.c: heads on their way out: edited, not rebuilt.
+ *
+ * Field lines that stay are copied in runs, as they came: the runs between the lines that go. What
+ * goes: hop-by-hop fields and those that Connection named (RFC 9110 7.6.1), what an edit replaces,
+ * and on a request from an untrusted peer everything that claims to know where it came from. What
+ * the gateway has to say comes behind, so that nothing of the peer's can shadow it.
+ *
+ * The framing fields of what is forwarded are the ones that the parser judged: Content-Length stays
+ * where it framed the body; a chunked body is announced anew.
+ *
+ * Standards: RFC 9110 7.6, 7.8, 10.1.1; RFC 9112 3.2.1, 6.1; RFC 7239 is left to the peer.
+ */
+#include "dataplane/http/h1.h"
+
+/* A writer that stops writing when the room is gone and says so at the end. */
+struct out {
+	char *p, *end;
+	bool full;
+};
+
+static void put(struct out *o, struct str s)
+{
+	if ((size_t)(o->end - o->p) < s.len) {
+		o->full = true;
+		return;
+	}
+	if (s.len)
+		memcpy(o->p, s.p, s.len);
+	o->p += s.len;
+}
+
+static void put_field(struct out *o, struct str name, struct str value)
+{
+	put(o, name);
+	put(o, STR(": "));
+	put(o, value);
+	put(o, STR("\r\n"));
+}
+
+static struct str decimal(uint64_t v, char buf[20])
+{
+	size_t i = 20;
+
+	do {
+		buf[--i] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v != 0);
+	return str_make(buf + i, 20 - i);
+}
+
+static size_t finish(const struct out *o, const char *buf)
+{
+	return o->full ? 0 : (size_t)(o->p - buf);
+}
+
+static bool is_edited(const struct h1_header *f, const struct h1_edit *edits, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (edits[i].op != H1_EDIT_ADD && str_ieq(edits[i].name, f->name))
+			return true;
+	return false;
+}
+
+static void put_edits(struct out *o, const struct h1_edit *edits, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (edits[i].op != H1_EDIT_REMOVE)
+			put_field(o, edits[i].name, edits[i].value);
+}
+
+/* One past the line of field <i>: the next field's start, or the end of all fields. */
+static const char *line_end(const struct h1_head *h, uint32_t i)
+{
+	if (i + 1 < h->header_count)
+		return h->headers[i + 1].name.p;
+	return h->fields.p + h->fields.len;
+}
+
+typedef bool (*keep_fn)(const struct h1_header *f, const void *ctx);
+
+/* Copies the field lines that <keep> keeps, each run of neighbours at once. */
+static void put_fields(struct out *o, const struct h1_head *h, keep_fn keep, const void *ctx)
+{
+	const char *run = NULL;
+
+	for (uint32_t i = 0; i < h->header_count; i++) {
+		const struct h1_header *f = &h->headers[i];
+
+		if (keep(f, ctx)) {
+			if (run == NULL)
+				run = f->name.p;
+		} else if (run != NULL) {
+			put(o, str_make(run, (size_t)(f->name.p - run)));
+			run = NULL;
+		}
+	}
+	if (run != NULL)
+		put(o, str_make(run, (size_t)(line_end(h, h->header_count - 1) - run)));
+}
+
+static bool keep_in_request(const struct h1_header *f, const void *ctx)
+{
+	const struct h1_request_out *out = ctx;
+
+	if (f->flags & H1_HEADER_HOP)
+		return false;
+	switch (f->id) {
+	case H1_HDR_HOST:
+		return false; /* written once, from the target's authority where it has one */
+	case H1_HDR_EXPECT:
+		return out->expect;
+	case H1_HDR_X_FORWARDED_FOR:
+		return false; /* merged into one line */
+	default:
+		break;
+	}
+	if ((f->flags & H1_HEADER_ORIGIN) && !out->trusted)
+		return false;
+	return !is_edited(f, out->edits, out->edit_count);
+}
+
+/* X-Forwarded-For: what a trusted peer reported, then the peer itself. */
+static void put_forwarded_for(struct out *o, const struct h1_head *h,
+	const struct h1_request_out *out)
+{
+	put(o, STR("X-Forwarded-For: "));
+	for (uint32_t i = 0; out->trusted && i < h->header_count; i++) {
+		const struct h1_header *f = &h->headers[i];
+
+		if (f->id != H1_HDR_X_FORWARDED_FOR || f->value.len == 0)
+			continue;
+		put(o, f->value);
+		put(o, STR(", "));
+	}
+	put(o, out->client);
+	put(o, STR("\r\n"));
+}
+
+static bool has(const struct h1_head *h, enum h1_header_id id)
+{
+	return h1_header_get(h, id).p != NULL;
+}
+
+/* Where the request came from, unless a trusted peer has said it already. */
+static void put_origin(struct out *o, const struct h1_head *h, const struct h1_request_out *out)
+{
+	char port[20];
+
+	put_forwarded_for(o, h, out);
+	if (!out->trusted || !has(h, H1_HDR_X_FORWARDED_PROTO))
+		put_field(o, STR("X-Forwarded-Proto"), out->proto);
+	if (h->host.len > 0 && (!out->trusted || !has(h, H1_HDR_X_FORWARDED_HOST)))
+		put_field(o, STR("X-Forwarded-Host"), h->host);
+	if (!out->trusted || !has(h, H1_HDR_X_FORWARDED_PORT))
+		put_field(o, STR("X-Forwarded-Port"), decimal(out->port, port));
+	if (!out->trusted || !has(h, H1_HDR_X_REQUEST_ID))
+		put_field(o, STR("X-Request-Id"), out->request_id);
+}
+
+/* Options of the next hop's connection; nothing of the peer's survives (RFC 9110 7.6.1). */
+static void put_connection(struct out *o, const struct h1_head *h, bool close, bool keep_alive,
+	bool upgrade)
+{
+	if (upgrade) {
+		put_field(o, STR("Connection"), STR("upgrade"));
+		put_field(o, STR("Upgrade"), h1_header_get(h, H1_HDR_UPGRADE));
+	} else if (close) {
+		put_field(o, STR("Connection"), STR("close"));
+	} else if (keep_alive) {
+		put_field(o, STR("Connection"), STR("keep-alive"));
+	}
+}
+
+size_t h1_emit_request(const struct h1_head *h, const struct h1_request_out *out, char *buf,
+	size_t size)
+{
+	struct out o = {buf, buf + size, false};
+
+	put(&o, h->method);
+	put(&o, STR(" "));
+	put(&o, h->path);
+	if (h->query.p != NULL) {
+		put(&o, STR("?"));
+		put(&o, h->query);
+	}
+	put(&o, STR(" HTTP/1.1\r\n"));
+	/* RFC 9112 3.2: always a Host, empty when the target has no authority */
+	put_field(&o, STR("Host"), h->host);
+	put_fields(&o, h, keep_in_request, out);
+	if (h->body == H1_BODY_CHUNKED)
+		put_field(&o, STR("Transfer-Encoding"), STR("chunked"));
+	put_origin(&o, h, out);
+	put_edits(&o, out->edits, out->edit_count);
+	put_connection(&o, h, out->close, false, out->upgrade && h->upgrade);
+	put(&o, STR("\r\n"));
+	return finish(&o, buf);
+}
+
+static bool keep_in_response(const struct h1_header *f, const void *ctx)
+{
+	const struct h1_response_out *out = ctx;
+
+	if (f->flags & H1_HEADER_HOP)
+		return false;
+	/* a length beside another framing would be a lie (RFC 9112 6.2) */
+	if (f->id == H1_HDR_CONTENT_LENGTH)
+		return out->body == H1_BODY_NONE || out->body == H1_BODY_LENGTH;
+	return !is_edited(f, out->edits, out->edit_count);
+}
+
+static void put_status_line(struct out *o, unsigned status, struct str reason)
+{
+	char digits[20];
+
+	put(o, STR("HTTP/1.1 "));
+	put(o, decimal(status, digits));
+	put(o, STR(" "));
+	put(o, reason);
+	put(o, STR("\r\n"));
+}
+
+size_t h1_emit_response(const struct h1_head *h, const struct h1_response_out *out, char *buf,
+	size_t size)
+{
+	struct out o = {buf, buf + size, false};
+
+	put_status_line(&o, h->status, h->reason);
+	put_fields(&o, h, keep_in_response, out);
+	if (out->body == H1_BODY_CHUNKED)
+		put_field(&o, STR("Transfer-Encoding"), STR("chunked"));
+	if (out->date.len > 0 && !has(h, H1_HDR_DATE))
+		put_field(&o, STR("Date"), out->date);
+	put_edits(&o, out->edits, out->edit_count);
+	put_connection(&o, h, out->close, out->keep_alive, out->upgrade);
+	put(&o, STR("\r\n"));
+	return finish(&o, buf);
+}
+
+const struct str h1_continue = {"HTTP/1.1 100 Continue\r\n\r\n", 25};
+
+struct str h1_status_reason(unsigned status)
+{
+	switch (status) {
+#define REASON(code, text)                                                                         \
+	case code:                                                                                 \
+		return STR(text);
+#include "dataplane/http/reason.def"
+#undef REASON
+	default:
+		return STR("Unknown");
+	}
+}
+
+size_t h1_emit_error(const struct h1_error_out *out, char *buf, size_t size)
+{
+	struct out o = {buf, buf + size, false};
+	struct str reason = h1_status_reason(out->status);
+	char code[20], len[20];
+	struct str digits = decimal(out->status, code);
+
+	put_status_line(&o, out->status, reason);
+	put_field(&o, STR("Content-Type"), STR("text/plain; charset=utf-8"));
+	/* "503 Service Unavailable\n" */
+	put_field(&o, STR("Content-Length"), decimal(digits.len + 1 + reason.len + 1, len));
+	if (out->date.len > 0)
+		put_field(&o, STR("Date"), out->date);
+	if (out->request_id.len > 0)
+		put_field(&o, STR("X-Request-Id"), out->request_id);
+	if (out->close)
+		put_field(&o, STR("Connection"), STR("close"));
+	put(&o, STR("\r\n"));
+	if (!out->head) {
+		put(&o, digits);
+		put(&o, STR(" "));
+		put(&o, reason);
+		put(&o, STR("\n"));
+	}
+	return finish(&o, buf);
+}
+
+size_t h1_emit_chunk_head(uint64_t len, char buf[H1_CHUNK_HEAD_MAX])
+{
+	static const char hex[] = "0123456789abcdef";
+	unsigned digits = 1;
+
+	while (digits < 16 && len >> (4 * digits))
+		digits++;
+	for (unsigned i = 0; i < digits; i++)
+		buf[i] = hex[(len >> (4 * (digits - 1 - i))) & 15];
+	buf[digits] = '\r';
+	buf[digits + 1] = '\n';
+	return digits + 2;
+}
