@@ -130,6 +130,24 @@ static bool time_parse(struct str s, int64_t *ret)
 	return true;
 }
 
+/* As an API server does: each namespace carries its own name as a label, to be selected by. */
+static void namespace_label(struct object *o)
+{
+	struct str key = STR("kubernetes.io/metadata.name");
+	struct kv *items;
+	uint32_t i = 0, n = o->labels.count;
+
+	if (o->kind != KIND_NAMESPACE || kv_find(&o->labels, key).p != NULL)
+		return;
+	items = arena_array(&o->arena, struct kv, n + 1);
+	for (; i < n && str_cmp(o->labels.items[i].key, key) < 0; i++)
+		items[i] = o->labels.items[i];
+	items[i] = (struct kv){key, o->name};
+	for (; i < n; i++)
+		items[i + 1] = o->labels.items[i];
+	o->labels = (struct kv_list){items, n + 1};
+}
+
 static bool metadata_take(struct decoding *d, struct yaml_decoder *dec, const struct yaml_node *doc,
 	struct object *o)
 {
@@ -150,6 +168,7 @@ static bool metadata_take(struct decoding *d, struct yaml_decoder *dec, const st
 	d->ns = o->ns;
 	o->labels = m.labels;
 	o->annotations = m.annotations;
+	namespace_label(o);
 	if (m.created.len && !time_parse(m.created, &o->created)) {
 		yaml_report(dec, n, "creationTimestamp", "must be a time like 2026-11-21T09:00:00Z");
 		rc = -1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * addresses.h: which VIPs a Gateway has.
+ * addresses.h: which VIPs a Gateway has had.
  *
  * Addresses of the spec are taken as they are when they are usable; else they come from the pools
  * of control.yaml. What was assigned once stays: the address book remembers it by Gateway, in the
@@ -8,16 +8,35 @@
  */
 #pragma once
 
+#include "dataplane/base/arena.h"
 #include "dataplane/base/err.h"
 #include "dataplane/base/ip.h"
 #include "dataplane/base/str.h"
 
 struct plan;
-struct address_book;
 
-/* A missing file is an empty book. */
+struct address_entry {
+	struct str cluster, ns, name;	/* of the Gateway */
+	const struct str *addresses;	/* as text, from the pools only */
+	uint32_t addresses_count;
+};
+
+struct address_book {
+	const struct address_entry *entries; /* by cluster, namespace, name */
+	uint32_t entries_count;
+	struct arena arena;
+};
+
+/* A missing file is an empty book. *ret is for address_book_free(). */
 int address_book_load(const char *path, struct address_book **ret, struct err *err);
-/* Takes over what <plan> assigned; saves (write, fsync, rename) when that changed anything. */
+/*
+ * Takes over what <plan> assigned from pools, and saves it (write, fsync, rename) when that
+ * changed anything. Entries of Gateways that are gone are dropped. On an error the book in memory
+ * is up to date all the same.
+ */
 int address_book_update(struct address_book *b, const struct plan *plan, const char *path,
 	struct err *err);
 void address_book_free(struct address_book *b); /* NULL is fine */
+/* NULL when the Gateway has no entry; <b> may be NULL. */
+const struct address_entry *address_book_find(const struct address_book *b, struct str cluster,
+	struct str ns, struct str name);

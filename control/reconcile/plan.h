@@ -113,9 +113,9 @@ struct plan_listener {
 struct plan_gateway {
 	const struct object *obj;
 	const struct object *class_obj;
-	struct ip_addr *addresses;	/* the VIPs, static and assigned */
+	struct ip_addr *addresses;	/* the VIPs: static_count from the spec, then from pools */
 	struct plan_listener *listeners; /* as spec.listeners */
-	uint32_t addresses_count, listeners_count;
+	uint32_t addresses_count, static_count, listeners_count;
 	bool accepted;
 	bool serves;			/* accepted, with an address and an accepted listener */
 	struct conditions conditions;
@@ -133,7 +133,7 @@ struct plan {
 	struct plan_class *classes;	/* those with our controllerName */
 	struct plan_gateway *gateways;	/* those of our classes, by cluster, namespace, name */
 	struct plan_route *routes;	/* every HTTPRoute with a parent of ours, oldest first */
-	struct plan_service *services;	/* every one that a backend points to, sorted */
+	struct plan_service **services;	/* every one that a backend points to, sorted */
 	const char *const *notes;	/* objects left alone, and why */
 	uint32_t classes_count, gateways_count, routes_count, services_count, notes_count;
 	uint32_t serving_routes;

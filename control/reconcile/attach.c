@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * attach.c: which routes serve on which listeners.
+ *
+ * Two halves that meet in the middle. attach_listeners() decides what each listener of a Gateway
+ * is good for: is its protocol one of ours, which kinds of routes may it carry, does another
+ * listener of the same Gateway want the same port for something else. attach_judge() takes one
+ * parentRef of a route and narrows the Gateway's listeners down, in the order in which the API
+ * names its reasons; attach_route() then puts the route on those that are left:
+ *
+ *	1. those that the parentRef means (sectionName, port)	none left: NoMatchingParent
+ *	2. those that admit the route's kind and namespace	none left: NotAllowedByListeners
+ *	3. those that share a hostname with the route		none left: NoMatchingListenerHostname
+ *
+ * A route attaches to a listener even when that listener cannot serve (conflicted, a protocol that
+ * we do not speak): attachedRoutes counts it, and it serves as soon as the listener does.
+ * Standards: Gateway API v1.7, Listener, AllowedRoutes, ParentReference, HTTPRouteSpec.hostnames.
+ */
+#include "control/reconcile/hostname.h"
+#include "control/reconcile/label.h"
+#include "control/reconcile/reconcile.h"
+
+#define LABEL_NAMESPACE_NAME STR("kubernetes.io/metadata.name")
+
+/* What listens on a TCP or UDP port; two different ones cannot share a TCP port. */
+enum port_class {
+	PORT_UNKNOWN = 0,	/* another implementation's protocol: left alone */
+	PORT_HTTP,
+	PORT_TLS,		/* HTTPS and TLS tell each other apart by server name */
+	PORT_TCP,
+	PORT_UDP,
+};
+
+static const struct {
+	struct str protocol;
+	enum port_class class;
+} port_classes[] = {
+	{{"HTTP", 4}, PORT_HTTP}, {{"HTTPS", 5}, PORT_TLS}, {{"TLS", 3}, PORT_TLS},
+	{{"TCP", 3}, PORT_TCP}, {{"UDP", 3}, PORT_UDP},
+};
+
+static enum port_class port_class(const struct listener *l)
+{
+	for (size_t i = 0; i < sizeof(port_classes) / sizeof(port_classes[0]); i++)
+		if (str_eq(l->protocol, port_classes[i].protocol))
+			return port_classes[i].class;
+	return PORT_UNKNOWN;
+}
+
+/* GEP-1713 and Listener: "the same Port, Protocol and Hostname", or protocols that do not mix. */
+static bool listeners_conflict(const struct listener *a, const struct listener *b)
+{
+	enum port_class ca = port_class(a), cb = port_class(b);
+
+	if (a->port != b->port || ca == PORT_UNKNOWN || cb == PORT_UNKNOWN)
+		return false;
+	if (ca == cb)
+		return str_eq(a->protocol, b->protocol) && str_eq(a->hostname, b->hostname);
+	return ca != PORT_UDP && cb != PORT_UDP;
+}
+
+static bool is_http_route(const struct route_kind *k)
+{
+	return str_eq(k->group, GATEWAY_GROUP) && str_eq(k->kind, STR("HTTPRoute"));
+}
+
+/*
+ * supportedKinds: what the protocol can carry and allowedRoutes.kinds lets in. A kind that the
+ * listener asks for and that is not in it makes ResolvedRefs false (InvalidRouteKinds).
+ */
+static void listener_kinds(struct plan_listener *l)
+{
+	static const struct route_kind http_route[] = {
+		{{"gateway.networking.k8s.io", 25}, {"HTTPRoute", 9}}};
+	bool wanted = l->spec->kinds_count == 0;
+
+	l->resolved = true;
+	if (port_class(l->spec) != PORT_HTTP)
+		return;
+	for (uint32_t i = 0; i < l->spec->kinds_count; i++) {
+		if (is_http_route(&l->spec->kinds[i]))
+			wanted = true;
+		else
+			l->resolved = false;
+	}
+	l->supported_kinds = http_route;
+	l->supported_kinds_count = wanted ? 1 : 0;
+}
+
+void attach_listeners(struct reconcile *r, struct plan_gateway *gw)
+{
+	for (uint32_t i = 0; i < gw->listeners_count; i++) {
+		struct plan_listener *l = &gw->listeners[i];
+
+		for (uint32_t k = 0; k < gw->listeners_count; k++)
+			if (k != i && listeners_conflict(l->spec, gw->listeners[k].spec))
+				l->conflicted = true;
+		l->accepted = port_class(l->spec) == PORT_HTTP && !l->conflicted;
+		listener_kinds(l);
+	}
+}
+
+/* Step 1: does the parentRef mean this listener? Section and port must both fit when both stand. */
+static bool is_meant(const struct parent_ref *ref, const struct listener *l)
+{
+	if (ref->section_name.len != 0 && !str_eq(ref->section_name, l->name))
+		return false;
+	return ref->port == 0 || ref->port == l->port;
+}
+
+/* A namespace without an object still has the one label that every namespace has. */
+static bool namespace_selected(const struct reconcile *r, const struct label_selector *s,
+	struct str cluster, struct str ns)
+{
+	const struct object *o = view_find(r->view, KIND_NAMESPACE, cluster, STR(""), ns);
+	const struct kv name = {LABEL_NAMESPACE_NAME, ns};
+	const struct kv_list only_name = {&name, 1};
+
+	return label_selector_matches(s, o != NULL ? &o->labels : &only_name);
+}
+
+/* Step 2: kinds and namespaces of allowedRoutes. */
+static bool is_allowed(const struct reconcile *r, const struct object *gateway,
+	const struct object *route, const struct plan_listener *l)
+{
+	if (l->supported_kinds_count == 0)
+		return false;
+	switch (l->spec->from) {
+	case ROUTES_FROM_ALL:
+		return true;
+	case ROUTES_FROM_SAME:
+		return str_eq(gateway->ns, route->ns);
+	case ROUTES_FROM_SELECTOR:
+		/* A missing selector selects nothing, an empty one everything. */
+		return l->spec->selector != NULL &&
+			namespace_selected(r, l->spec->selector, route->cluster, route->ns);
+	}
+	return false;
+}
+
+/* Room grows by doubling; the arena keeps the smaller copies, at most as much again. */
+static void add_attachment(struct reconcile *r, struct plan_listener *l, struct plan_attachment a)
+{
+	uint32_t n = l->attachments_count;
+
+	if (n == 0 || (n >= 8 && (n & (n - 1)) == 0)) {
+		struct plan_attachment *old = l->attachments;
+
+		l->attachments = arena_array(r->arena, struct plan_attachment, n ? 2 * n : 8);
+		if (n != 0)
+			memcpy(l->attachments, old, n * sizeof(*old));
+	}
+	l->attachments[l->attachments_count++] = a;
+}
+
+static bool same_attachment(const struct plan_attachment *a, const struct plan_attachment *b)
+{
+	return a->route == b->route && str_eq(a->hostname, b->hostname) &&
+		str_eq(a->original, b->original);
+}
+
+/* Routes come one after the other: what this one has attached already stands at the end. */
+static bool is_last(const struct plan_listener *l, const struct plan_route *route)
+{
+	return l->attachments_count != 0 &&
+		l->attachments[l->attachments_count - 1].route == route;
+}
+
+/* The same may come twice: two parentRefs can mean one listener, two hostnames can be equal. */
+static void attach_once(struct reconcile *r, struct plan_listener *l, struct plan_attachment a)
+{
+	for (uint32_t i = l->attachments_count; i > 0; i--) {
+		const struct plan_attachment *have = &l->attachments[i - 1];
+
+		if (have->route != a.route)
+			break;
+		if (same_attachment(have, &a))
+			return;
+	}
+	add_attachment(r, l, a);
+}
+
+/* One attachment for each hostname that both have. */
+static void attach_hostnames(struct reconcile *r, struct plan_listener *l, struct plan_route *route)
+{
+	const struct http_route *spec = route->obj->http_route;
+	struct str common;
+
+	if (spec->hostnames_count == 0)
+		attach_once(r, l, (struct plan_attachment){route, l->spec->hostname, STR("")});
+	for (uint32_t i = 0; i < spec->hostnames_count; i++)
+		if (hostname_intersect(l->spec->hostname, spec->hostnames[i], &common))
+			attach_once(r, l,
+				(struct plan_attachment){route, common, spec->hostnames[i]});
+}
+
+/* Step 3: is there a name that both stand for? */
+static bool shares_hostname(const struct listener *l, const struct http_route *route)
+{
+	struct str common;
+
+	for (uint32_t i = 0; i < route->hostnames_count; i++)
+		if (hostname_intersect(l->hostname, route->hostnames[i], &common))
+			return true;
+	return route->hostnames_count == 0;
+}
+
+/* How far one listener gets through the three questions. */
+static enum attach_verdict ask_listener(const struct reconcile *r, const struct plan_route *route,
+	const struct plan_parent *parent, const struct plan_listener *l)
+{
+	if (!is_meant(parent->ref, l->spec))
+		return ATTACH_NO_MATCHING_PARENT;
+	if (!is_allowed(r, parent->gateway->obj, route->obj, l))
+		return ATTACH_NOT_ALLOWED;
+	if (!shares_hostname(l->spec, route->obj->http_route))
+		return ATTACH_NO_MATCHING_HOSTNAME;
+	return ATTACH_OK;
+}
+
+enum attach_verdict attach_judge(const struct reconcile *r, const struct plan_route *route,
+	const struct plan_parent *parent)
+{
+	enum attach_verdict best = ATTACH_NO_MATCHING_PARENT;
+
+	for (uint32_t i = 0; i < parent->gateway->listeners_count; i++) {
+		enum attach_verdict v =
+			ask_listener(r, route, parent, &parent->gateway->listeners[i]);
+
+		if (v > best)
+			best = v;
+	}
+	return best;
+}
+
+void attach_route(struct reconcile *r, struct plan_route *route, const struct plan_parent *parent)
+{
+	for (uint32_t i = 0; i < parent->gateway->listeners_count; i++) {
+		struct plan_listener *l = &parent->gateway->listeners[i];
+
+		if (ask_listener(r, route, parent, l) != ATTACH_OK)
+			continue;
+		if (!is_last(l, route))
+			l->attached_routes++;
+		attach_hostnames(r, l, route);
+	}
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * federated.c: Services whose endpoints come from other clusters, as Calico documents them.
+ *
+ * A Service without a selector and with the annotation federation.tigera.io/serviceSelector stands
+ * for all Services of its own namespace, in every cluster, whose labels the expression selects. The
+ * Services of other clusters carry the implicit label federation.tigera.io/remoteClusterName, those
+ * of its own cluster do not, so that !has(...) selects local ones. Endpoints are taken over for
+ * ports of equal name and protocol; the federated Service's own target port means nothing. A
+ * federated Service never backs another one, which also keeps endpoints from being counted twice
+ * when a cluster's own controller has federated already.
+ * An expression that cannot be parsed selects nothing.
+ * Standard: Calico Enterprise documentation, "Configure federated services".
+ */
+#include "control/reconcile/reconcile.h"
+#include "control/reconcile/selector.h"
+
+#define LABEL_REMOTE_CLUSTER STR("federation.tigera.io/remoteClusterName")
+
+bool federated_is(const struct object *service)
+{
+	return kv_find(&service->annotations, ANNOTATION_FEDERATED).p != NULL &&
+		!service->service->has_selector;
+}
+
+/* The labels of a Service of another cluster, with the implicit one at its place. */
+static struct kv_list labels_with_cluster(struct reconcile *r, const struct object *o)
+{
+	const struct kv_list *l = &o->labels;
+	struct kv *items = arena_array(r->arena, struct kv, l->count + 1);
+	uint32_t n = 0;
+	bool done = false;
+
+	for (uint32_t i = 0; i < l->count; i++) {
+		int c = str_cmp(l->items[i].key, LABEL_REMOTE_CLUSTER);
+
+		if (c >= 0 && !done) {
+			items[n++] = (struct kv){LABEL_REMOTE_CLUSTER, o->cluster};
+			done = true;
+		}
+		if (c != 0)
+			items[n++] = l->items[i];
+	}
+	if (!done)
+		items[n++] = (struct kv){LABEL_REMOTE_CLUSTER, o->cluster};
+	return (struct kv_list){items, n};
+}
+
+/* A local Service cannot pretend to be another cluster's. */
+static struct kv_list labels_without_cluster(struct reconcile *r, const struct object *o)
+{
+	struct kv *items;
+	uint32_t n = 0;
+
+	if (kv_find(&o->labels, LABEL_REMOTE_CLUSTER).p == NULL)
+		return o->labels;
+	items = arena_array(r->arena, struct kv, o->labels.count);
+	for (uint32_t i = 0; i < o->labels.count; i++)
+		if (!str_eq(o->labels.items[i].key, LABEL_REMOTE_CLUSTER))
+			items[n++] = o->labels.items[i];
+	return (struct kv_list){items, n};
+}
+
+static const struct service_port *port_like(const struct service *s, const struct service_port *p)
+{
+	for (uint32_t i = 0; i < s->ports_count; i++)
+		if (str_eq(s->ports[i].name, p->name) && str_eq(s->ports[i].protocol, p->protocol))
+			return &s->ports[i];
+	return NULL;
+}
+
+static void add_source(struct reconcile *r, const struct object *federated,
+	const struct object *source, const struct service_port *port, const struct selector *sel,
+	struct endpoint_list *out)
+{
+	bool foreign = !str_eq(source->cluster, federated->cluster);
+	const struct service_port *p;
+	struct kv_list labels;
+
+	if (kv_find(&source->annotations, ANNOTATION_FEDERATED).p != NULL)
+		return;
+	labels = foreign ? labels_with_cluster(r, source) : labels_without_cluster(r, source);
+	p = port_like(source->service, port);
+	if (p != NULL && selector_matches(sel, &labels))
+		endpoints_of(r, source, p, foreign, out);
+}
+
+void federated_endpoints(struct reconcile *r, const struct object *service,
+	const struct service_port *port, struct endpoint_list *out)
+{
+	struct str text = kv_find(&service->annotations, ANNOTATION_FEDERATED);
+	const struct view_kind *all = &r->view->kinds[KIND_SERVICE];
+	const struct selector *sel;
+	struct err err;
+
+	if (selector_parse(text, r->arena, &sel, &err) < 0) {
+		note_add(r, service, "the federation.tigera.io/serviceSelector is not valid, so that "
+			"nothing is federated: %s", err.msg);
+		return;
+	}
+	for (uint32_t i = 0; i < all->count; i++)
+		if (str_eq(all->objects[i]->ns, service->ns))
+			add_source(r, service, all->objects[i], port, sel, out);
+}

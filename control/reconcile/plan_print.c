@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * plan_print.c: a plan for people, as `sluice-control --check` shows it.
+ *
+ * Problems of files first, then one row per condition: the bad ones on top, because a list of
+ * thousands is read from there.
+ */
+#include <string.h>
+
+#include "control/reconcile/reconcile.h"
+
+struct row {
+	const struct object *obj;
+	struct str part;		/* listener or parent, empty for the object itself */
+	const struct condition *c;
+};
+
+typedef void (*row_fn)(const struct row *row, void *ctx);
+
+/* Conditions whose True is the bad news. */
+static bool is_negative(const char *type)
+{
+	return strcmp(type, "Conflicted") == 0 || strcmp(type, "PartiallyInvalid") == 0;
+}
+
+static bool is_error(const struct condition *c)
+{
+	if (is_negative(c->type))
+		return c->status == CONDITION_TRUE;
+	/* Nothing is programmed while nobody runs, and it is not the user's mistake. */
+	return c->status != CONDITION_TRUE && strcmp(c->reason, "Pending") != 0;
+}
+
+static void each_condition(const struct object *obj, struct str part, const struct conditions *c,
+	row_fn fn, void *ctx)
+{
+	for (uint32_t i = 0; i < c->count; i++)
+		fn(&(struct row){obj, part, &c->c[i]}, ctx);
+}
+
+static void each_row(const struct plan *p, row_fn fn, void *ctx)
+{
+	for (uint32_t i = 0; i < p->classes_count; i++)
+		each_condition(p->classes[i].obj, STR(""), &p->classes[i].conditions, fn, ctx);
+	for (uint32_t i = 0; i < p->gateways_count; i++) {
+		const struct plan_gateway *gw = &p->gateways[i];
+
+		each_condition(gw->obj, STR(""), &gw->conditions, fn, ctx);
+		for (uint32_t k = 0; k < gw->listeners_count; k++)
+			each_condition(gw->obj, gw->listeners[k].spec->name,
+				&gw->listeners[k].conditions, fn, ctx);
+	}
+	for (uint32_t i = 0; i < p->routes_count; i++) {
+		const struct plan_route *route = &p->routes[i];
+
+		for (uint32_t k = 0; k < route->parents_count; k++)
+			each_condition(route->obj, route->parents[k].ref->name,
+				&route->parents[k].conditions, fn, ctx);
+	}
+}
+
+struct printing {
+	FILE *out;
+	bool errors;			/* which half is printed now */
+	unsigned error_count;
+	int width;			/* of the name column */
+};
+
+static int name_width(const struct row *row)
+{
+	return (int)(row->obj->cluster.len + row->obj->ns.len + row->obj->name.len +
+		row->part.len) + 3;
+}
+
+static void measure(const struct row *row, void *ctx)
+{
+	struct printing *pr = ctx;
+	int w = name_width(row);
+
+	if (w > pr->width && w <= 80)
+		pr->width = w;
+	pr->error_count += is_error(row->c);
+}
+
+static void print_row(const struct row *row, void *ctx)
+{
+	static const char *const status[] = {"False", "True", "Unknown"};
+	const struct object *o = row->obj;
+	struct printing *pr = ctx;
+	char name[1024];
+
+	if (is_error(row->c) != pr->errors)
+		return;
+	snprintf(name, sizeof(name), "%.*s/%.*s%s%.*s%s%.*s", STR_FMT(o->cluster), STR_FMT(o->ns),
+		o->ns.len ? "/" : "", STR_FMT(o->name), row->part.len ? " " : "",
+		STR_FMT(row->part));
+	fprintf(pr->out, "%-5s  %-12.*s  %-*s  %-16s  %-7s  %-26s  %s\n",
+		pr->errors ? "ERROR" : "ok", STR_FMT(kind_info[o->kind].name), pr->width, name,
+		row->c->type, status[row->c->status], row->c->reason, row->c->message);
+}
+
+static void print_problems(const struct plan *p, FILE *out)
+{
+	for (uint32_t i = 0; i < p->view->problem_count; i++) {
+		const struct problem *q = &p->view->problems[i];
+
+		fprintf(out, "%s: %.*s%s\n", q->fatal ? "error" : "warning", STR_FMT(q->text),
+			q->stale ? " (what was read before stays in use)" : "");
+	}
+	for (uint32_t i = 0; i < p->notes_count; i++)
+		fprintf(out, "note: %s\n", p->notes[i]);
+}
+
+unsigned plan_print(const struct plan *p, FILE *out)
+{
+	struct printing pr = {.out = out, .width = 20};
+
+	print_problems(p, out);
+	each_row(p, measure, &pr);
+	fprintf(out, "%-5s  %-12s  %-*s  %-16s  %-7s  %-26s  %s\n", "", "KIND", pr.width,
+		"CLUSTER/NAMESPACE/NAME PART", "CONDITION", "STATUS", "REASON", "MESSAGE");
+	for (int errors = 1; errors >= 0; errors--) {
+		pr.errors = errors;
+		each_row(p, print_row, &pr);
+	}
+	return pr.error_count + p->view->fatal_count;
+}

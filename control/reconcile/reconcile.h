@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * reconcile.h: what the steps of plan_build() share. Private to this folder.
+ *
+ * The steps and their order are in plan.c. Each step reads the view and what earlier steps put
+ * into the plan, and adds to the plan; none keeps anything elsewhere.
+ */
+#pragma once
+
+#include "control/reconcile/plan.h"
+
+struct slice_ref {			/* an EndpointSlice under the Service it belongs to */
+	struct str cluster, ns, service;
+	const struct endpoint_slice *slice;
+};
+
+struct note {
+	struct note *next;
+	const char *text;
+};
+
+struct service_table;
+
+struct reconcile {
+	const struct plan_input *in;
+	const struct view *view;
+	struct plan *plan;
+	struct arena *arena;		/* the plan's */
+	struct slice_ref *slices;	/* by cluster, namespace, service */
+	uint32_t slices_count;
+	struct service_table *services;	/* resolved so far */
+	struct note *notes;		/* newest first */
+};
+
+void note_add(struct reconcile *r, const struct object *o, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* attach.c; in the order of the questions: a listener that gets further has the greater one. */
+enum attach_verdict {
+	ATTACH_NO_MATCHING_PARENT = 0,
+	ATTACH_NOT_ALLOWED,
+	ATTACH_NO_MATCHING_HOSTNAME,
+	ATTACH_OK,
+};
+void attach_listeners(struct reconcile *r, struct plan_gateway *gw);
+enum attach_verdict attach_judge(const struct reconcile *r, const struct plan_route *route,
+	const struct plan_parent *parent);
+void attach_route(struct reconcile *r, struct plan_route *route, const struct plan_parent *parent);
+
+/* refs.c: a reference that crosses namespaces; <from> is an HTTPRoute. */
+bool refs_permitted(const struct view *v, const struct object *from, struct str to_group,
+	struct str to_kind, struct str to_ns, struct str to_name);
+
+/* backends.c */
+void backends_prepare(struct reconcile *r);
+void backends_resolve(struct reconcile *r, const struct object *route, const struct backend_ref *ref,
+	struct plan_backend *ret);
+void backends_finish(struct reconcile *r);
+
+/* endpoints.c: the endpoints of one port of one Service, each address and port once. */
+struct endpoint_list {
+	struct plan_endpoint *items;
+	uint32_t count, room;
+};
+void endpoints_prepare(struct reconcile *r);
+void endpoints_of(struct reconcile *r, const struct object *service, const struct service_port *port,
+	bool foreign, struct endpoint_list *out);
+/* Sorted by address and port, each once; one that is ready wins over one that drains. */
+void endpoints_sort(struct endpoint_list *l);
+
+/* federated.c */
+#define ANNOTATION_FEDERATED STR("federation.tigera.io/serviceSelector")
+bool federated_is(const struct object *service);
+void federated_endpoints(struct reconcile *r, const struct object *service,
+	const struct service_port *port, struct endpoint_list *out);
+
+/* rules.c: which rules can be served at all. */
+void rules_build(struct reconcile *r, struct plan_route *route);
+
+/* addresses.c */
+enum address_verdict {
+	ADDRESS_OK = 0,
+	ADDRESS_UNSUPPORTED_TYPE,	/* only IPAddress */
+	ADDRESS_NOT_USABLE,		/* not one that can be a VIP here, or another Gateway's */
+	ADDRESS_NOT_ASSIGNED,		/* no pool has one left */
+};
+struct address_result {
+	enum address_verdict verdict;
+	const char *why;
+};
+/* Oldest Gateway first: fills addresses of all Gateways and the verdict on each. */
+void addresses_assign(struct reconcile *r, struct address_result *ret_results);
+
+/* conditions.c */
+struct condition *condition_set(struct conditions *c, const char *type,
+	enum condition_status status, const char *reason, const char *message, int64_t generation);
+const struct condition *condition_find(const struct conditions *c, const char *type);
+void conditions_class(struct reconcile *r, struct plan_class *c);
+/* Decides gw->accepted and gw->serves on the way: the conditions are the decision. */
+void conditions_gateway(struct reconcile *r, struct plan_gateway *gw, const struct plan_class *class,
+	const struct address_result *addresses);
+/* Decides parent->accepted. */
+void conditions_parent(struct reconcile *r, const struct plan_route *route,
+	struct plan_parent *parent, enum attach_verdict verdict);
+/* lastTransitionTime: from the previous plan where the status is the same, else now. */
+void conditions_since(struct reconcile *r);
+
+struct plan_gateway *plan_find_gateway(const struct plan *p, struct str cluster, struct str ns,
+	struct str name);
