@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * h1_parse.c: request and response heads, from bytes to struct h1_head.
+ *
+ * One pass from left to right, in the order of RFC 9112: start line, field lines, then what the
+ * fields mean together (h1_framing.c). The first offence in that order is the answer, so it is the
+ * same however the bytes were cut: a prefix of a head says "more" or already gives the error that
+ * the whole gives. Nothing is kept between calls.
+ *
+ * Strict where implementations differ, because a gateway that accepts what its backend reads in
+ * another way is a smuggling device: lines end with CRLF only, no folding, no blanks before a
+ * colon, one Host, one Content-Length or one "Transfer-Encoding: chunked" but not both, paths that
+ * mean the same to everybody. What is refused here is refused for responses too (RFC 9112 11.1).
+ * Behind a call that returned OK cursor.p stands after what was accepted.
+ * Standards: RFC 9112 2-6, RFC 9110 4-7, RFC 3986 3.
+ */
+#include "dataplane/http/h1_parse.h"
+
+struct cursor {
+	const char *p, *end;
+};
+
+/* CRLF here, or the name of what is wrong with it; <other> when it is no line end at all. */
+static int line_end(struct cursor *c, enum h1_error other)
+{
+	if (c->p == c->end)
+		return MORE;
+	if (*c->p == '\n')
+		return H1_ERR_BARE_LF;
+	if (*c->p != '\r')
+		return other;
+	if (c->p + 1 == c->end)
+		return MORE;
+	/* RFC 9112 2.2: a recipient of a bare CR must consider the element invalid or replace it */
+	if (c->p[1] != '\n')
+		return H1_ERR_BARE_CR;
+	c->p += 2;
+	return OK;
+}
+
+/* "HTTP/1." DIGIT; any other major is an error of its own. */
+static int parse_version(struct cursor *c, enum h1_error malformed, struct h1_head *h)
+{
+	static const char pattern[8] = {'H', 'T', 'T', 'P', '/', '1', '.', '1'};
+	size_t n = (size_t)(c->end - c->p);
+
+	if (likely(n >= 8 && memcmp(c->p, pattern, 7) == 0 && H1_IS_DIGIT(c->p[7]))) {
+		/* RFC 9110 2.5: a higher minor is treated as the highest one we know */
+		h->minor = c->p[7] != '0';
+		c->p += 8;
+		return OK;
+	}
+	for (size_t i = 0; i < n && i < 8; i++) {
+		bool digit = i == 5 || i == 7;
+
+		if (digit ? !H1_IS_DIGIT(c->p[i]) : c->p[i] != pattern[i])
+			return (int)malformed;
+	}
+	return n < 8 ? MORE : H1_ERR_VERSION;
+}
+
+static enum h1_method method_id(struct str m)
+{
+	static const struct str names[] = {
+		[H1_GET] = STR("GET"),
+		[H1_HEAD] = STR("HEAD"),
+		[H1_POST] = STR("POST"),
+		[H1_PUT] = STR("PUT"),
+		[H1_DELETE] = STR("DELETE"),
+		[H1_CONNECT] = STR("CONNECT"),
+		[H1_OPTIONS] = STR("OPTIONS"),
+		[H1_TRACE] = STR("TRACE"),
+		[H1_PATCH] = STR("PATCH"),
+	};
+
+	for (unsigned i = H1_GET; i <= H1_PATCH; i++)
+		if (str_eq(m, names[i]))
+			return (enum h1_method)i;
+	return H1_METHOD_OTHER;
+}
+
+/* RFC 9112 3: request-line = method SP request-target SP HTTP-version CRLF, single blanks. */
+static int parse_method(struct cursor *c, struct h1_head *h)
+{
+	const char *sp = h1_scan(c->p, c->end, &h1_token, false);
+
+	h->method = str_make(c->p, (size_t)(sp - c->p));
+	if (sp == c->end)
+		return MORE;
+	if (*sp == '\r' || *sp == '\n')
+		return H1_ERR_REQUEST_LINE;
+	if (*sp != ' ' || h->method.len == 0)
+		return H1_ERR_METHOD;
+	h->method_id = method_id(h->method);
+	if (h->method_id == H1_CONNECT)
+		return H1_ERR_CONNECT;
+	c->p = sp + 1;
+	return OK;
+}
+
+static int parse_target(struct cursor *c, struct h1_head *h)
+{
+	const char *sp = h1_scan(c->p, c->end, &h1_target, false);
+
+	h->target = str_make(c->p, (size_t)(sp - c->p));
+	if (sp == c->end)
+		return MORE;
+	if (*sp == '\r' || *sp == '\n' || h->target.len == 0)
+		return H1_ERR_REQUEST_LINE;
+	if (*sp != ' ')
+		return H1_ERR_TARGET_CHAR;
+	c->p = sp + 1;
+	return h1_target_parse(h);
+}
+
+static int parse_request_line(struct cursor *c, struct h1_head *h)
+{
+	int rc;
+
+	/* RFC 9112 2.2: ignore at least one empty line received before the request line */
+	if (c->p < c->end && *c->p == '\r') {
+		rc = line_end(c, H1_ERR_REQUEST_LINE);
+		if (rc != OK)
+			return rc;
+	}
+	rc = parse_method(c, h);
+	if (rc == OK)
+		rc = parse_target(c, h);
+	if (rc == OK)
+		rc = parse_version(c, H1_ERR_REQUEST_LINE, h);
+	return rc == OK ? line_end(c, H1_ERR_REQUEST_LINE) : rc;
+}
+
+/* RFC 9112 4: HTTP-version SP status-code SP [ reason-phrase ]; the last SP is often forgotten. */
+static int parse_status_line(struct cursor *c, struct h1_head *h)
+{
+	int rc = parse_version(c, H1_ERR_STATUS_LINE, h);
+	unsigned status = 0;
+
+	if (rc != OK)
+		return rc;
+	for (int i = 0; i < 4; i++, c->p++) {
+		if (c->p == c->end)
+			return MORE;
+		if (i == 0 ? *c->p != ' ' : !H1_IS_DIGIT(*c->p))
+			return H1_ERR_STATUS_LINE;
+		if (i > 0)
+			status = status * 10 + (unsigned)(*c->p - '0');
+	}
+	/* RFC 9110 15: 100 to 599 */
+	if (status < 100 || status > 599)
+		return H1_ERR_STATUS_LINE;
+	h->status = (uint16_t)status;
+	if (c->p < c->end && *c->p == ' ')
+		c->p++;
+	else
+		return line_end(c, H1_ERR_STATUS_LINE);
+	h->reason.p = c->p;
+	c->p = h1_scan(c->p, c->end, &h1_control, true);
+	h->reason.len = (size_t)(c->p - h->reason.p);
+	return line_end(c, H1_ERR_STATUS_LINE);
+}
+
+/* Why a name was not followed by its colon. */
+static int name_error(const char *name, const char *at)
+{
+	if (at > name && (*at == ' ' || *at == '\t'))
+		return H1_ERR_FIELD_SPACE;
+	return H1_ERR_FIELD_NAME;
+}
+
+/* RFC 9112 5: field-name ":" OWS field-value OWS CRLF */
+static int parse_field(struct cursor *c, struct h1_header *ret)
+{
+	const char *p = c->p, *value, *last;
+	const struct h1_row *row;
+	bool underscore = false;
+	int rc;
+
+	ret->name.p = p;
+	p = h1_scan(p, c->end, &h1_token, false);
+	ret->name.len = (size_t)(p - ret->name.p);
+	if (p == c->end)
+		return MORE;
+	if (*p != ':' || ret->name.len == 0)
+		return name_error(ret->name.p, p);
+	for (p++; p < c->end && (*p == ' ' || *p == '\t');)
+		p++;
+	value = p;
+	c->p = h1_scan(p, c->end, &h1_control, true);
+	last = c->p;
+	rc = line_end(c, H1_ERR_FIELD_VALUE);
+	if (rc != OK)
+		return rc;
+	while (last > value && (last[-1] == ' ' || last[-1] == '\t'))
+		last--;
+	ret->value = str_make(value, (size_t)(last - value));
+	row = h1_row_lookup(ret->name, &underscore);
+	ret->id = row->id;
+	ret->flags = row->flags & (H1_HEADER_HOP | H1_HEADER_ORIGIN);
+	return underscore ? H1_ERR_FIELD_UNDERSCORE : OK;
+}
+
+/* "X-Forwarded-" and more, in any case, with '-' or '_': a claim about where a request came from. */
+static bool is_forwarded_family(struct str name)
+{
+	static const char family[] = "x-forwarded-";
+
+	if (name.len < sizeof(family) || (name.p[0] | 0x20) != 'x')
+		return false;
+	for (size_t i = 0; i < sizeof(family) - 1; i++)
+		if ((family[i] == '-' ? name.p[i] != '-' && name.p[i] != '_'
+				      : (name.p[i] | 0x20) != family[i]))
+			return false;
+	return true;
+}
+
+/* Remembers the fields that decide about the message; doubles are errors at once. */
+static int note_field(struct h1_header *f, struct h1_framing *fr)
+{
+	switch (f->id) {
+	case H1_HDR_OTHER:
+		if (unlikely(is_forwarded_family(f->name)))
+			f->flags |= H1_HEADER_ORIGIN;
+		return OK;
+	case H1_HDR_HOST:
+		/* RFC 9112 3.2: 400 to any request with more than one Host field line */
+		if (fr->host != NULL)
+			return H1_ERR_HOST_TWICE;
+		fr->host = f;
+		return OK;
+	case H1_HDR_CONTENT_LENGTH:
+		if (fr->length != NULL)
+			return H1_ERR_LENGTH_TWICE;
+		fr->length = f;
+		return OK;
+	case H1_HDR_TRANSFER_ENCODING:
+		if (fr->coding != NULL)
+			return H1_ERR_CODING_TWICE;
+		fr->coding = f;
+		return OK;
+	case H1_HDR_EXPECT:
+		if (fr->expect != NULL)
+			return H1_ERR_EXPECT;
+		fr->expect = f;
+		return OK;
+	case H1_HDR_CONNECTION:
+		fr->connection = true;
+		return OK;
+	case H1_HDR_UPGRADE:
+		fr->upgrade = true;
+		return OK;
+	}
+	return OK;
+}
+
+static int parse_fields(struct cursor *c, struct h1_head *h, struct h1_framing *fr)
+{
+	int rc;
+
+	h->fields.p = c->p;
+	for (;;) {
+		if (c->p == c->end)
+			return MORE;
+		if (*c->p == '\r' || *c->p == '\n') {
+			h->fields.len = (size_t)(c->p - h->fields.p);
+			return line_end(c, H1_ERR_FIELD_NAME);
+		}
+		/* RFC 9112 5.2: reject obs-fold; 2.2: and blanks before the first field */
+		if (*c->p == ' ' || *c->p == '\t')
+			return H1_ERR_OBS_FOLD;
+		if (h->header_count == H1_HEADERS_MAX)
+			return H1_ERR_FIELDS_MANY;
+		rc = parse_field(c, &h->headers[h->header_count]);
+		if (rc == OK)
+			rc = note_field(&h->headers[h->header_count++], fr);
+		if (rc != OK)
+			return rc;
+	}
+}
+
+/* Everything but the array of fields, which is filled up to header_count. */
+static void head_init(struct h1_head *h)
+{
+	memset(h, 0, offsetof(struct h1_head, headers));
+}
+
+/* A head ends within the limit or never. */
+static struct cursor cursor_of(const char *buf, size_t len)
+{
+	return (struct cursor){buf, buf + (len < H1_HEAD_BYTES_MAX ? len : H1_HEAD_BYTES_MAX)};
+}
+
+static ssize_t result(int rc, const struct cursor *c, const char *buf, enum h1_error too_long)
+{
+	if (rc == OK)
+		return c->p - buf;
+	if (rc != MORE)
+		return -rc;
+	return c->end - buf < H1_HEAD_BYTES_MAX ? H1_MORE : -(int)too_long;
+}
+
+ssize_t h1_parse_request(const char *buf, size_t len, struct h1_head *ret)
+{
+	struct cursor c = cursor_of(buf, len);
+	struct h1_framing fr = {0};
+	int rc;
+
+	head_init(ret);
+	rc = parse_request_line(&c, ret);
+	if (rc != OK)
+		return result(rc, &c, buf, H1_ERR_TARGET_LONG);
+	rc = parse_fields(&c, ret, &fr);
+	if (rc == OK)
+		rc = h1_framing_request(ret, &fr);
+	return result(rc, &c, buf, H1_ERR_HEAD_LARGE);
+}
+
+ssize_t h1_parse_response(const char *buf, size_t len, enum h1_method request_method,
+	struct h1_head *ret)
+{
+	struct cursor c = cursor_of(buf, len);
+	struct h1_framing fr = {0};
+	int rc;
+
+	head_init(ret);
+	rc = parse_status_line(&c, ret);
+	if (rc == OK)
+		rc = parse_fields(&c, ret, &fr);
+	if (rc == OK)
+		rc = h1_framing_response(ret, request_method, &fr);
+	return result(rc, &c, buf, H1_ERR_HEAD_LARGE);
+}
+
+bool h1_head_is_complete(const char *buf, size_t len, size_t seen)
+{
+	struct str rest = {buf, len};
+
+	if (len >= H1_HEAD_BYTES_MAX)
+		return true;
+	/* an end that was cut short: LF, LF CR */
+	rest = str_from(rest, seen < 2 ? 0 : seen - 2);
+	for (ptrdiff_t i; (i = str_find(rest, '\n')) >= 0;) {
+		rest = str_from(rest, (size_t)i + 1);
+		if (str_starts(rest, STR("\n")) || str_starts(rest, STR("\r\n")))
+			return true;
+	}
+	return false;
+}
