@@ -41,9 +41,9 @@ void upstream_free(struct upstream *u);
 struct pick_seq *upstream_seq(struct upstream *u, uint32_t rule_slot);
 
 /*
- * One endpoint of <set>: by weight, and of two candidates the less busy one. Left out, as long as
- * others remain: <exclude_id> (0: none; the one that just failed), ejected endpoints (all ejected:
- * panic, *ret_panic), draining ones; always left out: weight 0. <backend_slot> keeps the rotation.
+ * One endpoint of <set>: by weight, and of two candidates the less busy one. Left out: weight 0
+ * and <exclude_id> (0: none; the one that just failed); as long as others remain also ejected
+ * endpoints (all ejected: panic, *ret_panic) and draining ones. <backend_slot> keeps the rotation.
  * NULL: there is none.
  */
 const struct endpoint *upstream_pick(struct upstream *u, const struct endpoint_set *set,
@@ -55,7 +55,7 @@ struct upstream_ref {
 	uint32_t slot;
 };
 
-/* A request goes to the endpoint; it has left it again. */
+/* A request goes to an endpoint of the current configuration; it has left it again. */
 void upstream_started(struct upstream *u, struct upstream_ref ep);
 void upstream_ended(struct upstream *u, struct upstream_ref ep);
 
@@ -80,20 +80,28 @@ struct pool_conn {
 void pool_conn_init(struct pool_conn *pc);
 /* False: the endpoint drains, changed owner or has enough; the caller closes the connection. */
 bool pool_put(struct upstream *u, struct pool_conn *pc, uint64_t now_us);
-/* The one used last (LIFO: the others may grow old and go), or NULL. */
-struct pool_conn *pool_take(struct upstream *u, struct upstream_ref ep);
-/* The one idle longest of all endpoints; it stays where it is. */
+/* The one used last (LIFO: the others may grow old and go), or NULL; it stays where it is. */
+struct pool_conn *pool_newest(struct upstream *u, struct upstream_ref ep);
+/* The one idle longest of all endpoints, or NULL; it stays where it is. */
 struct pool_conn *pool_oldest(struct upstream *u);
 void pool_remove(struct upstream *u, struct pool_conn *pc);
 uint32_t pool_count(const struct upstream *u);
 
 /*
  * Housekeeping, a bounded piece of work per call: notes which endpoints <cfg> still has and which
- * drain. upstream_stale_take() then yields pooled connections of endpoints that are gone, drain or
- * lost their slot, one at a time, already removed.
+ * drain; true when a pass is complete. upstream_stale_take() then yields pooled connections of
+ * endpoints that are gone, drain or lost their slot, one at a time, already removed.
  */
-void upstream_sweep(struct upstream *u, const struct config *cfg);
+bool upstream_sweep(struct upstream *u, const struct config *cfg);
 struct pool_conn *upstream_stale_take(struct upstream *u);
+
+/*
+ * Somebody who outlives a turn counts on this slot, or no longer does; SLOT_NONE is ignored. The
+ * agent keeps the slot's id while upstream_users() is not 0.
+ */
+void upstream_use(struct upstream *u, enum counter_scope scope, uint32_t slot);
+void upstream_unuse(struct upstream *u, enum counter_scope scope, uint32_t slot);
+uint32_t upstream_users(const struct upstream *u, enum counter_scope scope, uint32_t slot);
 
 /* Adds to a counter of an object; SLOT_NONE is ignored. */
 void upstream_count(struct upstream *u, enum counter_scope scope, uint32_t slot, unsigned counter,

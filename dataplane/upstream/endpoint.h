@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * endpoint.h: upstream's inside, for the files of this folder and their tests.
+ */
+#pragma once
+
+#include "dataplane/base/bug.h"
+#include "dataplane/upstream/upstream.h"
+
+struct endpoint_state {
+	uint64_t id;		/* owner of the slot; 0: never used */
+	uint64_t ejected_until_us;
+	uint64_t seen;		/* number of the last sweep that found it in a configuration */
+	struct list idle;	/* pool_conn.endpoint_link, used last first */
+	uint32_t idle_count;
+	uint32_t in_flight;
+	uint32_t failures;	/* consecutive */
+	uint32_t ejections;	/* in a row */
+	bool draining;
+};
+
+struct upstream {
+	struct upstream_config cfg;
+	struct rng *rng;	/* borrowed */
+	struct endpoint_state *ep; /* owned, [SLOTS_ENDPOINT_MAX] */
+	struct pick_seq *seq;	/* owned, [SLOTS_RULE_MAX] */
+	uint32_t *rotor;	/* owned, [SLOTS_BACKEND_MAX]: picks so far */
+	uint64_t *counters[COUNTER_SCOPE_COUNT]; /* owned, [slot * count + counter] */
+	uint32_t *users[COUNTER_SCOPE_COUNT]; /* owned, [slot] */
+	struct list lru;	/* pool_conn.lru_link, idle longest first */
+	uint32_t idle_count;
+	struct list stale;	/* pool_conn.lru_link: taken from their endpoint, to be closed */
+	struct {
+		uint64_t pass;	/* number of the sweep under way */
+		uint64_t generation; /* of the configuration it walks */
+		uint32_t service, endpoint; /* marking: where it stands */
+		uint32_t slot;	/* expelling: where it stands */
+		bool running;
+	} sweep;
+};
+
+/* The state of <ref>, which a configuration of this turn names: the slot is its own from now on. */
+struct endpoint_state *endpoint_claim(struct upstream *u, struct upstream_ref ref);
+
+/* The state of <ref>, or NULL when the slot belongs to another by now. */
+static inline struct endpoint_state *endpoint_lookup(struct upstream *u, struct upstream_ref ref)
+{
+	bug_on_hot(ref.slot >= SLOTS_ENDPOINT_MAX);
+	return u->ep[ref.slot].id == ref.id ? &u->ep[ref.slot] : NULL;
+}
+
+static inline bool endpoint_is_ejected(const struct endpoint_state *s, uint64_t now_us)
+{
+	return s->ejected_until_us > now_us;
+}
+
+/* Puts all pooled connections of <s> on the stale list. */
+void pool_expel(struct upstream *u, struct endpoint_state *s);

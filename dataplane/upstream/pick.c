@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * pick.c: which endpoint of a service gets the next request.
+ *
+ * Two candidates: the first by a rotation that spreads picks by weight as evenly as a fixed order
+ * would (the fractional parts of n * golden ratio: any k picks in a row lie nearly equidistant on
+ * the line of weights), the second at random. The less busy one of the two, requests in flight by
+ * weight, gets it (Mitzenmacher 2001, "the power of two choices"); between equals the rotation
+ * wins, so that an idle service sees a smooth round robin.
+ *
+ * Sets of more than PICK_WINDOW endpoints are looked at through a window of that size whose place
+ * follows the rotation, so the cost of a pick is bounded; only when a window holds no usable
+ * endpoint the next one is tried.
+ */
+#include "dataplane/upstream/endpoint.h"
+
+#define PICK_WINDOW 64u
+#define PICK_GOLDEN 0x9e3779b9u /* 2^32 / golden ratio */
+
+/* What a pick may take; tried in this order until one yields an endpoint. */
+static const struct tier {
+	bool ejected, draining;
+} tiers[] = {{false, false}, {true, false}, {false, true}, {true, true}};
+
+struct pick {
+	struct upstream *u;
+	const struct endpoint_set *set;
+	const struct tier *tier;
+	uint64_t exclude_id, now_us;
+	uint32_t first, count;	/* the window; it wraps around the end of the set */
+};
+
+static struct upstream_ref ref_of(const struct endpoint *e)
+{
+	return (struct upstream_ref){.id = e->id, .slot = e->slot};
+}
+
+static const struct endpoint *window_at(const struct pick *p, uint32_t i)
+{
+	uint32_t at = p->first + i;
+
+	return &p->set->e[at < p->set->count ? at : at - p->set->count];
+}
+
+/* Weight that <e> has in this tier, 0: not usable. */
+static uint32_t usable_weight(const struct pick *p, const struct endpoint *e)
+{
+	const struct endpoint_state *s;
+
+	if (e->id == p->exclude_id || (e->draining && !p->tier->draining))
+		return 0;
+	s = endpoint_lookup(p->u, ref_of(e));
+	if (s != NULL && !p->tier->ejected && endpoint_is_ejected(s, p->now_us))
+		return 0;
+	return e->weight;
+}
+
+/* The endpoint that lies at <pos> on the line of usable weights. */
+static const struct endpoint *at_weight(const struct pick *p, uint64_t pos)
+{
+	for (uint32_t i = 0; i < p->count; i++) {
+		const struct endpoint *e = window_at(p, i);
+		uint32_t w = usable_weight(p, e);
+
+		if (pos < w)
+			return e;
+		pos -= w;
+	}
+	return NULL;
+}
+
+static uint64_t busy(struct upstream *u, const struct endpoint *e)
+{
+	const struct endpoint_state *s = endpoint_lookup(u, ref_of(e));
+
+	return s != NULL ? s->in_flight + 1u : 1u;
+}
+
+static const struct endpoint *pick_in_window(const struct pick *p, uint32_t turn)
+{
+	const struct endpoint *a, *b;
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; i < p->count; i++)
+		total += usable_weight(p, window_at(p, i));
+	if (total == 0)
+		return NULL;
+	a = at_weight(p, (total * turn) >> 32);
+	b = at_weight(p, rng_below(p->u->rng, total));
+	/* busy(b) / weight(b) < busy(a) / weight(a), without dividing */
+	return busy(p->u, b) * a->weight < busy(p->u, a) * b->weight ? b : a;
+}
+
+static const struct endpoint *pick_in_tier(struct pick *p, uint32_t turn)
+{
+	uint32_t n = p->set->count;
+	uint32_t start = n > PICK_WINDOW ? (uint32_t)(((uint64_t)n * turn) >> 32) : 0;
+
+	p->count = n < PICK_WINDOW ? n : PICK_WINDOW;
+	for (uint32_t seen = 0; seen < n; seen += p->count) {
+		const struct endpoint *e;
+
+		p->first = (start + seen) % n;
+		e = pick_in_window(p, n > PICK_WINDOW ? (uint32_t)rng_u64(p->u->rng) : turn);
+		if (e != NULL)
+			return e;
+	}
+	return NULL;
+}
+
+static void note_chosen(struct upstream *u, const struct endpoint *e)
+{
+	struct endpoint_state *s = endpoint_claim(u, ref_of(e));
+
+	s->draining = e->draining;
+	s->seen = u->sweep.pass;
+}
+
+const struct endpoint *upstream_pick(struct upstream *u, const struct endpoint_set *set,
+	uint32_t backend_slot, uint64_t exclude_id, uint64_t now_us, bool *ret_panic)
+{
+	struct pick p = {.u = u, .set = set, .exclude_id = exclude_id, .now_us = now_us};
+	uint32_t turn;
+
+	bug_on(backend_slot >= SLOTS_BACKEND_MAX);
+	*ret_panic = false;
+	if (set == NULL || set->count == 0)
+		return NULL;
+	turn = u->rotor[backend_slot]++ * PICK_GOLDEN;
+	for (unsigned t = 0; t < sizeof(tiers) / sizeof(tiers[0]); t++) {
+		const struct endpoint *e;
+
+		p.tier = &tiers[t];
+		e = pick_in_tier(&p, turn);
+		if (e == NULL)
+			continue;
+		note_chosen(u, e);
+		*ret_panic = p.tier->ejected;
+		return e;
+	}
+	return NULL;
+}

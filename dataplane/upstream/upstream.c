@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * upstream.c: storage by slot: endpoints' states, weighted sequences, counters, users.
+ *
+ * Sized for the largest configuration (SLOTS_*_MAX, about 10 MiB per worker, touched only as far
+ * as slots are used), so that no configuration change allocates on a worker.
+ */
+#include <stdlib.h>
+
+#include "dataplane/upstream/endpoint.h"
+
+void upstream_config_default(struct upstream_config *cfg)
+{
+	*cfg = (struct upstream_config){
+		.idle_per_endpoint_max = 256,
+		.eject_failures = 3,
+		/*
+		 * Envoy's base is 30 s with a sweep every 10 s and a failure rate behind it. Here a
+		 * single refused connect ejects, so a shorter sentence: a restarted pod is back in
+		 * service after 10 s at the latest, and one probe request per sentence and worker
+		 * is retried elsewhere, which no client sees.
+		 */
+		.eject_base_us = 10u * 1000000u,
+		.eject_max_us = 300u * 1000000u,
+	};
+}
+
+static bool counters_new(struct upstream *u)
+{
+	for (unsigned s = 0; s < COUNTER_SCOPE_COUNT; s++) {
+		uint32_t slots = counter_slots(s);
+
+		u->counters[s] = calloc((size_t)slots * counter_count(s), sizeof(uint64_t));
+		u->users[s] = calloc(slots, sizeof(uint32_t));
+		if (u->counters[s] == NULL || u->users[s] == NULL)
+			return false;
+	}
+	return true;
+}
+
+struct upstream *upstream_new(const struct upstream_config *cfg, struct rng *rng, uint32_t worker,
+	uint32_t workers)
+{
+	struct upstream *u = calloc(1, sizeof(*u));
+
+	if (u == NULL)
+		return NULL;
+	u->cfg = *cfg;
+	u->rng = rng;
+	list_init(&u->lru);
+	list_init(&u->stale);
+	u->ep = calloc(SLOTS_ENDPOINT_MAX, sizeof(*u->ep));
+	u->seq = calloc(SLOTS_RULE_MAX, sizeof(*u->seq));
+	u->rotor = calloc(SLOTS_BACKEND_MAX, sizeof(*u->rotor));
+	if (!counters_new(u) || u->ep == NULL || u->seq == NULL || u->rotor == NULL) {
+		upstream_free(u);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < SLOTS_ENDPOINT_MAX; i++)
+		list_init(&u->ep[i].idle);
+	for (uint32_t i = 0; i < SLOTS_RULE_MAX; i++)
+		pick_seq_init(&u->seq[i], worker, workers, rng_u64(rng));
+	return u;
+}
+
+void upstream_free(struct upstream *u)
+{
+	if (u == NULL)
+		return;
+	bug_on(!list_is_empty(&u->lru) || !list_is_empty(&u->stale));
+	for (unsigned s = 0; s < COUNTER_SCOPE_COUNT; s++) {
+		free(u->counters[s]);
+		free(u->users[s]);
+	}
+	free(u->ep);
+	free(u->seq);
+	free(u->rotor);
+	free(u);
+}
+
+struct pick_seq *upstream_seq(struct upstream *u, uint32_t rule_slot)
+{
+	bug_on(rule_slot >= SLOTS_RULE_MAX);
+	return &u->seq[rule_slot];
+}
+
+struct endpoint_state *endpoint_claim(struct upstream *u, struct upstream_ref ref)
+{
+	struct endpoint_state *s;
+
+	bug_on(ref.slot >= SLOTS_ENDPOINT_MAX);
+	s = &u->ep[ref.slot];
+	if (unlikely(s->id != ref.id)) {
+		pool_expel(u, s);
+		*s = (struct endpoint_state){.seen = u->sweep.pass};
+		list_init(&s->idle);
+		/* The agent reads the id without a lock: last, so that the rest is never older. */
+		__atomic_store_n(&s->id, ref.id, __ATOMIC_RELEASE);
+	}
+	return s;
+}
+
+void upstream_started(struct upstream *u, struct upstream_ref ep)
+{
+	endpoint_claim(u, ep)->in_flight++;
+}
+
+void upstream_ended(struct upstream *u, struct upstream_ref ep)
+{
+	struct endpoint_state *s = endpoint_lookup(u, ep);
+
+	if (s == NULL)
+		return;
+	bug_on_hot(s->in_flight == 0);
+	s->in_flight--;
+}
+
+void upstream_use(struct upstream *u, enum counter_scope scope, uint32_t slot)
+{
+	if (slot == SLOT_NONE)
+		return;
+	bug_on_hot(slot >= counter_slots(scope));
+	__atomic_store_n(&u->users[scope][slot], u->users[scope][slot] + 1, __ATOMIC_RELAXED);
+}
+
+void upstream_unuse(struct upstream *u, enum counter_scope scope, uint32_t slot)
+{
+	if (slot == SLOT_NONE)
+		return;
+	bug_on_hot(slot >= counter_slots(scope) || u->users[scope][slot] == 0);
+	__atomic_store_n(&u->users[scope][slot], u->users[scope][slot] - 1, __ATOMIC_RELAXED);
+}
+
+uint32_t upstream_users(const struct upstream *u, enum counter_scope scope, uint32_t slot)
+{
+	bug_on(slot >= counter_slots(scope));
+	return __atomic_load_n(&u->users[scope][slot], __ATOMIC_RELAXED);
+}
+
+void upstream_count(struct upstream *u, enum counter_scope scope, uint32_t slot, unsigned counter,
+	uint64_t n)
+{
+	if (slot == SLOT_NONE)
+		return;
+	bug_on_hot(slot >= counter_slots(scope) || counter >= counter_count(scope));
+	counter_add(&u->counters[scope][(size_t)slot * counter_count(scope) + counter], n);
+}
+
+const uint64_t *upstream_counters(const struct upstream *u, enum counter_scope scope, uint32_t slot)
+{
+	bug_on(slot >= counter_slots(scope));
+	return &u->counters[scope][(size_t)slot * counter_count(scope)];
+}
+
+void upstream_endpoint_state(const struct upstream *u, uint32_t slot,
+	struct upstream_endpoint_state *ret)
+{
+	const struct endpoint_state *s;
+
+	bug_on(slot >= SLOTS_ENDPOINT_MAX);
+	s = &u->ep[slot];
+	*ret = (struct upstream_endpoint_state){
+		.endpoint_id = __atomic_load_n(&s->id, __ATOMIC_ACQUIRE),
+		.ejected_until_us = __atomic_load_n(&s->ejected_until_us, __ATOMIC_RELAXED),
+		.in_flight = __atomic_load_n(&s->in_flight, __ATOMIC_RELAXED),
+		.idle = __atomic_load_n(&s->idle_count, __ATOMIC_RELAXED),
+		.failures = __atomic_load_n(&s->failures, __ATOMIC_RELAXED),
+	};
+}
