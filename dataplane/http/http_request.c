@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * http_request.c: from the client to the endpoint.
+ *
+ * The head is rebuilt once, when the endpoint is chosen; the body follows as it comes, under the
+ * framing the client chose (Content-Length or chunked), so that its end is as certain for the
+ * endpoint as it is for us.
+ */
+#include "dataplane/http/http_flow.h"
+
+enum outcome request_emit(struct http *h, struct exchange *x)
+{
+	const struct tcp_flow *f = tcp_conn_flow(x->down->c.tcp);
+	char ip[IP_ADDR_STRLEN];
+	struct h1_request_out out = {
+		.client = str_of(ip_format(&f->remote, ip)),
+		.proto = STR("http"),
+		.port = f->local_port,
+		.request_id = str_make(x->rec.id, x->rec.id_len),
+		.trusted = x->trusted,
+		.expect = x->expects,
+	};
+	size_t n = h1_emit_request(&h->head, &out, h->emit, sizeof(h->emit));
+	uint32_t own = 0;
+
+	if (n == 0)
+		return OUTCOME_HEAD_TOO_LONG;
+	mbufq_init(&x->head);
+	if (!h1_own_append(h, &x->head, h->emit, (uint32_t)n, &own))
+		return OUTCOME_NO_BUFFER;
+	return OUTCOME_OK;
+}
+
+/* A copy of the head for a connection that may turn out to be dead; the original stays. */
+static bool copy_head(struct http *h, const struct exchange *x, struct mbufq *q, uint32_t *own)
+{
+	for (struct rte_mbuf *m = x->head.head; m != NULL; m = pkt_of(m)->next)
+		if (!h1_own_append(h, q, rte_pktmbuf_mtod(m, void *), m->data_len, own))
+			return false;
+	return true;
+}
+
+static bool write_head(struct http *h, struct exchange *x)
+{
+	struct mbufq q;
+	uint32_t own = 0;
+
+	mbufq_init(&q);
+	if (x->repeatable && x->up->requests > 1) {
+		if (!copy_head(h, x, &q, &own)) {
+			mbufq_free(&q);
+			return false;
+		}
+	} else {
+		for (struct rte_mbuf *m = x->head.head; m != NULL; m = pkt_of(m)->next)
+			own += pkt_of(m)->charge;
+		mbufq_move(&q, &x->head);
+	}
+	h1_conn_write(h, &x->up->c, &q, own);
+	return true;
+}
+
+void request_send(struct http *h, struct exchange *x)
+{
+	x->up->requests++;
+	if (!write_head(h, x)) {
+		exchange_fail(h, x, OUTCOME_NO_BUFFER, 0);
+		return;
+	}
+	x->sent_us = x->window_us = h->now_us;
+	x->request = REQUEST_BODY;
+	request_pump(h, x);
+}
+
+static void after_read(struct http *h, struct exchange *x)
+{
+	struct http_down *d = x->down;
+
+	if (d->c.in.done) {
+		x->request = REQUEST_DONE;
+		x->request_us = h->now_us;
+	} else if (d->c.eof && mbufq_is_empty(&d->c.rx)) {
+		exchange_fail(h, x, OUTCOME_SHORT_BODY, 0);
+		return;
+	}
+	if (h1_foreign_held(&x->up->c) >= d->c.budget / 4)
+		x->blocked = true;
+	exchange_arm(h, x);
+}
+
+void request_pump(struct http *h, struct exchange *x)
+{
+	struct h1_conn *down = &x->down->c;
+	struct mbufq data;
+	int err;
+
+	if (x->request != REQUEST_BODY)
+		return;
+	mbufq_init(&data);
+	if (!down->in.done)
+		h1_conn_fill(h, down);
+	err = body_read(h, down, &data);
+	if (err != 0) {
+		h1_conn_credit(h, down, mbufq_free(&data));
+		exchange_fail(h, x, err == -HTTP_NO_BUFFER ? OUTCOME_NO_BUFFER : OUTCOME_BAD_BODY,
+			err == -HTTP_NO_BUFFER ? 0 : err);
+	} else if (x->up->c.dead) {
+		h1_conn_credit(h, down, mbufq_free(&data)); /* its own news will end this */
+	} else if (!body_write(h, down, &x->up->c, (enum h1_body)down->in.kind, &data)) {
+		exchange_fail(h, x, OUTCOME_NO_BUFFER, 0);
+	} else {
+		after_read(h, x);
+	}
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * http_response.c: from the endpoint to the client.
+ *
+ * Framing towards the client (RFC 9112 6): Content-Length stays; chunked stays for HTTP/1.1 and
+ * becomes close-delimited for HTTP/1.0; close-delimited becomes chunked for HTTP/1.1, so that the
+ * client connection outlives it and the client can tell a complete body from a broken one.
+ */
+#include "dataplane/http/http_flow.h"
+
+/* The head in h->head, edited, to the client. False: the exchange has ended. */
+static bool write_head(struct http *h, struct exchange *x, const struct h1_response_out *out)
+{
+	size_t n = h1_emit_response(&h->head, out, h->emit, sizeof(h->emit));
+	uint32_t own = 0;
+	struct mbufq q;
+
+	bug_on(n == 0); /* what we add is small against the room beyond H1_HEAD_BYTES_MAX */
+	mbufq_init(&q);
+	if (!h1_own_append(h, &q, h->emit, (uint32_t)n, &own)) {
+		mbufq_free(&q);
+		exchange_fail(h, x, OUTCOME_NO_BUFFER, 0);
+		return false;
+	}
+	h1_conn_write(h, &x->down->c, &q, own);
+	return true;
+}
+
+/*
+ * RFC 9110 15.2: a proxy forwards 1xx responses, but never to an HTTP/1.0 client. 101 would end
+ * HTTP on this connection; we never ask for it, so it is an error of the endpoint.
+ */
+static bool interim(struct http *h, struct exchange *x)
+{
+	if (h->head.status == 101) {
+		exchange_fail(h, x, OUTCOME_UP_SWITCHED, 0);
+		return false;
+	}
+	if (++x->interim > HTTP_INTERIM_MAX) {
+		exchange_fail(h, x, OUTCOME_UP_BAD_RESPONSE, 0);
+		return false;
+	}
+	if (x->rec.minor == 0) {
+		http_count(h, HTTP_INTERIM_DROPPED);
+		return true;
+	}
+	if (!write_head(h, x, &(struct h1_response_out){.body = H1_BODY_NONE}))
+		return false;
+	if (h->head.status == 100)
+		x->expects = false;
+	http_count(h, HTTP_INTERIM_FORWARDED);
+	upstream_count(h->up, COUNTER_LISTENER, x->rec.listener, COUNTER_LISTENER_STATUS_1XX, 1);
+	return true;
+}
+
+static enum h1_body out_kind(const struct exchange *x, enum h1_body in)
+{
+	if (in != H1_BODY_CHUNKED && in != H1_BODY_CLOSE)
+		return in;
+	return x->rec.minor == 0 ? H1_BODY_CLOSE : H1_BODY_CHUNKED;
+}
+
+/* May the client connection carry another request after this response? */
+static bool may_keep(struct http *h, const struct exchange *x)
+{
+	if (!x->down_keep || h->draining || x->out_kind == H1_BODY_CLOSE)
+		return false;
+	if (x->expects && !x->down->c.in.done) {
+		/*
+		 * RFC 9110 10.1.1: the client may now send its content or not; where the next
+		 * request begins is anybody's guess.
+		 */
+		http_count(h, HTTP_EXPECT_CLOSED);
+		return false;
+	}
+	return down_may_discard(x->down) && down_find_bind(h, x->down);
+}
+
+static bool final(struct http *h, struct exchange *x)
+{
+	struct h1_conn *up = &x->up->c;
+	struct h1_response_out out;
+
+	x->rec.status = h->head.status;
+	x->rec.ttfb_us = (uint32_t)RTE_MAX(h->now_us - x->rec.start_us, 1u);
+	x->up_keep = h->head.keep_alive && h->head.body != H1_BODY_CLOSE;
+	x->out_kind = (uint8_t)out_kind(x, h->head.body);
+	x->down_keep = may_keep(h, x);
+	body_in_init(&up->in, h->head.body, h->head.content_length);
+	upstream_succeeded(h->up, x->ep, h->now_us);
+	out = (struct h1_response_out){
+		.body = (enum h1_body)x->out_kind,
+		.close = !x->down_keep,
+		.keep_alive = x->down_keep && x->rec.minor == 0,
+	};
+	if (!write_head(h, x, &out))
+		return false;
+	x->response = RESPONSE_BODY;
+	mbufq_free(&x->head); /* nothing is repeated from here on */
+	return true;
+}
+
+/* Heads up to the final one; false: it is not there yet, or the exchange has ended. */
+static bool read_heads(struct http *h, struct exchange *x)
+{
+	struct h1_conn *up = &x->up->c;
+
+	while (x->response == RESPONSE_HEAD) {
+		ssize_t n = h1_conn_parse_response(h, up, (enum h1_method)x->method);
+		bool ok;
+
+		if (n == H1_MORE) {
+			if (up->eof || up->dead)
+				up_lost(h, x);
+			return false;
+		}
+		if (n < 0) {
+			exchange_fail(h, x, n == HTTP_NO_BUFFER ? OUTCOME_NO_BUFFER :
+								  OUTCOME_UP_BAD_RESPONSE,
+				n == HTTP_NO_BUFFER ? 0 : (int)-n);
+			return false;
+		}
+		ok = h->head.status < 200 ? interim(h, x) : final(h, x);
+		if (!ok)
+			return false;
+		h1_conn_head_done(h, up, (uint32_t)n);
+	}
+	return true;
+}
+
+static void read_body(struct http *h, struct exchange *x)
+{
+	struct h1_conn *up = &x->up->c, *down = &x->down->c;
+	struct mbufq data;
+	int err;
+
+	mbufq_init(&data);
+	err = body_read(h, up, &data);
+	x->rec.bytes_out += data.bytes;
+	if (err != 0) {
+		h1_conn_credit(h, up, mbufq_free(&data));
+		exchange_fail(h, x, err == -HTTP_NO_BUFFER ? OUTCOME_NO_BUFFER : OUTCOME_UP_BAD_BODY,
+			err == -HTTP_NO_BUFFER ? 0 : err);
+	} else if (!body_write(h, up, down, (enum h1_body)x->out_kind, &data)) {
+		exchange_fail(h, x, OUTCOME_NO_BUFFER, 0);
+	} else if (up->in.done) {
+		exchange_complete(h, x);
+	} else if (up->eof || up->dead) {
+		upstream_failed(h->up, x->ep, UPSTREAM_RESET, h->now_us);
+		exchange_fail(h, x, OUTCOME_UP_SHORT_BODY, 0);
+	} else {
+		exchange_arm(h, x);
+	}
+}
+
+void response_pump(struct http *h, struct exchange *x)
+{
+	h1_conn_fill(h, &x->up->c);
+	if (read_heads(h, x))
+		read_body(h, x);
+}

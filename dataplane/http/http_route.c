@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * http_route.c: from a request to the endpoint that will serve it.
+ *
+ * Listener and rule by route/ (pure), backend by the rule's weighted sequence, endpoint by
+ * upstream/. What the exchange keeps of all this are ids and slots: the next turn may bring
+ * another configuration.
+ */
+#include "dataplane/http/http_flow.h"
+
+#define HOST_MAX 255u /* RFC 1035 2.3.4; a longer name matches nothing */
+
+/* RFC 9110 4.2.3, RFC 3986 3.2.2: case does not matter; a trailing dot names the same host. */
+static struct str host_normal(struct str host, char buf[HOST_MAX])
+{
+	if (host.len > 0 && host.p[host.len - 1] == '.')
+		host.len--;
+	if (host.len > HOST_MAX)
+		return str_make(NULL, 0);
+	for (size_t i = 0; i < host.len; i++)
+		buf[i] = ascii_lower(host.p[i]);
+	return str_make(buf, host.len);
+}
+
+static void match(struct http *h, struct exchange *x, struct route_result *ret)
+{
+	bool merged = !h->head.slashes || h1_merge_slashes(&h->head, h->path, sizeof(h->path));
+	char host[HOST_MAX];
+	struct route_request req = {
+		.host = host_normal(h->head.host_name, host),
+		.path = h->head.path,
+		.query = h->head.query,
+		.head = &h->head,
+	};
+
+	bug_on(!merged); /* a target is shorter than a head may be */
+	route_match(h->config->snap, x->down->bind, &req, ret);
+}
+
+static void take_rule(struct http *h, struct exchange *x, const struct snapshot_rule *rule)
+{
+	if (rule->request_timeout_ms > 0)
+		x->deadline_us = x->rec.start_us + (uint64_t)rule->request_timeout_ms * 1000u;
+	x->backend_timeout_us = (uint64_t)rule->backend_timeout_ms * 1000u;
+}
+
+/* Weighted choice among the rule's backends: index in the snapshot. */
+static enum outcome pick(struct http *h, struct exchange *x, uint32_t rule_index,
+	const struct snapshot_rule *rule, uint32_t *ret)
+{
+	const struct weight_vector *w = config_weights(h->config, rule_index);
+	uint32_t i;
+
+	if (rule->backend_count == 0 || w == NULL)
+		return OUTCOME_NO_BACKENDS;
+	i = pick_backend(upstream_seq(h->up, x->rec.rule), w);
+	if (i == SLOT_NONE)
+		return OUTCOME_WEIGHTS_ZERO;
+	bug_on(i >= rule->backend_count); /* a vector has one weight per backend of its rule */
+	*ret = rule->backend_first + i;
+	return OUTCOME_OK;
+}
+
+static enum outcome choose_endpoint(struct http *h, struct exchange *x,
+	const struct endpoint_set *set, uint64_t exclude_id)
+{
+	bool panic;
+	const struct endpoint *e =
+		upstream_pick(h->up, set, x->rec.backend, exclude_id, h->now_us, &panic);
+
+	if (e == NULL)
+		return OUTCOME_NO_ENDPOINT;
+	if (panic) {
+		http_count(h, HTTP_PANIC);
+		x->rec.flags |= ACCESS_PANIC;
+	}
+	x->ep = (struct upstream_ref){.id = e->id, .slot = e->slot};
+	x->rec.endpoint = e->slot;
+	x->rec.upstream = e->addr;
+	x->rec.upstream_port = e->port;
+	return OUTCOME_OK;
+}
+
+static enum outcome take_backend(struct http *h, struct exchange *x, uint32_t index)
+{
+	struct snapshot_backend b = snapshot_backend(h->config->snap, index);
+
+	x->rec.backend = h->config->backend_slot[index];
+	upstream_use(h->up, COUNTER_BACKEND, x->rec.backend);
+	upstream_count(h->up, COUNTER_BACKEND, x->rec.backend, COUNTER_BACKEND_PICKS, 1);
+	if (b.status != BUILD_BACKEND_OK)
+		return OUTCOME_BACKEND_INVALID;
+	x->service_id = snapshot_service(h->config->snap, b.service).id;
+	return choose_endpoint(h, x, config_endpoints(h->config, b.service), 0);
+}
+
+enum outcome route_request(struct http *h, struct exchange *x)
+{
+	struct route_result match_result;
+	struct snapshot_rule rule;
+	enum outcome why;
+	uint32_t backend;
+
+	match(h, x, &match_result);
+	if (match_result.listener != SLOT_NONE)
+		x->rec.listener = h->config->listener_slot[match_result.listener];
+	upstream_use(h->up, COUNTER_LISTENER, x->rec.listener);
+	if (match_result.rule == SLOT_NONE)
+		return OUTCOME_NO_ROUTE;
+	x->rec.rule = h->config->rule_slot[match_result.rule];
+	upstream_use(h->up, COUNTER_RULE, x->rec.rule);
+	rule = snapshot_rule(h->config->snap, match_result.rule);
+	take_rule(h, x, &rule);
+	why = pick(h, x, match_result.rule, &rule, &backend);
+	return why != OUTCOME_OK ? why : take_backend(h, x, backend);
+}
+
+enum outcome route_endpoint(struct http *h, struct exchange *x, uint64_t exclude_id)
+{
+	uint32_t service;
+
+	if (h->config == NULL)
+		return OUTCOME_NO_ENDPOINT;
+	service = snapshot_find_service(h->config->snap, x->service_id);
+	if (service == SLOT_NONE)
+		return OUTCOME_NO_ENDPOINT;
+	return choose_endpoint(h, x, config_endpoints(h->config, service), exclude_id);
+}
+
+uint32_t route_listener(struct http *h, struct http_down *d)
+{
+	struct route_request req = {.path = STR("/"), .head = &h->head};
+	struct route_result r;
+
+	if (h->config == NULL || !down_find_bind(h, d))
+		return SLOT_NONE;
+	h->head = (struct h1_head){0};
+	route_match(h->config->snap, d->bind, &req, &r);
+	return r.listener == SLOT_NONE ? SLOT_NONE : h->config->listener_slot[r.listener];
+}
