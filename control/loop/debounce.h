@@ -41,3 +41,9 @@ static inline void debounce_on_acted(struct debounce *d, uint64_t now_us)
 	d->pending = false;
 	d->open_at_us = now_us + d->window_us;
 }
+
+/* There was nothing to act on after all; the next change is the first of a quiet period again. */
+static inline void debounce_on_nothing(struct debounce *d)
+{
+	d->pending = false;
+}

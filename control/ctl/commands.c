@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * commands.c: the commands of sluicectl.
+ */
+#include "control/ctl/ctl.h"
+
+const struct command commands[] = {
+	{"status", "", "gateways, listeners, routes and dataplanes at a glance", cmd_status,
+		"Conditions that are as they should be stand by name, the others as "
+		"\"!Name:Reason\".\nExit status 3 when anything is degraded."},
+	{"get", "KIND [[NAMESPACE/]NAME]", "objects of a kind with their conditions", cmd_get,
+		"KIND: gatewayclass, gateway, httproute, or all.\n"
+		"  --cluster NAME     only objects of this cluster\n"
+		"  --namespace NAME   only objects of this namespace"},
+	{"describe", "KIND [NAMESPACE/]NAME", "everything about one object", cmd_describe,
+		"  --cluster NAME     which one, if several clusters have it"},
+	{"routes", "", "where routes come in and where they go", cmd_routes, ""},
+	{"weights", "[GLOB]", "effective share of each backend and cluster", cmd_weights,
+		"GLOB: names of rules, like 'demo/*'."},
+	{"endpoints", "[GLOB]", "endpoints, their share and their health", cmd_endpoints,
+		"GLOB: names of services."},
+	{"counters", "[--nonzero] [GLOB]", "every counter of every dataplane", cmd_counters,
+		"GLOB matches the whole name; without wildcards it is looked for anywhere in it."},
+	{"drops", "[--all]", "packets dropped, by reason", cmd_drops,
+		"Only reasons that have occurred, unless --all."},
+	{"conns", "[--state STATE]", "TCP connections, both legs", cmd_conns,
+		"PEER is the other leg of a proxied connection: what a client's leg is joined to.\n"
+		"  --state STATE      only these, e.g. ESTABLISHED\n"
+		"  --dataplane NAME   ask only this one\n"
+		"  --max N            stop after N (default 10000)"},
+	{"trace", "[--client IP[:PORT]] [--count N]", "packets' walk through the stages", cmd_trace,
+		"  --client ADDR      either end: address, address:port, [v6]:port or network\n"
+		"  --count N          stop after N packets (default 1)\n"
+		"  --seconds S        stop after S seconds (default 10)"},
+	{"dataplanes", "", "links to the dataplanes", cmd_dataplanes, ""},
+	{"version", "", "versions of sluicectl and control", cmd_version, ""},
+};
+
+const unsigned command_count = sizeof(commands) / sizeof(commands[0]);
