@@ -59,7 +59,7 @@ static int open_link(struct agent *a, struct err *err)
 
 static void tick(struct agent *a, uint64_t now_us)
 {
-	session_tick(a, now_us);
+	agent_session_tick(a, now_us);
 	if (a->ops.tick != NULL)
 		a->ops.tick(a->ops.ctx, now_us);
 }
@@ -71,9 +71,9 @@ static bool agent_turn(struct agent *a)
 	bool more;
 
 	for (unsigned i = 0; i < LINK_INBOX_MAX && link_next(a->link, &ev); i++)
-		session_event(a, &ev, clock_mono_us());
-	apply_commit(a, clock_mono_us());
-	more = query_run(a);
+		agent_session_event(a, &ev, clock_mono_us());
+	agent_apply_commit(a, clock_mono_us());
+	more = agent_query_run(a);
 	if (clock_mono_us() - a->tick_us >= AGENT_TICK_US) {
 		a->tick_us = clock_mono_us();
 		tick(a, a->tick_us);
@@ -107,7 +107,7 @@ static void *agent_thread(void *arg)
 	if (a->start_rv != 0)
 		return NULL;
 	agent_loop(a);
-	query_drop_all(a);
+	agent_query_drop_all(a);
 	a->session = (struct session){0}; /* what still waits for a worker has nobody to tell */
 	link_close(a->link);
 	a->link = NULL;
@@ -174,7 +174,7 @@ int agent_start(const struct agent_config *cfg, struct worker_group *g, const st
 	}
 	if (damaged)
 		agent_count(a, AGENT_C_EPOCHS_DAMAGED);
-	recover(a);
+	agent_recover(a);
 	a->start_err = err;
 	rv = start_thread(a);
 	if (rv != 0) {

@@ -28,7 +28,7 @@ static void ack_send(struct agent *a, const struct agent_ack *ack, enum message_
 			.result = (uint16_t)result, .text = str_first(text, MESSAGE_TEXT_MAX)}};
 
 	if (ack->session == a->session.id && a->session.id != 0)
-		session_send(a, &m);
+		agent_session_send(a, &m);
 }
 
 static void measure(struct agent *a, const struct agent_ack *ack)
@@ -91,7 +91,7 @@ static void not_durable(struct agent *a, const struct err *err)
 		ack_not_durable(ack, err);
 }
 
-void apply_refuse(struct agent *a, const struct message *head, enum message_result result,
+void agent_apply_refuse(struct agent *a, const struct message *head, enum message_result result,
 	const char *text)
 {
 	struct agent_ack ack = {.session = head->session, .seq = head->seq};
@@ -169,7 +169,7 @@ static void apply_snapshot(struct agent *a, const struct message *m, uint64_t no
 	struct journal_head head;
 
 	if (res != MESSAGE_RESULT_OK) {
-		apply_refuse(a, m, res, err.msg);
+		agent_apply_refuse(a, m, res, err.msg);
 		return;
 	}
 	swap_publish(&a->ctx, l, now_us);
@@ -217,7 +217,7 @@ static void apply_small(struct agent *a, const struct message *m, const void *ra
 		res = weights ? live_apply_weights(&a->ctx, a->ctx.live, m, now_us, &err)
 			      : live_apply_endpoints(&a->ctx, a->ctx.live, m, now_us, &err);
 	if (res != MESSAGE_RESULT_OK) {
-		apply_refuse(a, m, res, err.msg);
+		agent_apply_refuse(a, m, res, err.msg);
 		return;
 	}
 	agent_count(a, weights ? AGENT_C_WEIGHTS : AGENT_C_ENDPOINTS);
@@ -234,7 +234,7 @@ static void apply_small(struct agent *a, const struct message *m, const void *ra
 static void apply_drain(struct agent *a, const struct message *m, uint64_t now_us)
 {
 	if (!reclaim_has_room(&a->ctx.reclaim, 1, false)) {
-		apply_refuse(a, m, MESSAGE_RESULT_BUSY, "too much waits for a worker");
+		agent_apply_refuse(a, m, MESSAGE_RESULT_BUSY, "too much waits for a worker");
 		return;
 	}
 	atomic_store(&a->group->draining, m->drain.on);
@@ -242,7 +242,7 @@ static void apply_drain(struct agent *a, const struct message *m, uint64_t now_u
 	ack_new(a, m, 0, 0, now_us);
 }
 
-void apply_message(struct agent *a, const struct message *m, const void *raw, size_t len,
+void agent_apply_message(struct agent *a, const struct message *m, const void *raw, size_t len,
 	uint64_t now_us)
 {
 	switch (m->type) {
@@ -259,7 +259,7 @@ void apply_message(struct agent *a, const struct message *m, const void *raw, si
 	}
 }
 
-void apply_commit(struct agent *a, uint64_t now_us)
+void agent_apply_commit(struct agent *a, uint64_t now_us)
 {
 	struct err err = {0};
 

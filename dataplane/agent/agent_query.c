@@ -121,7 +121,7 @@ static void reply(struct agent *a, uint64_t id, enum message_result status, stru
 
 		text = str_from(text, chunk.len);
 		m.flags = text.len > 0 ? MESSAGE_FLAG_MORE : 0;
-		if (!session_send(a, &m))
+		if (!agent_session_send(a, &m))
 			return;
 	} while (text.len > 0);
 }
@@ -141,7 +141,7 @@ static const struct agent_verb *verb_lookup(const struct agent *a, struct str na
 	return str_eq(name, str_of(config_verb.name)) ? &config_verb : NULL;
 }
 
-void query_message(struct agent *a, const struct message *m)
+void agent_query_message(struct agent *a, const struct message *m)
 {
 	const struct agent_verb *verb = verb_lookup(a, m->query.verb);
 	struct query_job *job;
@@ -202,7 +202,7 @@ static void job_answer(struct agent *a, const struct query_job *job)
 	free(text);
 }
 
-bool query_run(struct agent *a)
+bool agent_query_run(struct agent *a)
 {
 	struct query_job *job;
 	bool more;
@@ -220,7 +220,7 @@ bool query_run(struct agent *a)
 	return !list_is_empty(&a->queries);
 }
 
-void query_drop_all(struct agent *a)
+void agent_query_drop_all(struct agent *a)
 {
 	list_for_each_safe(l, &a->queries)
 		job_free(a, list_entry(l, struct query_job, link));

@@ -95,7 +95,7 @@ static struct live *open_snapshot(struct agent *a, uint64_t number)
 	return NULL;
 }
 
-void recover(struct agent *a)
+void agent_recover(struct agent *a)
 {
 	uint64_t numbers[STORE_SNAPSHOTS_MAX];
 	unsigned n = store_list(&a->store, numbers);

@@ -18,7 +18,7 @@
 #include "dataplane/base/rng.h"
 #include "dataplane/worker/worker.h"
 
-bool session_send(struct agent *a, struct message *m)
+bool agent_session_send(struct agent *a, struct message *m)
 {
 	struct session *s = &a->session;
 	size_t n;
@@ -54,7 +54,7 @@ static void say_hello(struct agent *a)
 		m.hello.state = l->state;
 		m.hello.image = l->snap.digest;
 	}
-	session_send(a, &m);
+	agent_session_send(a, &m);
 }
 
 static void say_heartbeat(struct agent *a)
@@ -69,7 +69,7 @@ static void say_heartbeat(struct agent *a)
 		m.heartbeat.revision = l->epoch == a->session.epoch ? l->revision : 0;
 		m.heartbeat.state = l->state;
 	}
-	session_send(a, &m);
+	agent_session_send(a, &m);
 }
 
 static void session_up(struct agent *a, uint64_t now_us)
@@ -85,7 +85,7 @@ static void session_down(struct agent *a)
 {
 	if (a->session.welcomed)
 		log_info("agent", "control=%s msg=\"disconnected, serving on\"", a->session.control);
-	query_drop_all(a);
+	agent_query_drop_all(a);
 	a->session = (struct session){0};
 }
 
@@ -101,7 +101,7 @@ static void refuse_fenced(struct agent *a, const struct message *m)
 	a->refusals[MESSAGE_RESULT_FENCED]++;
 	log_warn("agent", "result=fenced msg=\"%s\"", text);
 	ack.ack.text = str_of(text);
-	session_send(a, &ack); /* the connection ends when its time for a welcome is over */
+	agent_session_send(a, &ack); /* the connection ends when its time for a welcome is over */
 }
 
 static void on_welcome(struct agent *a, const struct message *m, uint64_t now_us)
@@ -170,7 +170,7 @@ static void on_bad_bytes(struct agent *a, enum message_error e, const struct mes
 	if (e <= MESSAGE_ERR_STREAM || !let_in(a, head))
 		return;
 	if (message_type_stream(head->type) == MESSAGE_STREAM_CONFIG)
-		apply_refuse(a, head, MESSAGE_RESULT_BAD_MESSAGE, message_error_help(e));
+		agent_apply_refuse(a, head, MESSAGE_RESULT_BAD_MESSAGE, message_error_help(e));
 }
 
 static void session_message(struct agent *a, const void *data, size_t len, uint64_t now_us)
@@ -192,14 +192,14 @@ static void session_message(struct agent *a, const void *data, size_t len, uint6
 	case MESSAGE_HEARTBEAT:
 		break;
 	case MESSAGE_QUERY:
-		query_message(a, &m);
+		agent_query_message(a, &m);
 		break;
 	default:
-		apply_message(a, &m, data, len, now_us);
+		agent_apply_message(a, &m, data, len, now_us);
 	}
 }
 
-void session_event(struct agent *a, const struct link_event *ev, uint64_t now_us)
+void agent_session_event(struct agent *a, const struct link_event *ev, uint64_t now_us)
 {
 	switch (ev->type) {
 	case LINK_UP:
@@ -215,7 +215,7 @@ void session_event(struct agent *a, const struct link_event *ev, uint64_t now_us
 	}
 }
 
-void session_tick(struct agent *a, uint64_t now_us)
+void agent_session_tick(struct agent *a, uint64_t now_us)
 {
 	struct session *s = &a->session;
 

@@ -87,27 +87,27 @@ const char *agent_counter_name(unsigned i);
 const char *agent_counter_help(unsigned i);
 
 /* agent_session.c */
-void session_event(struct agent *a, const struct link_event *ev, uint64_t now_us);
+void agent_session_event(struct agent *a, const struct link_event *ev, uint64_t now_us);
 /* Deadlines and heartbeats. */
-void session_tick(struct agent *a, uint64_t now_us);
+void agent_session_tick(struct agent *a, uint64_t now_us);
 /* Fills in the head. False: not connected, or the outbox is full and the connection was ended. */
-bool session_send(struct agent *a, struct message *m);
+bool agent_session_send(struct agent *a, struct message *m);
 
 /* agent_apply.c */
 /* A message of the config stream; <raw> are its bytes, for the journal. */
-void apply_message(struct agent *a, const struct message *m, const void *raw, size_t len,
+void agent_apply_message(struct agent *a, const struct message *m, const void *raw, size_t len,
 	uint64_t now_us);
 /* The body of message <head> could not be decoded. */
-void apply_refuse(struct agent *a, const struct message *head, enum message_result result,
+void agent_apply_refuse(struct agent *a, const struct message *head, enum message_result result,
 	const char *text);
 /* End of a batch: make it durable, see who has arrived. */
-void apply_commit(struct agent *a, uint64_t now_us);
+void agent_apply_commit(struct agent *a, uint64_t now_us);
 
 /* agent_recover.c: publishes the last known good configuration, if there is one. */
-void recover(struct agent *a);
+void agent_recover(struct agent *a);
 
 /* agent_query.c */
-void query_message(struct agent *a, const struct message *m);
+void agent_query_message(struct agent *a, const struct message *m);
 /* One step of the oldest question; false: there is none. */
-bool query_run(struct agent *a);
-void query_drop_all(struct agent *a);
+bool agent_query_run(struct agent *a);
+void agent_query_drop_all(struct agent *a);
