@@ -33,9 +33,24 @@ int object_cmp_key(const struct object *o, struct str cluster, struct str ns, st
 	return c != 0 ? c : str_cmp(o->name, name);
 }
 
+/* "{namespace}/{name}" as one string: '-' is less than '/', so "a-b/x" comes before "a/x". */
+static int cmp_joined(const struct object *a, const struct object *b)
+{
+	struct str x = a->ns, y = b->ns;
+	size_t n = x.len < y.len ? x.len : y.len;
+	int c = str_cmp(str_first(x, n), str_first(y, n));
+
+	if (c != 0 || x.len == y.len)
+		return c != 0 ? c : str_cmp(a->name, b->name);
+	return x.len > y.len ? (unsigned char)x.p[n] - '/' : '/' - (unsigned char)y.p[n];
+}
+
 int object_cmp_age(const struct object *a, const struct object *b)
 {
+	int c;
+
 	if (a->created != b->created)
 		return a->created < b->created ? -1 : 1;
-	return object_cmp_key(a, b->cluster, b->ns, b->name);
+	c = str_cmp(a->cluster, b->cluster);
+	return c != 0 ? c : cmp_joined(a, b);
 }

@@ -65,5 +65,5 @@ struct object *object_get(struct object *o);
 void object_put(struct object *o);	/* NULL is fine */
 /* Order of the store: cluster, namespace, name. */
 int object_cmp_key(const struct object *o, struct str cluster, struct str ns, struct str name);
-/* Gateway API precedence: oldest first, then cluster, namespace, name. */
+/* Gateway API precedence: oldest first, then by cluster and "{namespace}/{name}". */
 int object_cmp_age(const struct object *a, const struct object *b);
