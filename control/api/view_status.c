@@ -79,7 +79,7 @@ static json_t *json_notes(const struct plan *p)
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; i < p->notes_count; i++)
-		json_array_append_new(list, view_str(str_of(p->notes[i])));
+		json_array_append_new(list, view_str(p->notes[i].text));
 	return list;
 }
 

@@ -91,12 +91,10 @@ static const struct yaml_field match_fields[] = {
 static const struct yaml_schema match_schema =
 	YAML_SCHEMA(struct http_match, match_fields, .finish = match_finish);
 
-/* <type> names the member that must be there, spelled with a small first letter (but "cors"). */
+/* <type> names the member that must be there: "CORS" is cors, "URLRewrite" urlRewrite. */
 static bool is_member_of_type(struct str key, struct str type)
 {
-	return str_eq(type, STR("CORS")) ? str_eq(key, STR("cors")) :
-		key.len == type.len && key.p[0] == (type.p[0] | 0x20) &&
-			str_eq(str_from(key, 1), str_from(type, 1));
+	return str_ieq(key, type);
 }
 
 static void filter_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)

@@ -116,7 +116,7 @@ static void take_static(struct reconcile *r, struct plan_gateway *gw, struct tak
 	if (why == NULL)
 		give(gw, t, &a);
 	else
-		blame(res, ADDRESS_NOT_USABLE, arena_printf(r->arena, "address %.*s %s",
+		blame(res, ADDRESS_NOT_USABLE, arena_printf(r->arena, "Address %.*s %s",
 			STR_FMT(str_first(want->value, 60)), why));
 }
 
@@ -131,7 +131,7 @@ static void pass_static(struct reconcile *r, struct plan_gateway *gw, struct tak
 
 		if (!str_eq(a->type, STR("IPAddress")))
 			blame(res, ADDRESS_UNSUPPORTED_TYPE, arena_printf(r->arena,
-				"addresses of type %.*s are not supported",
+				"Addresses of type %.*s are not supported",
 				STR_FMT(str_first(a->type, 100))));
 		else if (a->value.len != 0)
 			take_static(r, gw, t, a, res);
@@ -269,7 +269,7 @@ static void pass_pools(struct reconcile *r, struct plan_gateway *gw, struct take
 	if (!all)
 		blame(res, ADDRESS_NOT_ASSIGNED, r->in->config->pools_count == 0 ?
 			"spec.addresses names no address and there is no address pool" :
-			"the address pools have no free address");
+			"The address pools have no free address");
 }
 
 static int cmp_age(const void *a, const void *b)

@@ -78,7 +78,7 @@ static void listener_accepted(struct reconcile *r, const struct plan_gateway *gw
 
 	if (l->conflicted) {
 		reason = conflict_reason(gw, l);
-		message = arena_printf(r->arena, "another listener of this Gateway uses port %u "
+		message = arena_printf(r->arena, "Another listener of this Gateway uses port %u "
 			"in a way that excludes this one", l->spec->port);
 		set(c, gw->obj, "Accepted", false, reason, message);
 		set(c, gw->obj, "Conflicted", true, reason, message);
@@ -88,7 +88,7 @@ static void listener_accepted(struct reconcile *r, const struct plan_gateway *gw
 		set(c, gw->obj, "Accepted", true, "Accepted", "The listener is valid");
 	else
 		set(c, gw->obj, "Accepted", false, "UnsupportedProtocol",
-			arena_printf(r->arena, "protocol %.*s is not supported",
+			arena_printf(r->arena, "Protocol %.*s is not supported",
 				STR_FMT(l->spec->protocol)));
 	set(c, gw->obj, "Conflicted", false, "NoConflicts", "No other listener is in the way");
 }
@@ -123,7 +123,7 @@ static bool is_acked(const struct reconcile *r, const struct plan_gateway *gw)
 		same_addresses(acked, gw);
 }
 
-#define MESSAGE_PENDING "not every dataplane has acknowledged this configuration yet"
+#define MESSAGE_PENDING "Not every dataplane has acknowledged this configuration yet"
 
 static void listener_programmed(const struct plan_gateway *gw, struct plan_listener *l, bool acked)
 {
@@ -131,6 +131,8 @@ static void listener_programmed(const struct plan_gateway *gw, struct plan_liste
 
 	if (!l->accepted || !gw->accepted)
 		set(c, gw->obj, "Programmed", false, "Invalid", "The listener is not served");
+	else if (!gw->serves)
+		set(c, gw->obj, "Programmed", false, "Pending", "The Gateway has no address");
 	else if (!acked)
 		set(c, gw->obj, "Programmed", false, "Pending", MESSAGE_PENDING);
 	else
@@ -149,7 +151,7 @@ static void gateway_accepted(struct reconcile *r, struct plan_gateway *gw,
 	gw->accepted = false;
 	if (!class->accepted) {
 		condition_set(c, "Accepted", CONDITION_UNKNOWN, "Pending",
-			"the GatewayClass is not accepted", gw->obj->generation);
+			"The GatewayClass is not accepted", gw->obj->generation);
 	} else if (ref != NULL) {
 		set(c, gw->obj, "Accepted", false, "InvalidParameters", arena_printf(r->arena,
 			"infrastructure.parametersRef to %.*s %.*s: parameters are not supported",
@@ -194,7 +196,7 @@ void conditions_gateway(struct reconcile *r, struct plan_gateway *gw,
 	gateway_programmed(gw, addresses, acked);
 	if (gw->obj->gateway->has_backend_tls)
 		set(&gw->conditions, gw->obj, "ResolvedRefs", false, "InvalidClientCertificateRef",
-			"client certificates towards backends are not supported");
+			"Client certificates towards backends are not supported");
 	for (uint32_t i = 0; i < gw->listeners_count; i++) {
 		struct plan_listener *l = &gw->listeners[i];
 
@@ -227,11 +229,11 @@ static const struct {
 	const char *reason, *message;
 } refusals[] = {
 	[ATTACH_NO_MATCHING_PARENT] = {"NoMatchingParent",
-		"the Gateway has no listener with this sectionName and port"},
+		"The Gateway has no listener with this sectionName and port"},
 	[ATTACH_NOT_ALLOWED] = {"NotAllowedByListeners",
-		"no listener admits routes of this kind from this namespace"},
+		"No listener admits routes of this kind from this namespace"},
 	[ATTACH_NO_MATCHING_HOSTNAME] = {"NoMatchingListenerHostname",
-		"no listener has a hostname in common with the route"},
+		"No listener has a hostname in common with the route"},
 };
 
 static void parent_accepted(struct reconcile *r, const struct plan_route *route,
@@ -278,7 +280,7 @@ static void parent_resolved(struct reconcile *r, const struct plan_route *route,
 				continue;
 			set(&parent->conditions, route->obj, "ResolvedRefs", false,
 				ref_reasons[b->status], arena_printf(r->arena,
-					"rule %u backendRef %u: %s", i, k, b->why));
+					"Rule %u backendRef %u: %s", i, k, b->why));
 			return;
 		}
 	}

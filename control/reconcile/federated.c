@@ -94,7 +94,7 @@ void federated_endpoints(struct reconcile *r, const struct object *service,
 	struct err err;
 
 	if (selector_parse(text, r->arena, &sel, &err) < 0) {
-		note_add(r, service, "the federation.tigera.io/serviceSelector is not valid, so that "
+		note_add(r, true, service, "the federation.tigera.io/serviceSelector is not valid, so that "
 			"nothing is federated: %s", err.msg);
 		return;
 	}

@@ -16,7 +16,7 @@
 #include "control/reconcile/reconcile.h"
 #include "dataplane/base/bug.h"
 
-void note_add(struct reconcile *r, const struct object *o, const char *fmt, ...)
+void note_add(struct reconcile *r, bool fatal, const struct object *o, const char *fmt, ...)
 {
 	struct note *n = arena_new(r->arena, struct note);
 	char text[512];
@@ -28,6 +28,7 @@ void note_add(struct reconcile *r, const struct object *o, const char *fmt, ...)
 	n->text = arena_printf(r->arena, "%s:%u: %.*s %.*s%s%.*s: %s", o->file, o->line,
 		STR_FMT(kind_info[o->kind].name), STR_FMT(o->ns), o->ns.len ? "/" : "",
 		STR_FMT(o->name), text);
+	n->fatal = fatal;
 	n->next = r->notes;
 	r->notes = n;
 	r->plan->notes_count++;
@@ -66,9 +67,9 @@ static void note_foreign_gateway(struct reconcile *r, const struct object *o)
 	struct str class = o->gateway->class_name;
 
 	if (view_find(r->view, KIND_GATEWAY_CLASS, o->cluster, STR(""), class) == NULL)
-		note_add(r, o, "is left alone: GatewayClass %.*s does not exist", STR_FMT(class));
+		note_add(r, false, o, "is left alone: GatewayClass %.*s does not exist", STR_FMT(class));
 	else
-		note_add(r, o, "is left alone: GatewayClass %.*s belongs to another controller",
+		note_add(r, false, o, "is left alone: GatewayClass %.*s belongs to another controller",
 			STR_FMT(class));
 }
 
@@ -141,7 +142,7 @@ static struct plan_gateway *parent_gateway(struct reconcile *r, const struct obj
 		return NULL;
 	gw = plan_find_gateway(r->plan, route->cluster, ns, ref->name);
 	if (gw == NULL && view_find(r->view, KIND_GATEWAY, route->cluster, ns, ref->name) == NULL)
-		note_add(r, route, "parentRef: Gateway %.*s/%.*s does not exist", STR_FMT(ns),
+		note_add(r, false, route, "parentRef: Gateway %.*s/%.*s does not exist", STR_FMT(ns),
 			STR_FMT(ref->name));
 	return gw;
 }
@@ -205,10 +206,10 @@ static void build_routes(struct reconcile *r)
 static void take_notes(struct reconcile *r)
 {
 	uint32_t i = r->plan->notes_count;
-	const char **notes = arena_array(r->arena, const char *, i);
+	struct problem *notes = arena_array(r->arena, struct problem, i);
 
 	for (const struct note *n = r->notes; n != NULL; n = n->next)
-		notes[--i] = n->text;
+		notes[--i] = (struct problem){n->fatal, false, str_of(n->text)};
 	r->plan->notes = notes;
 }
 

@@ -134,7 +134,7 @@ struct plan {
 	struct plan_gateway *gateways;	/* those of our classes, by cluster, namespace, name */
 	struct plan_route *routes;	/* every HTTPRoute with a parent of ours, oldest first */
 	struct plan_service **services;	/* every one that a backend points to, sorted */
-	const char *const *notes;	/* objects left alone, and why */
+	const struct problem *notes;	/* on objects that carry no status; objects left alone */
 	uint32_t classes_count, gateways_count, routes_count, services_count, notes_count;
 	uint32_t serving_routes;
 	struct arena arena;

@@ -9,6 +9,8 @@
 
 #include "control/reconcile/reconcile.h"
 
+#define PART_MAX 640		/* namespace, name, section */
+
 struct row {
 	const struct object *obj;
 	struct str part;		/* listener or parent, empty for the object itself */
@@ -38,6 +40,19 @@ static void each_condition(const struct object *obj, struct str part, const stru
 		fn(&(struct row){obj, part, &c->c[i]}, ctx);
 }
 
+/* "namespace/name section :port", as much of it as the parentRef says. */
+static struct str parent_text(const struct parent_ref *ref, char buf[PART_MAX])
+{
+	char port[8] = "";
+
+	if (ref->port != 0)
+		snprintf(port, sizeof(port), " :%u", ref->port);
+	snprintf(buf, PART_MAX, "%.*s%s%.*s%s%.*s%s", STR_FMT(ref->ns), ref->ns.len ? "/" : "",
+		STR_FMT(ref->name), ref->section_name.len ? " " : "", STR_FMT(ref->section_name),
+		port);
+	return str_of(buf);
+}
+
 static void each_row(const struct plan *p, row_fn fn, void *ctx)
 {
 	for (uint32_t i = 0; i < p->classes_count; i++)
@@ -53,9 +68,12 @@ static void each_row(const struct plan *p, row_fn fn, void *ctx)
 	for (uint32_t i = 0; i < p->routes_count; i++) {
 		const struct plan_route *route = &p->routes[i];
 
-		for (uint32_t k = 0; k < route->parents_count; k++)
-			each_condition(route->obj, route->parents[k].ref->name,
+		for (uint32_t k = 0; k < route->parents_count; k++) {
+			char part[PART_MAX];
+
+			each_condition(route->obj, parent_text(route->parents[k].ref, part),
 				&route->parents[k].conditions, fn, ctx);
+		}
 	}
 }
 
@@ -69,7 +87,7 @@ struct printing {
 static int name_width(const struct row *row)
 {
 	return (int)(row->obj->cluster.len + row->obj->ns.len + row->obj->name.len +
-		row->part.len) + 3;
+		row->part.len) + 4;
 }
 
 static void measure(const struct row *row, void *ctx)
@@ -92,36 +110,39 @@ static void print_row(const struct row *row, void *ctx)
 	if (is_error(row->c) != pr->errors)
 		return;
 	snprintf(name, sizeof(name), "%.*s/%.*s%s%.*s%s%.*s", STR_FMT(o->cluster), STR_FMT(o->ns),
-		o->ns.len ? "/" : "", STR_FMT(o->name), row->part.len ? " " : "",
+		o->ns.len ? "/" : "", STR_FMT(o->name), row->part.len ? "  " : "",
 		STR_FMT(row->part));
 	fprintf(pr->out, "%-5s  %-12.*s  %-*s  %-16s  %-7s  %-26s  %s\n",
 		pr->errors ? "ERROR" : "ok", STR_FMT(kind_info[o->kind].name), pr->width, name,
 		row->c->type, status[row->c->status], row->c->reason, row->c->message);
 }
 
-static void print_problems(const struct plan *p, FILE *out)
+/* Returns the number of errors. */
+static unsigned print_problems(const struct problem *list, uint32_t count, FILE *out)
 {
-	for (uint32_t i = 0; i < p->view->problem_count; i++) {
-		const struct problem *q = &p->view->problems[i];
+	unsigned errors = 0;
 
-		fprintf(out, "%s: %.*s%s\n", q->fatal ? "error" : "warning", STR_FMT(q->text),
-			q->stale ? " (what was read before stays in use)" : "");
+	for (uint32_t i = 0; i < count; i++) {
+		fprintf(out, "%s: %.*s%s\n", list[i].fatal ? "error" : "warning",
+			STR_FMT(list[i].text),
+			list[i].stale ? " (what was read before stays in use)" : "");
+		errors += list[i].fatal;
 	}
-	for (uint32_t i = 0; i < p->notes_count; i++)
-		fprintf(out, "note: %s\n", p->notes[i]);
+	return errors;
 }
 
 unsigned plan_print(const struct plan *p, FILE *out)
 {
-	struct printing pr = {.out = out, .width = 20};
+	struct printing pr = {.out = out, .width = 29};
 
-	print_problems(p, out);
+	pr.error_count = print_problems(p->view->problems, p->view->problem_count, out) +
+		print_problems(p->notes, p->notes_count, out);
 	each_row(p, measure, &pr);
 	fprintf(out, "%-5s  %-12s  %-*s  %-16s  %-7s  %-26s  %s\n", "", "KIND", pr.width,
-		"CLUSTER/NAMESPACE/NAME PART", "CONDITION", "STATUS", "REASON", "MESSAGE");
+		"CLUSTER/NAMESPACE/NAME  PART", "CONDITION", "STATUS", "REASON", "MESSAGE");
 	for (int errors = 1; errors >= 0; errors--) {
 		pr.errors = errors;
 		each_row(p, print_row, &pr);
 	}
-	return pr.error_count + p->view->fatal_count;
+	return pr.error_count;
 }

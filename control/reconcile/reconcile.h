@@ -16,6 +16,7 @@ struct slice_ref {			/* an EndpointSlice under the Service it belongs to */
 
 struct note {
 	struct note *next;
+	bool fatal;
 	const char *text;
 };
 
@@ -32,8 +33,9 @@ struct reconcile {
 	struct note *notes;		/* newest first */
 };
 
-void note_add(struct reconcile *r, const struct object *o, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+/* <fatal>: what the user wrote cannot work, and no condition can tell him. */
+void note_add(struct reconcile *r, bool fatal, const struct object *o, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 /* attach.c; in the order of the questions: a listener that gets further has the greater one. */
 enum attach_verdict {

@@ -189,7 +189,7 @@ int main(int argc, char **argv)
 	struct CMUnitTest tests[CASES_MAX] = {{0}};
 	struct dirent **names;
 	size_t count = 0;
-	int n;
+	int n, failed;
 
 	update = argc > 1 && strcmp(argv[1], "--update") == 0;
 	if (chdir(SOURCE_ROOT) < 0 || (n = scandir(GOLDEN_DIR, &names, is_case, alphasort)) < 0) {
@@ -204,9 +204,9 @@ int main(int argc, char **argv)
 		tests[count++] = (struct CMUnitTest){names[i]->d_name, golden_case, NULL, NULL,
 			names[i]->d_name};
 	}
-	n = _cmocka_run_group_tests("golden", tests, count, NULL, NULL);
-	for (size_t i = 0; i < count; i++)
-		free((void *)tests[i].name);
+	failed = _cmocka_run_group_tests("golden", tests, count, NULL, NULL);
+	for (int i = 0; i < n; i++)
+		free(names[i]);
 	free(names);
-	return n;
+	return failed;
 }
