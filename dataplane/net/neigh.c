@@ -212,7 +212,9 @@ static void neigh_send(struct net *n, const struct neigh *e, struct rte_mbuf *m)
 		net_drop(n, m, NET_C_OUT_HEADROOM);
 		return;
 	}
-	memcpy(h, e->l2, RTE_ETHER_HDR_LEN);
+	memcpy(h, e->l2, sizeof(e->l2));
+	/* by the packet's version, not the neighbour's: IPv4 may go over an IPv6 next hop (RFC 8950) */
+	be16_put(h + 12, h[RTE_ETHER_HDR_LEN] >> 4 == 4 ? ETH_TYPE_IP4 : ETH_TYPE_IP6);
 	port_tx(&n->queues[e->port], m);
 }
 
@@ -234,7 +236,6 @@ static void neigh_mac_set(struct net *n, struct neigh *e, const struct rte_ether
 {
 	memcpy(e->l2, mac->addr_bytes, RTE_ETHER_ADDR_LEN);
 	memcpy(e->l2 + 6, net_port(n, e->port)->mac.addr_bytes, RTE_ETHER_ADDR_LEN);
-	be16_put(e->l2 + 12, ip_is_v4(&e->addr) ? ETH_TYPE_IP4 : ETH_TYPE_IP6);
 	net_count(n, NET_C_NEIGH_LEARNED);
 }
 

@@ -59,7 +59,7 @@ enum neigh_state { /* RFC 4861 7.3.2 */
 };
 
 struct neigh {
-	uint8_t l2[RTE_ETHER_HDR_LEN];	/* ready to be put in front of a packet */
+	uint8_t l2[2 * RTE_ETHER_ADDR_LEN]; /* its address and ours, ready for the front of a frame */
 	uint8_t state;			/* enum neigh_state */
 	uint8_t port;
 	uint16_t version;		/* changes when the slot gets another owner */

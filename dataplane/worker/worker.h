@@ -17,6 +17,8 @@
 #include <rte_rcu_qsbr.h>
 
 #include "dataplane/base/rng.h"
+#include "dataplane/http/access_log.h"
+#include "dataplane/http/http.h"
 #include "dataplane/net/net.h"
 #include "dataplane/port/port.h"
 #include "dataplane/port/trace.h"
@@ -28,7 +30,6 @@
 #define WORKERS_MAX 32
 #define WORKER_SOURCES_MAX 64	/* upstream source addresses */
 
-struct http;
 struct worker;
 
 enum worker_poll {
@@ -41,7 +42,9 @@ struct worker_config {
 	enum worker_poll poll;
 	bool profile;			/* count cycles per stage */
 	unsigned mbufs;			/* packets in each worker's pool */
-	struct tcp_config tcp;
+	struct tcp_config tcp;		/* per worker */
+	struct http_config http;	/* per worker */
+	unsigned access_records;	/* ring of each worker; 0: no access log */
 	struct ip_addr sources[WORKER_SOURCES_MAX];
 	unsigned source_count;
 };
@@ -53,18 +56,25 @@ struct worker_mailbox {
 	void *arg;
 };
 
+/* The time stamp counter as microseconds of CLOCK_MONOTONIC, see worker_clock.c. */
+struct worker_clock {
+	uint64_t tsc_base, us_base;	/* the last look at the kernel's clock */
+	uint64_t tsc_hz;
+	uint64_t us_per_tsc_32;		/* microseconds per tick, times 2^32 */
+};
+
 /* A nap and how to end it, see worker_idle.c. */
 struct worker_idle {
 	_Atomic uint32_t asleep;	/* futex word: 1 while the worker may be sleeping */
-	uint32_t empty_turns;		/* since the last work */
-	uint32_t nap_us;		/* length of the next nap */
+	uint64_t worked_us;		/* the last turn that did something */
 };
 
 struct worker {
 	uint64_t now_us;		/* of this turn: one time stamp per burst, taken at ingress */
-	uint64_t tsc_base, us_base, us_per_tsc_32; /* now = us_base + (tsc - tsc_base) * this >> 32 */
+	struct worker_clock clock;
 	const struct config *config;	/* borrowed, valid until the next quiescent point */
-	const struct fib *fib;		/* likewise */
+	uint64_t generation;		/* of config: a pointer alone may come back to life */
+	uint64_t fib_serial;		/* of the routes that net has */
 	struct worker_group *group;
 	unsigned index;
 	unsigned work;			/* things done this turn: 0 may become a nap */
@@ -75,6 +85,7 @@ struct worker {
 	struct net *net;		/* owned */
 	struct tcp *tcp;		/* owned */
 	struct http *http;		/* owned */
+	struct access_ring *log;	/* owned; NULL: no access log */
 	struct trace *trace;		/* owned */
 	struct rng rng;
 	struct dispatch dispatch;
@@ -119,5 +130,10 @@ bool worker_call(struct worker_group *g, unsigned worker, worker_fn fn, void *ar
 void worker_wake(struct worker *w);
 
 /* For worker/ only: the stages that worker_loop.c names and other files hold. */
+void worker_clock_init(struct worker_clock *c);
+/* Monotonic, microseconds; <last_us>: what it said before. */
+uint64_t worker_clock_us(struct worker_clock *c, uint64_t last_us);
 void worker_mailbox_run(struct worker *w);
+/* True: the agent waits for a call. */
+bool worker_mailbox_has_news(const struct worker *w);
 void worker_idle_run(struct worker *w);
