@@ -66,8 +66,8 @@ struct publish_outcome {
 
 /*
  * What every dataplane shall do from now on; <cfg>.generation is ignored. Nothing of <cfg> is kept
- * by pointer. An error (a limit of the image is passed, the file cannot be written) leaves the
- * previous configuration wanted.
+ * by pointer. An error (a limit of the image is passed) leaves the previous configuration wanted;
+ * a file that cannot be written is tried again and shows in the dataplanes' state.
  */
 int publish_update(struct publish *p, const struct build_config *cfg, struct publish_outcome *ret,
 	struct err *err);

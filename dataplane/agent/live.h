@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * live.h: a configuration in use: the opened snapshot plus the small changes applied to it.
+ *
+ * swap.c makes one from an image and publishes it; live.c replaces single weight vectors and
+ * endpoint sets in it. What workers read is struct config (snapshot/config.h) inside; the rest is
+ * the agent's own book-keeping.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/agent/journal.h"
+#include "dataplane/agent/reclaim.h"
+#include "dataplane/agent/slots.h"
+#include "dataplane/base/arena.h"
+#include "dataplane/base/err.h"
+#include "dataplane/snapshot/config.h"
+#include "dataplane/snapshot/message.h"
+#include "dataplane/snapshot/snapshot.h"
+
+struct worker_group;
+
+/* What a rule's weights or a service's endpoints are now. */
+struct live_object {
+	uint64_t digest;	  /* message_weights_digest() or message_endpoints_digest() */
+	uint64_t epoch, revision; /* of the message that brought it; the snapshot's own at first */
+	void *owned;		  /* the vector or set, if it is not the image's own (in the arena) */
+};
+
+struct live {
+	struct config cfg;	  /* what is published */
+	struct snapshot snap;
+	void *image;		  /* owned */
+	struct arena arena;	  /* everything that lives as long as the image */
+	struct live_object *rules, *services; /* [index in the image] */
+	struct endpoint_set **image_sets;     /* [service] as the image has them; they hold slots */
+	_Atomic(const struct weight_vector *) *weights;	 /* cfg.weights, writable */
+	_Atomic(const struct endpoint_set *) *endpoints; /* cfg.endpoints, writable */
+	uint64_t structure;	  /* control's name of the structure, 0: unknown */
+	uint64_t state;		  /* sum of the digests of all objects */
+	uint64_t epoch, revision; /* newest change applied, the snapshot itself included */
+	uint64_t snapshot_epoch, snapshot_revision;
+};
+
+/* Everything that swap.c and live.c need of the agent. */
+struct live_context {
+	struct worker_group *group; /* borrowed */
+	struct slots slots;
+	struct reclaim reclaim;
+	struct live *live;	    /* owned; published; NULL: none yet */
+};
+
+void live_init(struct live_context *c, struct worker_group *g, const struct agent_ops *ops);
+/* No worker exists any more: frees everything. */
+void live_fini(struct live_context *c);
+
+/*
+ * swap.c. Opens the image and builds the configuration; on success it owns <image>. Slots that are
+ * not published yet are held already; swap_discard() gives all of it back.
+ */
+enum message_result swap_open(struct live_context *c, void *image, size_t len,
+	const struct journal_head *head, uint64_t now_us, struct live **ret, struct err *err);
+void swap_discard(struct live_context *c, struct live *l);
+/* Publishes; the one before is freed when the workers have left it. Room for 1 large item. */
+void swap_publish(struct live_context *c, struct live *l, uint64_t now_us);
+
+/*
+ * live.c. Apply to <l>, published or not; any result but OK: nothing changed. Needs room in the
+ * line for one item.
+ */
+enum message_result live_apply_weights(struct live_context *c, struct live *l,
+	const struct message *m, uint64_t now_us, struct err *err);
+enum message_result live_apply_endpoints(struct live_context *c, struct live *l,
+	const struct message *m, uint64_t now_us, struct err *err);
+/* Journal key of the object that <m> replaces. */
+uint64_t live_key(const struct message *m);
