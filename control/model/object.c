@@ -8,6 +8,19 @@
 
 #include "dataplane/base/bug.h"
 
+struct object *object_regenerate(struct object *o, int64_t generation)
+{
+	struct object *copy = malloc(sizeof(*copy));
+
+	bug_on(copy == NULL);
+	memcpy(copy, o, offsetof(struct object, refs));
+	copy->generation = generation;
+	copy->base = object_get(o);
+	arena_init(&copy->arena, 0);
+	atomic_store(&copy->refs, 1);
+	return copy;
+}
+
 struct object *object_get(struct object *o)
 {
 	atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
@@ -20,6 +33,7 @@ void object_put(struct object *o)
 		return;
 	if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	object_put(o->base);
 	arena_fini(&o->arena);
 	free(o);
 }

@@ -58,9 +58,12 @@ struct object {
 		const struct endpoint_slice *endpoint_slice;
 	};
 	struct arena arena;
-	_Atomic uint32_t refs;
+	struct object *base;		/* owned reference: all of the above lives there; or NULL */
+	_Atomic uint32_t refs;		/* last: what stands before it never changes */
 };
 
+/* The same object under another generation; it holds a reference to <o>. */
+struct object *object_regenerate(struct object *o, int64_t generation);
 struct object *object_get(struct object *o);
 void object_put(struct object *o);	/* NULL is fine */
 /* Order of the store: cluster, namespace, name. */

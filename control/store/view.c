@@ -31,18 +31,27 @@ static bool same_object(const struct object *a, const struct object *b)
 	return a->kind == b->kind && object_cmp_key(a, b->cluster, b->ns, b->name) == 0;
 }
 
-/* An equal spec keeps the generation, another one takes the next, a new object starts at 1. */
-static void set_generation(struct object *o, const struct view *previous)
+/*
+ * A reference to <o> under the generation that follows from the previous view: an equal spec keeps
+ * it, another one takes the next, a new object starts at 1. An object that is already known to
+ * older views under another generation (it was hidden by an equal one meanwhile) is not changed
+ * under their eyes but copied.
+ */
+static struct object *with_generation(struct object *o, const struct view *previous)
 {
-	const struct object *old;
+	struct object *old = NULL;
+	int64_t want = o->generation ? o->generation : 1;
 
-	if (o->generation != 0)
-		return;
-	old = previous == NULL ? NULL : view_find(previous, o->kind, o->cluster, o->ns, o->name);
-	if (old == NULL)
-		o->generation = 1;
-	else
-		o->generation = old->generation + (old->spec_digest != o->spec_digest);
+	if (previous != NULL)
+		old = (struct object *)view_find(previous, o->kind, o->cluster, o->ns, o->name);
+	if (old != NULL && old != o)
+		want = old->generation + (old->spec_digest != o->spec_digest);
+	if (old != NULL && old->base == o)
+		return object_get(old);
+	if (o->generation != 0 && o->generation != want)
+		return object_regenerate(o, want);
+	o->generation = want;
+	return object_get(o);
 }
 
 struct building {
@@ -97,11 +106,10 @@ static void take_objects(struct building *b, const struct view *previous, struct
 			add_duplicate(b, last, o);
 			continue;
 		}
-		set_generation(o, previous);
 		if (vk->count == 0)
 			vk->objects = out + count;
 		vk->count++;
-		out[count++] = last = object_get(o);
+		out[count++] = last = with_generation(o, previous);
 	}
 }
 
