@@ -46,6 +46,15 @@ static inline char ascii_lower(char c)
 	return (c >= 'A' && c <= 'Z') ? (char)(c | 0x20) : c;
 }
 
+/* Value of a hexadecimal digit, or -1. */
+static inline int ascii_hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = ascii_lower(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static inline bool str_ieq(struct str a, struct str b)
 {
 	if (a.len != b.len)

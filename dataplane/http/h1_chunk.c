@@ -42,7 +42,7 @@ void h1_chunk_init(struct h1_chunk *c)
 
 static int on_size(struct h1_chunk *c, char ch)
 {
-	int v = h1_hex_value(ch);
+	int v = ascii_hex(ch);
 
 	if (v >= 0) {
 		if (++c->digits > SIZE_DIGITS_MAX || c->left > (uint64_t)INT64_MAX >> 4)

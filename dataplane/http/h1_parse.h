@@ -22,15 +22,6 @@ struct h1_framing {
 	bool opt_close, opt_keep_alive, opt_upgrade;
 };
 
-/* Value of a hexadecimal digit, or -1. */
-static inline int h1_hex_value(char c)
-{
-	if (H1_IS_DIGIT(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Fills path, query, and for an absolute target host, from h->target. */
 int h1_target_parse(struct h1_head *h);
 /* uri-host [ ":" port ]; *ret_port is text and may be empty. */

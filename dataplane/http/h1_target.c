@@ -18,8 +18,8 @@ static int escape_value(struct str s)
 
 	if (s.len < 3 || s.p[0] != '%')
 		return -1;
-	hi = h1_hex_value(s.p[1]);
-	lo = h1_hex_value(s.p[2]);
+	hi = ascii_hex(s.p[1]);
+	lo = ascii_hex(s.p[2]);
 	return hi < 0 || lo < 0 ? -1 : hi << 4 | lo;
 }
 
@@ -94,7 +94,7 @@ int h1_authority_parse(struct str s, struct str *ret_name, struct str *ret_port)
 	if (s.p[0] == '[') {
 		do
 			p++;
-		while (p < end && (h1_hex_value(*p) >= 0 || *p == ':' || *p == '.'));
+		while (p < end && (ascii_hex(*p) >= 0 || *p == ':' || *p == '.'));
 		if (p == end || *p != ']' || p - s.p < 3)
 			return H1_ERR_HOST_INVALID;
 		p++;

@@ -25,9 +25,14 @@ struct route_request {
 struct route_result {
 	uint32_t listener;	/* index, valid also without a rule; SLOT_NONE: no listener */
 	uint32_t rule;		/* index, or SLOT_NONE: 404 */
+	uint32_t steps;		/* table slots and candidates looked at */
 };
 
-/* <bind> is tcp_conn_bind() of the connection. */
+/*
+ * <bind> is tcp_conn_bind() of the connection. A path that does not start with '/' (OPTIONS *)
+ * matches no rule. Fields that go no further (H1_HEADER_HOP) are not looked at: what matches is
+ * what the backend will see.
+ */
 void route_match(const struct snapshot *snap, uint32_t bind, const struct route_request *req,
 	struct route_result *ret);
 

@@ -74,7 +74,7 @@ struct snapshot_settings {
 	uint32_t header_timeout_ms, idle_timeout_ms; /* 0: the dataplane's default */
 	uint32_t connect_timeout_ms, response_timeout_ms;
 	uint32_t exchange_bytes_max;
-	uint32_t reserved;
+	uint32_t hash_seed;	/* of the matching tables; not 0 only if 0 gave bad ones */
 };
 
 struct snapshot_net {
@@ -188,7 +188,7 @@ struct snapshot_endpoint { /* in a service sorted by address, port, id */
 /* Ids to indexes, sorted by (kind, id); unique. */
 struct snapshot_index {
 	uint64_t id;
-	uint32_t kind;		/* enum snapshot_section */
+	uint32_t kind;		/* enum snapshot_id */
 	uint32_t index;
 };
 
@@ -199,11 +199,18 @@ enum snapshot_section {
 	SNAPSHOT_SECTION_COUNT
 };
 
+enum snapshot_id { /* in files */
+#define SECTION(NAME, id, record, stride_min, count_max) SNAPSHOT_ID_##NAME = id,
+#include "dataplane/snapshot/snapshot.def"
+#undef SECTION
+};
+
 /* An opened image; the bytes are borrowed and must outlive it. */
 struct snapshot {
 	const uint8_t *image;
 	size_t len;
 	uint64_t generation, digest;
+	uint32_t hash_seed;
 	struct {
 		const uint8_t *p;
 		uint32_t stride, count;
@@ -293,9 +300,10 @@ static inline struct ip_addr snapshot_listener_addr(const struct snapshot *s,
 }
 
 /*
- * The hash of the matching tables, part of the format. A key is a seed and a chain of parts:
- * h = snapshot_hash(snapshot_hash(seed, part0), part1). Hostnames go label by label from the
- * right, paths element by element from the left, so one pass hashes every suffix or prefix.
+ * The hash of the matching tables, part of the format. A name is a chain of parts, h =
+ * snapshot_hash(snapshot_hash(start, a), b): hostnames label by label from the right, paths element
+ * by element from the left, so one pass gives the chains of all suffixes or prefixes. What
+ * encloses the node is mixed in last (snapshot_node_hash).
  */
 static inline uint64_t snapshot_hash(uint64_t h, struct str part)
 {
@@ -313,7 +321,13 @@ static inline uint64_t snapshot_hash(uint64_t h, struct str part)
 	return hash_mix(h, w ^ ((uint64_t)part.len << 56));
 }
 
-static inline uint64_t snapshot_seed(uint32_t scope, uint8_t level, uint8_t kind)
+static inline uint64_t snapshot_hash_start(const struct snapshot *s)
 {
-	return ((uint64_t)scope << 16 | (uint64_t)level << 8 | kind) * 0x9e3779b97f4a7c15ull + 1;
+	return s->hash_seed;
+}
+
+static inline uint64_t snapshot_node_hash(uint64_t chain, uint32_t scope, uint8_t level,
+	uint8_t kind)
+{
+	return hash_mix(chain, (uint64_t)scope << 16 | (uint64_t)level << 8 | kind);
 }
