@@ -10,7 +10,10 @@
  * Life of a connection as its owner sees it: it appears on the ready list with TCP_EV_CONNECTED
  * (passive: the handshake is complete; active: tcp_connect() succeeded), then READABLE, SENT, EOF
  * in any order, until the owner calls tcp_close() or tcp_abort(), or CLOSED says that the
- * connection is dead, after which the owner calls tcp_close() and forgets it. After tcp_close()
+ * connection is dead, after which the owner calls tcp_close() and forgets it. CLOSED also ends an
+ * orderly connection (both FINs exchanged, TCP_REASON_NONE); what is unread then can still be read
+ * before tcp_close(). What was not sent when a connection dies is freed and shows in
+ * tcp_released_take(). After tcp_close()
  * or tcp_abort() the owner must not touch the connection again: TCP lingers, retransmits and frees.
  *
  * Receive budget: bytes (truesize) that may be held because of this connection, unread here plus
@@ -176,6 +179,11 @@ void tcp_close(struct tcp *t, struct tcp_conn *c, uint64_t now_us);
 void tcp_abort(struct tcp *t, struct tcp_conn *c, uint64_t now_us);
 /* Sum of pkt.charge of the mbufs freed by acknowledgement since the last call. */
 uint32_t tcp_released_take(struct tcp_conn *c);
+/*
+ * The same, and the charges of everything still queued for sending, which are taken off. For an
+ * owner who is about to tcp_close() with data queued: afterwards nobody could tell.
+ */
+uint32_t tcp_charge_take(struct tcp_conn *c);
 /* Bytes written and not yet acknowledged. */
 uint32_t tcp_unacked(const struct tcp_conn *c);
 /* True when the peer has closed its side in order (EOF was or will be reported). */

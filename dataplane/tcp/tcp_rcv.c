@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * tcp_rcv.c: steps 7 and 8 of RFC 9293 3.10.7.4: the segment's text and its FIN.
+ *
+ * The receive budget is enforced here, as a hard bound: a segment is kept in an mbuf of its own only
+ * while the budget has a whole truesize left; otherwise it is copied behind the bytes before it where
+ * they leave tailroom, or dropped under its own counter. Small segments are copied in any case, so
+ * that a stream of single bytes pins kilobytes and not megabytes. Out-of-order segments leave one
+ * truesize free, so that the segment everybody waits for always finds room.
+ *
+ * Acknowledgements: every second segment or after the delay; at once for anything that is out of
+ * order, fills a hole or is a duplicate (RFC 5681 4.2), for a FIN, and for full segments while the
+ * peer is in its first slow start.
+ */
+#include "dataplane/tcp/tcp_stack.h"
+
+static void charge(struct tcp *t, struct tcp_conn *c, struct rte_mbuf *m)
+{
+	uint32_t n = pkt_truesize(m);
+
+	pkt_of(m)->charge = n;
+	c->charged += n;
+	t->charged += n;
+}
+
+static void uncharge(struct tcp *t, struct tcp_conn *c, uint32_t n)
+{
+	bug_on_hot(n > c->charged);
+	c->charged -= n;
+	t->charged -= n;
+}
+
+/* Is there room for <m> and <spare> bytes more? */
+static bool has_budget(const struct tcp_conn *c, const struct rte_mbuf *m, uint32_t spare)
+{
+	return (uint64_t)c->charged + pkt_truesize(m) + spare <= c->budget;
+}
+
+void tcp_ack_owe(struct tcp *t, struct tcp_conn *c)
+{
+	if (c->ack_pending < UINT8_MAX)
+		c->ack_pending++;
+	/* RFC 9293 3.8.6.3: an ACK for at least every second segment, and within 500 ms */
+	if (c->ack_pending >= 2 || c->ack_now) {
+		c->ack_now = true;
+		tcp_want_output(t, c);
+	} else if (c->due_us[TCP_DUE_DELACK] == TIMER_NEVER) {
+		tcp_due(c, TCP_DUE_DELACK, t->now_us + t->cfg.delack_us);
+	}
+}
+
+/*
+ * Out of order, or old: the peer needs one ACK for each such segment (RFC 5681 4.2), so it goes out
+ * here and does not wait for the end of the turn, where several would become one.
+ */
+static void ack_at_once(struct tcp *t, struct tcp_conn *c)
+{
+	tcp_count(t, TCP_N_DUP_ACK_OUT);
+	if (!tcp_emit_ack(t, c)) {
+		c->ack_now = true;
+		tcp_want_output(t, c);
+	}
+}
+
+static void ack_in_order(struct tcp *t, struct tcp_conn *c, uint32_t len, bool filled)
+{
+	if (filled) {
+		c->ack_now = true;
+	} else if (c->quick_acks > 0 && len >= c->rcv_mss) {
+		c->quick_acks--;
+		c->ack_now = true;
+	}
+	tcp_ack_owe(t, c);
+}
+
+/* Nobody will read it: counted as received, and gone. */
+static void drain(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
+{
+	tcp_count(t, TCP_N_DRAINED);
+	if (s->seq == c->rcv_nxt) {
+		c->rcv_nxt += s->len;
+		tcp_ack_owe(t, c);
+	} else {
+		ack_at_once(t, c);
+	}
+}
+
+/* In order and nothing is waiting behind it: the common case. */
+static bool append(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
+{
+	bool fits = has_budget(c, s->m, 0);
+	struct rte_mbuf *m = s->m;
+
+	pkt_of(m)->seq = s->seq;
+	pkt_of(m)->charge = 0;
+	if ((s->len <= TCP_MERGE_MAX || !fits) && tcp_reasm_merge(c->rcvq.tail, m)) {
+		tcp_count(t, TCP_N_MERGED);
+		c->rcvq.bytes += s->len;
+	} else if (fits) {
+		charge(t, c, m);
+		mbufq_push(&c->rcvq, m);
+	} else {
+		tcp_count(t, TCP_N_DROP_BUDGET);
+		return false; /* the caller frees it */
+	}
+	s->m = NULL;
+	c->rcv_nxt += s->len;
+	return true;
+}
+
+/* Into the out-of-order queue, and whatever that completes out of it. */
+static bool reassemble(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
+{
+	bool in_order = s->seq == c->rcv_nxt;
+	bool fits = has_budget(c, s->m, in_order ? 0 : pkt_truesize(s->m));
+	uint32_t truesize = pkt_truesize(s->m), freed = 0;
+	enum tcp_reasm_result result;
+
+	pkt_of(s->m)->charge = truesize;
+	result = tcp_reasm_add(&c->reasm, s->seq, s->m, fits, &freed);
+	s->m = NULL;
+	if (result == TCP_REASM_STORED) {
+		c->charged += truesize;
+		t->charged += truesize;
+	} else if (result == TCP_REASM_FULL) {
+		tcp_count(t, in_order ? TCP_N_DROP_BUDGET : TCP_N_DROP_OOO_BUDGET);
+	} else {
+		tcp_count(t, result == TCP_REASM_MERGED ? TCP_N_MERGED : TCP_N_DUPLICATE);
+	}
+	tcp_reasm_take(&c->reasm, &c->rcv_nxt, &c->rcvq, &freed);
+	uncharge(t, c, freed);
+	return result != TCP_REASM_FULL;
+}
+
+/* The segment lies inside the window, and begins at or after RCV.NXT. */
+static void text(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
+{
+	uint32_t before = c->rcv_nxt, len = s->len;
+	bool waiting = c->reasm.q.head != NULL;
+
+	if (c->orphan) {
+		drain(t, c, s);
+		return;
+	}
+	tcp_window_note_segment(c, len);
+	if (s->seq == c->rcv_nxt && !waiting) {
+		if (!append(t, c, s)) {
+			ack_at_once(t, c);
+			return;
+		}
+	} else {
+		if (s->seq != c->rcv_nxt)
+			tcp_count(t, TCP_N_OUT_OF_ORDER);
+		reassemble(t, c, s);
+	}
+	if (c->rcv_nxt == before) {
+		ack_at_once(t, c);
+		return;
+	}
+	c->bytes_in += c->rcv_nxt - before;
+	tcp_event(t, c, TCP_EV_READABLE);
+	ack_in_order(t, c, len, waiting);
+}
+
+/* RFC 9293 3.10.7.4, eighth: the FIN is in order. */
+static void on_fin(struct tcp *t, struct tcp_conn *c)
+{
+	c->rcv_nxt++;
+	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt); /* it may lie just behind a full window */
+	c->ack_now = true;
+	tcp_want_output(t, c);
+	tcp_event(t, c, TCP_EV_EOF);
+	switch (c->state) {
+	case TCP_ESTABLISHED:
+		tcp_set_state(t, c, TCP_CLOSE_WAIT);
+		break;
+	case TCP_FIN_WAIT_1: /* ours is not acknowledged, or this would be FIN_WAIT_2 */
+		tcp_set_state(t, c, TCP_CLOSING);
+		break;
+	case TCP_FIN_WAIT_2:
+		tcp_conn_to_timewait(t, c);
+		break;
+	default:
+		break;
+	}
+}
+
+void tcp_text_input(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
+{
+	/* after the peer's FIN there is no text: RFC 9293 3.10.7.4, "this should not occur" */
+	bool open = c->state == TCP_ESTABLISHED || c->state == TCP_FIN_WAIT_1 ||
+		c->state == TCP_FIN_WAIT_2;
+	uint32_t end = s->seq + s->len;
+
+	if (!open)
+		return;
+	if (c->has_fin && seq_gt(end, c->fin_seq)) {
+		/* data behind a FIN that was already seen does not exist */
+		tcp_count(t, TCP_N_AFTER_FIN);
+		tcp_segment_trim_back(s, RTE_MIN(s->len, end - c->fin_seq));
+	} else if ((s->flags & TCP_FIN) && !c->has_fin) {
+		c->has_fin = true;
+		c->fin_seq = end;
+	}
+	if (s->len > 0)
+		text(t, c, s);
+	else if ((s->flags & TCP_FIN) && s->seq != c->rcv_nxt)
+		ack_at_once(t, c);
+	if (c->has_fin && c->rcv_nxt == c->fin_seq)
+		on_fin(t, c);
+}

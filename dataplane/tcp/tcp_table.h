@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * tcp_table.h: from a 4-tuple's hash to candidates, open addressing in 64-byte buckets.
+ *
+ * The table holds 32-bit references and 16-bit tags, no keys: the caller compares the 4-tuple of
+ * each candidate, which is almost always the right one. What a reference means is the caller's
+ * business. One cache miss to find a candidate, one to verify it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "dataplane/base/hash.h"
+#include "dataplane/tcp/tcp.h"
+
+#define TCP_TABLE_SLOTS 8
+#define TCP_TABLE_NONE UINT32_MAX
+
+struct tcp_bucket {
+	uint16_t tag[TCP_TABLE_SLOTS]; /* 0: free */
+	uint32_t ref[TCP_TABLE_SLOTS];
+	uint32_t passed;	/* entries that wanted this bucket or passed it and live further on */
+	uint32_t unused[3];
+};
+_Static_assert(sizeof(struct tcp_bucket) == 64, "one cache line per bucket");
+
+struct tcp_table {
+	struct tcp_bucket *b;	/* owned, mask + 1 of them */
+	uint32_t mask;
+	uint32_t used;
+	uint64_t key[6];	/* secrets of the hash */
+};
+
+/* Room for <capacity> references at half load; keys from <rng>. False: no memory. */
+bool tcp_table_init(struct tcp_table *t, uint32_t capacity, struct rng *rng);
+void tcp_table_fini(struct tcp_table *t);
+/* The caller keeps within the capacity and does not insert twice. */
+void tcp_table_insert(struct tcp_table *t, uint64_t hash, uint32_t ref);
+/* The reference must be there. */
+void tcp_table_remove(struct tcp_table *t, uint64_t hash, uint32_t ref);
+/* <from> becomes <to> under the same hash. */
+void tcp_table_replace(struct tcp_table *t, uint64_t hash, uint32_t from, uint32_t to);
+
+static inline uint64_t tcp_word(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, 8);
+	return v;
+}
+
+/* Keyed: without the key nobody can aim at one bucket. Two multiplications, four for IPv6. */
+static inline uint64_t tcp_table_hash(const struct tcp_table *t, const struct ip_addr *local,
+	const struct ip_addr *remote, uint16_t local_port, uint16_t remote_port)
+{
+	uint64_t ports = (uint64_t)local_port << 16 | remote_port;
+	uint64_t h = hash_mix(tcp_word(local->b + 8) ^ t->key[0], tcp_word(remote->b + 8) ^ t->key[1]);
+
+	if (!ip_is_v4(remote))
+		h = hash_mix(h ^ t->key[2],
+			hash_mix(tcp_word(local->b) ^ t->key[3], tcp_word(remote->b) ^ t->key[4]));
+	return hash_mix(h, ports ^ t->key[5]);
+}
+
+struct tcp_table_iter {
+	const struct tcp_bucket *bucket;
+	uint32_t at;		/* index of <bucket> */
+	uint32_t hits;		/* slots of <bucket> still to be tried, one bit each */
+	uint16_t tag;
+};
+
+/* The candidates of <hash>, one after the other; TCP_TABLE_NONE ends them. */
+uint32_t tcp_table_next(const struct tcp_table *t, struct tcp_table_iter *it);
+uint32_t tcp_table_first(const struct tcp_table *t, struct tcp_table_iter *it, uint64_t hash);
+
+static inline void tcp_table_prefetch(const struct tcp_table *t, uint64_t hash)
+{
+	__builtin_prefetch(&t->b[(uint32_t)hash & t->mask]);
+}

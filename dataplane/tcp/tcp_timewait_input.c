@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * tcp_timewait_input.c: segments for a connection that is over.
+ *
+ * A retransmitted FIN is acknowledged and the wait starts anew; a RST is ignored, because it could
+ * be an old duplicate that ends the wait early (RFC 1337); a SYN that is provably newer than the old
+ * connection begins a new one (RFC 6191, RFC 9293 3.10.7.4, fourth step).
+ */
+#include "dataplane/tcp/tcp_stack.h"
+
+static void forget(struct tcp *t, uint32_t i)
+{
+	tcp_table_remove(&t->table, t->timewait.r[i].hash, TCP_REF_TIMEWAIT | i);
+	tcp_timewait_release(&t->timewait, i);
+}
+
+static void emit_ack(struct tcp *t, const struct tcp_timewait_record *r, const struct tcp_flow *f)
+{
+	struct tcp_raw raw = {
+		.flow = f,
+		.seq = r->snd_nxt,
+		.ack = r->rcv_nxt,
+		.wnd = r->wnd,
+		.flags = TCP_ACK,
+		.opt = {.has_ts = r->ts_on,
+			.tsval = tcp_ts_now(t, r->ts_offset),
+			.tsecr = r->ts_recent},
+	};
+	struct net_dst dst = {0};
+
+	tcp_emit_raw(t, &raw, &dst);
+}
+
+/* RFC 6191 2: a later timestamp, or without timestamps a later sequence number. */
+static bool is_newer(const struct tcp_timewait_record *r, const struct tcp_segment *s)
+{
+	if (r->ts_on && s->opt.has_ts && s->opt.tsval != r->ts_recent)
+		return seq_gt(s->opt.tsval, r->ts_recent);
+	return seq_gt(s->seq, r->rcv_nxt);
+}
+
+static void on_syn(struct tcp *t, uint32_t i, const struct tcp_flow *f, uint64_t hash,
+	struct tcp_segment *s)
+{
+	struct tcp_timewait_record *r = &t->timewait.r[i];
+	const struct tcp_listener *l = tcp_listener_lookup(t, &f->local, f->local_port);
+	uint32_t iss_min = r->snd_nxt;
+
+	if ((s->flags & (TCP_ACK | TCP_FIN)) || l == NULL || t->draining || !is_newer(r, s)) {
+		tcp_count(t, TCP_N_DROP_SYN_IN_CONN);
+		if (tcp_challenge_allowed(t))
+			emit_ack(t, r, f);
+		return;
+	}
+	tcp_count(t, TCP_N_TIMEWAIT_REUSED);
+	tcp_count(t, TCP_N_SYN_IN);
+	forget(t, i);
+	tcp_listen_syn(t, f, hash, l, s, &iss_min);
+}
+
+void tcp_timewait_input(struct tcp *t, uint32_t i, const struct tcp_flow *f, uint64_t hash,
+	struct tcp_segment *s)
+{
+	struct tcp_timewait_record *r = &t->timewait.r[i];
+
+	if (s->flags & TCP_RST) {
+		tcp_count(t, TCP_N_DROP_RST_TIMEWAIT);
+		return;
+	}
+	if (s->flags & TCP_SYN) {
+		on_syn(t, i, f, hash, s);
+		return;
+	}
+	if (r->ts_on && s->opt.has_ts && seq_lt(s->opt.tsval, r->ts_recent)) {
+		tcp_count(t, TCP_N_DROP_PAWS);
+		emit_ack(t, r, f);
+		return;
+	}
+	if (tcp_segment_len(s) == 0 && s->seq == r->rcv_nxt) {
+		tcp_count(t, TCP_N_TIMEWAIT_ACK); /* of our FIN, once more */
+		return;
+	}
+	tcp_count(t, TCP_N_TIMEWAIT_SEGMENT);
+	/* "The only thing that can arrive in this state is a retransmission of the remote FIN" */
+	if ((s->flags & TCP_FIN) && s->seq + s->len + 1 == r->rcv_nxt)
+		tcp_timewait_restart(&t->timewait, i,
+			(uint32_t)(t->now_us / 1000) + t->cfg.timewait_us / 1000);
+	/* bare ACKs only within the limit: the other side may be as confused as this one */
+	if (tcp_segment_len(s) > 0 || tcp_challenge_allowed(t))
+		emit_ack(t, r, f);
+}
+
+void tcp_timewait_run(struct tcp *t)
+{
+	uint32_t now_ms = (uint32_t)(t->now_us / 1000);
+
+	/* bounded by the records there are; each is released once */
+	while (t->timewait.used > 0 && seq_le(t->timewait.r[t->timewait.head].until_ms, now_ms))
+		forget(t, t->timewait.head);
+}
