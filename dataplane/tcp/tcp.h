@@ -96,6 +96,7 @@ struct tcp_listeners {
 struct tcp_port_slice {
 	uint16_t first, count;	/* software dispatch: a contiguous slice of [1024, 65535] */
 	const struct rss_ports *rss; /* or: the port table of a port with RSS (port/rss.h); NULL */
+	unsigned worker;	/* with <rss>: our number in its table */
 };
 
 struct tcp_config {

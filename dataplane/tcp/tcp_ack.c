@@ -34,14 +34,7 @@ static void take_blocks(struct tcp_conn *c, const struct tcp_segment *s, struct 
 	if (!c->sack_on)
 		return;
 	if (tcp_sack_is_dsack(s->opt.sack, s->opt.sack_count, s->ack)) {
-		const struct tcp_sack_block *b = &s->opt.sack[0];
-
-		/* believed when it is about the recent past, and we did send something twice */
-		if (c->retransmits > c->retransmits_spurious &&
-			seq_ge(b->start, c->rec.undo_una) && seq_le(b->end, c->sack.nxt)) {
-			e->dsack = true;
-			e->dsack_len = b->end - b->start;
-		}
+		e->dsack = tcp_recovery_is_ours(c, &s->opt.sack[0]);
 		i = 1;
 	}
 	for (; i < s->opt.sack_count; i++)

@@ -35,6 +35,8 @@ enum tcp_phase {
 	TCP_PHASE_LOSS,		/* after a retransmission timeout */
 };
 
+#define TCP_RTX_LOG 6
+
 /* Loss recovery (tcp_recovery.c). */
 struct tcp_recovery {
 	uint8_t phase;		/* enum tcp_phase */
@@ -51,7 +53,9 @@ struct tcp_recovery {
 	uint32_t recover;	/* SND.NXT when the phase began; RFC 6582 recover */
 	uint32_t reno_sacked;	/* without SACK: bytes that duplicate ACKs say have arrived */
 	uint32_t rtx_ts;	/* TSval of the first retransmission of the phase (Eifel) */
-	uint32_t rtx_pending;	/* bytes retransmitted in the phase, not proved needless yet */
+	struct tcp_sack_block rtx_log[TCP_RTX_LOG]; /* retransmissions not proved needless yet */
+	uint32_t rtx_count;	/* retransmissions of the phase; above TCP_RTX_LOG: no undo by DSACK */
+	uint32_t rtx_needless;	/* ... of which a DSACK was seen */
 	uint32_t tlp_end;	/* SND.NXT after the probe */
 	uint32_t rto_us;	/* time of the timeout, low 32 bits (F-RTO) */
 	uint32_t undo_una;	/* SND.UNA when the phase began */

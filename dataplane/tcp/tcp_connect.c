@@ -51,11 +51,10 @@ static bool choose_port(struct tcp *t, struct choice *ch)
 	struct tcp_port_walk walk;
 
 	tcp_port_walk(&t->ports, &f->local, &f->remote, f->remote_port, &walk);
-	for (uint32_t i = 0; i < walk.count; i++) {
-		f->local_port = tcp_port_at(&walk, i);
+	while (tcp_port_next(&walk, &f->local_port)) {
 		ch->hash = tcp_flow_hash(t, f);
 		if (is_free(t, f, ch->hash, &ch->has_min, &ch->iss_min)) {
-			tcp_port_took(&t->ports, &walk, i);
+			tcp_port_took(&t->ports, &walk);
 			return true;
 		}
 	}

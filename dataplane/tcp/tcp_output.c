@@ -42,7 +42,7 @@ static bool retransmit(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t
 		return false;
 	}
 	board_room(t, c);
-	tcp_recovery_on_rtx(t, c, len);
+	tcp_recovery_on_rtx(t, c, seq, len);
 	tcp_sack_resent(&c->sack, seq, len, (uint32_t)t->now_us);
 	c->retransmits++;
 	tcp_count(t, TCP_N_RTX_SEGMENTS);

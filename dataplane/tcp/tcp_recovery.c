@@ -42,14 +42,14 @@ bool tcp_cwnd_allows(struct tcp_conn *c, uint32_t len)
 	return false;
 }
 
-void tcp_recovery_on_rtx(struct tcp *t, struct tcp_conn *c, uint32_t len)
+void tcp_recovery_on_rtx(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t len)
 {
 	struct tcp_recovery *r = &c->rec;
 
+	r->rtx_log[r->rtx_count++ % TCP_RTX_LOG] = (struct tcp_sack_block){seq, seq + len};
 	if (r->phase == TCP_PHASE_OPEN)
 		return; /* a tail loss probe */
 	r->prr_out += len;
-	r->rtx_pending += len;
 	if (!r->has_rtx_ts) {
 		r->has_rtx_ts = true;
 		r->rtx_ts = tcp_ts_now(t, c->ts_offset);
@@ -73,7 +73,8 @@ static void remember(struct tcp_conn *c)
 	r->undo_una = c->sack.una;
 	r->undo_cwnd = c->cc.cwnd;
 	r->undo_ssthresh = c->cc.ssthresh;
-	r->rtx_pending = 0;
+	r->rtx_count = r->rtx_needless = 0;
+	memset(r->rtx_log, 0, sizeof(r->rtx_log));
 	r->has_rtx_ts = false;
 }
 
@@ -226,7 +227,21 @@ static void reno_count(struct tcp_conn *c, struct tcp_ack_event *e)
  * Mistakes.
  */
 
-static bool was_spurious(const struct tcp_conn *c, const struct tcp_ack_event *e)
+/*
+ * Without SACK there is one retransmission at a time. What acknowledges the first one sooner than any
+ * round trip was, acknowledges the original: it had only been overtaken.
+ */
+static bool came_too_soon(const struct tcp *t, const struct tcp_conn *c,
+	const struct tcp_ack_event *e)
+{
+	uint32_t since = (uint32_t)t->now_us - e->d.newest[1].sent_us;
+
+	return !c->sack_on && c->rec.phase == TCP_PHASE_RECOVERY && c->rec.rtx_count == 1 &&
+		e->d.newest[1].valid && since < tcp_rtt_min(&c->rtt) / 8 * 7;
+}
+
+static bool was_spurious(const struct tcp *t, const struct tcp_conn *c,
+	const struct tcp_ack_event *e)
 {
 	const struct tcp_recovery *r = &c->rec;
 
@@ -235,23 +250,39 @@ static bool was_spurious(const struct tcp_conn *c, const struct tcp_ack_event *e
 	/* RFC 3522 3.2: the ACK that should be of a retransmission echoes an earlier time */
 	if (r->phase != TCP_PHASE_OPEN && e->echo_old && e->acked > 0 && e->d.rtx_acked)
 		return true;
+	if (came_too_soon(t, c, e))
+		return true;
 	/* RFC 5682 3: after the timeout an original arrives that was on its way before it */
 	if (r->phase == TCP_PHASE_LOSS && r->frto && e->d.newest[0].valid &&
 		seq_lt(e->d.newest[0].sent_us, r->rto_us))
 		return true;
 	/* RFC 2883: each of the retransmissions was reported as a duplicate */
-	return e->dsack && r->has_rtx_ts && r->rtx_pending == 0;
+	return e->dsack && r->has_rtx_ts && r->rtx_needless == r->rtx_count &&
+		r->rtx_count <= TCP_RTX_LOG;
+}
+
+bool tcp_recovery_is_ours(struct tcp_conn *c, const struct tcp_sack_block *b)
+{
+	struct tcp_recovery *r = &c->rec;
+
+	for (unsigned i = 0; i < TCP_RTX_LOG; i++) {
+		struct tcp_sack_block *x = &r->rtx_log[i];
+
+		if (x->start == x->end || seq_lt(b->start, x->start) || seq_gt(b->end, x->end))
+			continue;
+		x->end = x->start; /* once */
+		r->rtx_needless++;
+		return true;
+	}
+	return false;
 }
 
 static void note_dsack(struct tcp *t, struct tcp_conn *c, struct tcp_ack_event *e)
 {
-	struct tcp_recovery *r = &c->rec;
-
 	if (!e->dsack)
 		return;
 	c->retransmits_spurious++;
 	tcp_count(t, TCP_N_RTX_SPURIOUS);
-	r->rtx_pending -= RTE_MIN(r->rtx_pending, e->dsack_len);
 	tcp_rack_on_dsack(&c->rack, c->sack.nxt, c->sack.una);
 }
 
@@ -331,7 +362,7 @@ void tcp_recovery_on_ack(struct tcp *t, struct tcp_conn *c, struct tcp_ack_event
 	else
 		tcp_rack_on_delivery(&c->rack, &e->d, (uint32_t)t->now_us, tcp_rtt_min(&c->rtt),
 			e->echo_old);
-	if (was_spurious(c, e))
+	if (was_spurious(t, c, e))
 		undo(t, c);
 	if (r->phase != TCP_PHASE_OPEN && seq_ge(c->sack.una, r->recover))
 		leave(c);

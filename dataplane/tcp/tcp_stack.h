@@ -170,8 +170,7 @@ struct tcp_ack_event {
 	uint32_t flight;	/* pipe before the ACK */
 	uint32_t rtt_us;	/* 0: no sample */
 	bool is_dup;		/* RFC 5681 2 */
-	bool dsack;		/* a retransmission of ours was reported as a duplicate ... */
-	uint32_t dsack_len;	/* ... of so many bytes */
+	bool dsack;		/* a retransmission of ours was reported as a duplicate */
 	bool echo_old;		/* TSecr is from before the first retransmission: Eifel */
 	bool echo_rtx;		/* TSecr proves that a retransmission arrived */
 };
@@ -180,8 +179,10 @@ void tcp_recovery_on_ack(struct tcp *t, struct tcp_conn *c, struct tcp_ack_event
 void tcp_recovery_on_rto(struct tcp *t, struct tcp_conn *c);
 void tcp_recovery_on_reorder_timer(struct tcp *t, struct tcp_conn *c);
 /* One segment of <len> bytes is about to be sent again, or was sent for the first time. */
-void tcp_recovery_on_rtx(struct tcp *t, struct tcp_conn *c, uint32_t len);
+void tcp_recovery_on_rtx(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t len);
 void tcp_recovery_on_sent(struct tcp_conn *c, uint32_t len);
+/* Is the duplicate report about a retransmission of ours, or has the network duplicated? */
+bool tcp_recovery_is_ours(struct tcp_conn *c, const struct tcp_sack_block *b);
 /* Bytes believed to be in the network. */
 uint32_t tcp_pipe(const struct tcp_conn *c);
 /* May <len> bytes more go out? Notes when cwnd says no. */
