@@ -101,7 +101,7 @@ struct worker_group {
 	struct worker_config cfg;
 	struct port ports[PORTS_MAX];
 	unsigned port_count;
-	struct rte_rcu_qsbr *qsbr;	/* worker i is reader i */
+	struct rte_rcu_qsbr *qsbr;	/* worker i is reader i; reader <count> is host/ */
 	_Atomic(const struct config *) config; /* agent: w, workers: r; NULL until the first one */
 	_Atomic(const struct fib *) fib;	/* host mirror: w, workers: r; NULL until the first one */
 	atomic_bool draining;		/* no new connections, Connection: close */

@@ -9,10 +9,11 @@
 
 static int qsbr_init(struct worker_group *g, struct err *err)
 {
-	size_t size = RTE_ALIGN(rte_rcu_qsbr_get_memsize(g->count), RTE_CACHE_LINE_SIZE);
+	unsigned readers = g->count + 1; /* the last one: host/ */
+	size_t size = RTE_ALIGN(rte_rcu_qsbr_get_memsize(readers), RTE_CACHE_LINE_SIZE);
 
 	g->qsbr = aligned_alloc(RTE_CACHE_LINE_SIZE, size);
-	if (g->qsbr == NULL || rte_rcu_qsbr_init(g->qsbr, g->count) != 0)
+	if (g->qsbr == NULL || rte_rcu_qsbr_init(g->qsbr, readers) != 0)
 		return err_set(err, ENOMEM, "quiescent-state memory for %u workers", g->count);
 	for (unsigned i = 0; i < g->count; i++)
 		rte_rcu_qsbr_thread_register(g->qsbr, i);

@@ -110,7 +110,7 @@ def resting(box):
 
 def limit_256k(name, text):
     if name == "gateway.yaml":
-        text = re.sub(r"(?m)^(\s*exchange_bytes:).*", r"\g<1> 256Ki", text)
+        text = re.sub(r"(?m)^(\s*exchangeBytes:).*", r"\g<1> 256Ki", text)
     return text
 
 
