@@ -20,7 +20,7 @@ static int qsbr_init(struct worker_group *g, struct err *err)
 	return 0;
 }
 
-static int net_init(struct worker *w, struct rte_mempool *pool)
+static void net_init(struct worker *w, struct rte_mempool *pool)
 {
 	struct worker_group *g = w->group;
 	struct net_config cfg = {.queues = w->queues, .queue_count = g->port_count, .pool = pool,
@@ -30,7 +30,8 @@ static int net_init(struct worker *w, struct rte_mempool *pool)
 		port_queue_init(&w->queues[p], &g->ports[p], (uint16_t)w->index, pool);
 	w->port_count = g->port_count;
 	w->net = net_new(&cfg, w->now_us);
-	return w->net != NULL ? 0 : -ENOMEM;
+	/* the sources are ours before control has said anything */
+	bug_on(!net_set_addrs(w->net, NULL, 0, g->cfg.sources, g->cfg.source_count));
 }
 
 static int tcp_init(struct worker *w)
@@ -77,7 +78,8 @@ static int worker_init(struct worker_group *g, unsigned index, struct rte_mempoo
 	w->now_us = w->clock.us_base;
 	w->idle.worked_us = w->now_us;
 	w->trace = trace_new(index);
-	if (net_init(w, pool) < 0 || tcp_init(w) < 0 || http_init(w) < 0)
+	net_init(w, pool);
+	if (tcp_init(w) < 0 || http_init(w) < 0)
 		return err_set(err, ENOMEM, "worker %u: out of memory; lower the limits", index);
 	return 0;
 }
