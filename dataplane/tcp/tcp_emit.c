@@ -109,10 +109,11 @@ static bool payload_piece(struct tcp *t, struct rte_mbuf *head, struct rte_mbuf 
 				return false;
 			chain_add(head, last, m);
 		}
-		m = *last;
-		memcpy(rte_pktmbuf_mtod_offset(m, char *, m->data_len),
+		m = *last; /* its own last segment, so that append opens poisoned tailroom */
+		memcpy(rte_pktmbuf_append(m, (uint16_t)n),
 			rte_pktmbuf_mtod_offset(from, const char *, off), n);
-		m->data_len = (uint16_t)(m->data_len + n);
+		if (m == head)
+			return true; /* append counted it */
 	}
 	head->pkt_len += n;
 	return true;
