@@ -73,7 +73,7 @@ static uint64_t busy(struct upstream *u, const struct endpoint *e)
 {
 	const struct endpoint_state *s = endpoint_lookup(u, ref_of(e));
 
-	return s != NULL ? s->in_flight + 1u : 1u;
+	return s != NULL ? s->in_flight : 0;
 }
 
 static const struct endpoint *pick_in_window(const struct pick *p, uint32_t turn)
