@@ -301,8 +301,11 @@ void exchange_on_timer(struct http *h, struct exchange *x)
 
 void exchange_on_down(struct http *h, struct exchange *x)
 {
-	if (x->down->c.dead)
+	if (x->down->c.dead) {
 		exchange_fail(h, x, OUTCOME_CLIENT_GONE, 0);
-	else
-		request_pump(h, x);
+		return;
+	}
+	if (x->response == RESPONSE_BODY && x->down->c.held == 0)
+		exchange_arm(h, x); /* from now on it is the endpoint that we wait for */
+	request_pump(h, x);
 }
