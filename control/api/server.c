@@ -65,11 +65,10 @@ static void on_reply(struct api_request *r)
 {
 	struct carrier *c = r->carrier;
 
-	if (!c->suspended)
-		return;
-	c->suspended = false;
-	MHD_resume_connection(c->conn);
-	loop_timer_set(c->server->loop, &c->server->timer, 0);
+	if (c->suspended) {
+		c->suspended = false;
+		MHD_resume_connection(c->conn);
+	}
 }
 
 static void *on_target(void *cls, const char *target, struct MHD_Connection *conn)

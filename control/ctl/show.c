@@ -141,23 +141,18 @@ static bool is_leaf(const json_t *v)
 	return !json_is_object(v) && !json_is_array(v);
 }
 
-/* <lead>: what stands before the first line, in place of its indent ("- " in a list). */
-static void show_lead(int indent, const char *lead)
-{
-	int n = (int)strlen(lead);
-
-	printf("%*s%s", indent > n ? indent - n : 0, "", lead);
-}
-
-static void show_object(const json_t *j, int indent, const char *lead)
+void show_tree(const json_t *j, int indent)
 {
 	const char *key;
 	json_t *v;
+	size_t i;
 
+	if (is_leaf(j)) {
+		printf("%*s", indent, "");
+		show_scalar(j);
+	}
 	json_object_foreach((json_t *)j, key, v) {
-		show_lead(indent, lead);
-		lead = "";
-		printf("%s:", key);
+		printf("%*s%s:", indent, "", key);
 		if (is_leaf(v)) {
 			putchar(' ');
 			show_scalar(v);
@@ -166,24 +161,10 @@ static void show_object(const json_t *j, int indent, const char *lead)
 			show_tree(v, indent + 2);
 		}
 	}
-}
-
-void show_tree(const json_t *j, int indent)
-{
-	json_t *v;
-	size_t i;
-
-	if (json_is_object(j)) {
-		show_object(j, indent, "");
-		return;
-	}
 	json_array_foreach((json_t *)j, i, v) {
-		if (json_is_object(v)) {
-			show_object(v, indent + 2, "- ");
-		} else {
-			show_lead(indent + 2, "- ");
-			show_scalar(v);
-		}
+		if (i > 0 && !is_leaf(v))
+			printf("%*s-\n", indent, "");
+		show_tree(v, indent);
 	}
 }
 

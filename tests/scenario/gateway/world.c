@@ -1,0 +1,665 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * world.c: the clock, the link, and the peers at its other end.
+ */
+#include "tests/scenario/gateway/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_eal.h>
+
+#include "dataplane/base/arena.h"
+#include "dataplane/net/ip.h"
+#include "dataplane/port/port.h"
+
+#define SETTLE_TURNS 20000
+#define PATTERN_BURST 16384u
+#define UNACKED_MAX 131072u
+
+/* The link ----------------------------------------------------------------------------------- */
+
+/* What TCP knows as the network: one for each side. */
+struct net {
+	struct world *w;
+	bool gateway;		/* packets of the gateway */
+	struct mbufq q;		/* on the way to the other side */
+};
+
+static struct net nets[2];
+
+static bool is_silent(const struct world *w, const struct ip_addr *a)
+{
+	for (unsigned i = 1; i <= WORLD_ENDPOINTS; i++) {
+		struct ip_addr e = world_endpoint(w, i);
+
+		if (w->mode[i] == ENDPOINT_SILENT && ip_eq(&e, a))
+			return true;
+	}
+	return false;
+}
+
+/* As a wire would: the bytes arrive in a buffer of the receiver. */
+void ip_output(struct net *n, struct rte_mbuf *m, const struct ip_addr *src,
+	const struct ip_addr *dst, uint8_t proto, uint8_t ecn, struct net_dst *cache)
+{
+	struct world *w = n->w;
+	struct rte_mbuf *copy =
+		rte_pktmbuf_alloc(n->gateway ? w->peer_pool : w->gw_pool);
+
+	if (copy != NULL && is_silent(w, dst)) {
+		rte_pktmbuf_free(copy);
+		copy = NULL;
+	}
+	if (copy != NULL) {
+		*pkt_of(copy) = (struct pkt){.src = *src, .dst = *dst, .proto = proto, .ecn = ecn,
+			.ttl = 64, .l4_len = (uint16_t)m->pkt_len, .flags = PKT_CSUM_GOOD};
+		for (struct rte_mbuf *s = m; s != NULL; s = s->next)
+			memcpy(rte_pktmbuf_append(copy, s->data_len), rte_pktmbuf_mtod(s, void *),
+				s->data_len);
+		mbufq_push(&n->q, copy);
+	}
+	rte_pktmbuf_free(m);
+}
+
+uint16_t ip_route_mtu(struct net *n, const struct ip_addr *dst, struct net_dst *cache)
+{
+	cache->mtu = 1500;
+	return 1500;
+}
+
+void ip_confirm(struct net *n, const struct net_dst *cache)
+{
+}
+
+/* Addresses ---------------------------------------------------------------------------------- */
+
+static struct ip_addr addr(const struct world *w, const char *v4, const char *v6)
+{
+	struct ip_addr a;
+
+	bug_on(!ip_parse(str_of(w->v4 ? v4 : v6), &a));
+	return a;
+}
+
+struct ip_addr world_vip(const struct world *w)
+{
+	return addr(w, "203.0.113.80", "2001:db8:80::80");
+}
+
+struct ip_addr world_client(const struct world *w)
+{
+	return addr(w, "198.51.100.7", "2001:db8:c::7");
+}
+
+struct ip_addr world_endpoint(const struct world *w, unsigned n)
+{
+	char v4[32], v6[32];
+
+	snprintf(v4, sizeof(v4), "10.1.0.%u", n);
+	snprintf(v6, sizeof(v6), "2001:db8:e::%u", n);
+	return addr(w, v4, v6);
+}
+
+static int by_addr(const void *a, const void *b)
+{
+	const struct tcp_listener *x = a, *y = b;
+	int d = memcmp(x->addr.b, y->addr.b, sizeof(x->addr.b));
+
+	return d != 0 ? d : (int)x->port - (int)y->port;
+}
+
+/* The endpoints that listen, as the peer's TCP wants them. */
+static void peer_listen(struct world *w)
+{
+	struct tcp_listeners *l = calloc(1, sizeof(*l) + WORLD_ENDPOINTS * sizeof(l->e[0]));
+
+	for (unsigned i = 1; i <= WORLD_ENDPOINTS; i++)
+		if (w->mode[i] != ENDPOINT_REFUSE)
+			l->e[l->count++] = (struct tcp_listener){
+				.addr = world_endpoint(w, i), .port = 8080, .bind = i};
+	qsort(l->e, l->count, sizeof(l->e[0]), by_addr);
+	tcp_set_listeners(w->peer, l);
+	free(w->peer_listeners);
+	w->peer_listeners = l;
+}
+
+void world_endpoint_mode(struct world *w, unsigned n, enum world_endpoint_mode mode)
+{
+	w->mode[n] = mode;
+	peer_listen(w);
+}
+
+/* Configurations ----------------------------------------------------------------------------- */
+
+/* A slot per id that stays with it, as the agent does it. */
+static uint32_t slot_of(struct world *w, unsigned kind, uint64_t id)
+{
+	uint64_t *ids = &w->slot_ids[kind * WORLD_OBJECTS];
+
+	for (uint32_t i = 0; i < WORLD_OBJECTS; i++) {
+		if (ids[i] == 0)
+			ids[i] = id;
+		if (ids[i] == id)
+			return i;
+	}
+	bug_on(true);
+	return 0;
+}
+
+static const struct weight_vector *weights_of(struct world_config *c, const struct snapshot_rule *r)
+{
+	struct weight_vector *v =
+		arena_alloc(&c->arena, sizeof(*v) + r->backend_count * sizeof(v->w[0]));
+
+	v->rule_id = r->id;
+	v->revision = c->in.generation;
+	v->count = r->backend_count;
+	for (uint32_t i = 0; i < r->backend_count; i++) {
+		v->w[i] = snapshot_backend(&c->snap, r->backend_first + i).weight;
+		v->total += v->w[i];
+	}
+	return v;
+}
+
+static const struct endpoint_set *endpoints_of(struct world *w, struct world_config *c,
+	const struct snapshot_service *s)
+{
+	struct endpoint_set *set =
+		arena_alloc(&c->arena, sizeof(*set) + s->endpoint_count * sizeof(set->e[0]));
+
+	set->service_id = s->id;
+	set->count = s->endpoint_count;
+	for (uint32_t i = 0; i < s->endpoint_count; i++) {
+		struct snapshot_endpoint e = snapshot_endpoint(&c->snap, s->endpoint_first + i);
+
+		set->e[i] = (struct endpoint){.id = e.id, .addr = e.addr, .port = e.port,
+			.weight = e.weight, .slot = slot_of(w, 3, e.id), .draining = e.draining};
+	}
+	return set;
+}
+
+static void fill_config(struct world *w, struct world_config *c)
+{
+	const struct snapshot *s = &c->snap;
+	struct config *cfg = &c->cfg;
+
+	*cfg = (struct config){.snap = s, .generation = c->in.generation,
+		.listener_count = snapshot_count(s, SNAPSHOT_LISTENER),
+		.rule_count = snapshot_count(s, SNAPSHOT_RULE),
+		.backend_count = snapshot_count(s, SNAPSHOT_BACKEND),
+		.service_count = snapshot_count(s, SNAPSHOT_SERVICE),
+		.listener_slot = c->listener_slot, .rule_slot = c->rule_slot,
+		.backend_slot = c->backend_slot, .weights = c->weights, .endpoints = c->sets};
+	for (uint32_t i = 0; i < cfg->listener_count; i++)
+		c->listener_slot[i] = slot_of(w, 0, snapshot_listener(s, i).id);
+	for (uint32_t i = 0; i < cfg->rule_count; i++) {
+		struct snapshot_rule r = snapshot_rule(s, i);
+
+		c->rule_slot[i] = slot_of(w, 1, r.id);
+		atomic_init(&c->weights[i], weights_of(c, &r));
+	}
+	for (uint32_t i = 0; i < cfg->backend_count; i++)
+		c->backend_slot[i] = slot_of(w, 2, snapshot_backend(s, i).id);
+	for (uint32_t i = 0; i < cfg->service_count; i++) {
+		struct snapshot_service v = snapshot_service(s, i);
+
+		atomic_init(&c->sets[i], endpoints_of(w, c, &v));
+	}
+}
+
+static void config_free(struct world_config *c)
+{
+	if (c == NULL)
+		return;
+	arena_fini(&c->arena);
+	free(c->image);
+	free(c);
+}
+
+static void gateway_listen(struct world *w, struct world_config *c)
+{
+	uint32_t n = snapshot_count(&c->snap, SNAPSHOT_BIND);
+	struct tcp_listeners *l = calloc(1, sizeof(*l) + n * sizeof(l->e[0]));
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct snapshot_bind b = snapshot_bind(&c->snap, i);
+
+		l->e[l->count++] = (struct tcp_listener){.addr = b.addr, .port = b.port, .bind = i};
+	}
+	qsort(l->e, l->count, sizeof(l->e[0]), by_addr);
+	tcp_set_listeners(w->gw, l);
+	free(w->gw_listeners);
+	w->gw_listeners = l;
+}
+
+void world_listen(struct world *w)
+{
+	struct tcp_listeners *l = calloc(1, sizeof(*l) + sizeof(l->e[0]));
+
+	l->count = 1;
+	l->e[0] = (struct tcp_listener){.addr = world_vip(w), .port = WORLD_VIP_PORT};
+	tcp_set_listeners(w->gw, l);
+	free(w->gw_listeners);
+	w->gw_listeners = l;
+}
+
+void world_apply(struct world *w, struct world_config *c)
+{
+	struct err err = {{0}};
+	size_t len;
+
+	c->in.generation = ++w->generation;
+	if (snapshot_build(&c->in, &c->image, &len, &err) < 0 ||
+		snapshot_open(c->image, len, &c->snap, &err) < 0) {
+		fprintf(stderr, "%s\n", err.msg);
+		abort();
+	}
+	fill_config(w, c);
+	gateway_listen(w, c);
+	config_free(w->cfg);
+	w->cfg = c;
+}
+
+/* Peers -------------------------------------------------------------------------------------- */
+
+char world_pattern(uint64_t offset)
+{
+	return (char)('a' + (offset * 7 + (offset >> 8)) % 26);
+}
+
+static struct world_conn *conn_new(struct world *w)
+{
+	for (unsigned i = 0; i < WORLD_CONNS; i++) {
+		struct world_conn *c = &w->conn[i];
+
+		if (c->used)
+			continue;
+		*c = (struct world_conn){.used = true};
+		return c;
+	}
+	fprintf(stderr, "world: more than %u connections\n", WORLD_CONNS);
+	abort();
+}
+
+static void receive(struct world *w, struct world_conn *c)
+{
+	struct mbufq q;
+	uint32_t n;
+
+	mbufq_init(&q);
+	n = tcp_read(w->peer, c->tc, &q, UINT32_MAX);
+	if (c->rx_len + n > c->rx_cap) {
+		c->rx_cap = (c->rx_len + n) * 2;
+		c->rx = realloc(c->rx, c->rx_cap);
+	}
+	c->rx_len += mbufq_copy(&q, 0, n, c->rx + c->rx_len);
+	tcp_credit(w->peer, c->tc, mbufq_free(&q));
+}
+
+static void write_bytes(struct world *w, struct world_conn *c, const void *data, size_t len)
+{
+	struct mbufq q;
+
+	mbufq_init(&q);
+	bug_on(!mbufq_append(&q, data, (uint32_t)len, w->peer_pool));
+	tcp_write(w->peer, c->tc, &q);
+}
+
+static void transmit(struct world *w, struct world_conn *c)
+{
+	char buf[PATTERN_BURST];
+
+	while (c->tx_len > 0 && !c->dead && tcp_unacked(c->tc) < UNACKED_MAX) {
+		size_t n = c->tx_len < sizeof(buf) ? c->tx_len : sizeof(buf);
+
+		write_bytes(w, c, c->tx, n);
+		memmove(c->tx, c->tx + n, c->tx_len - n);
+		c->tx_len -= n;
+	}
+	while (c->fill_left > 0 && c->tx_len == 0 && !c->dead && tcp_unacked(c->tc) < UNACKED_MAX) {
+		size_t n = c->fill_left < sizeof(buf) ? (size_t)c->fill_left : sizeof(buf);
+
+		for (size_t i = 0; i < n; i++)
+			buf[i] = world_pattern(c->tx_pattern + i);
+		write_bytes(w, c, buf, n);
+		c->tx_pattern += n;
+		c->fill_left -= n;
+	}
+}
+
+void world_queue(struct world_conn *c, const void *data, size_t len)
+{
+	if (c->tx_len + len > c->tx_cap) {
+		c->tx_cap = (c->tx_len + len) * 2;
+		c->tx = realloc(c->tx, c->tx_cap);
+	}
+	memcpy(c->tx + c->tx_len, data, len);
+	c->tx_len += len;
+}
+
+/* A server that answers by itself: every complete head is a request without content. */
+static void answer(struct world *w, struct world_conn *c)
+{
+	char *end;
+
+	while ((c->answers > 0 || (w->servers_answer && !c->accepted)) && c->rx_len > 0 &&
+		(end = memmem(c->rx, c->rx_len, "\r\n\r\n", 4)) != NULL) {
+		char head[64];
+
+		world_consume(c, (size_t)(end + 4 - c->rx));
+		if (c->answers == 0) {
+			world_queue(c, "HTTP/1.1 204 No Content\r\n\r\n", 27);
+			continue;
+		}
+		c->answers--;
+		world_queue(c, head, (size_t)snprintf(head, sizeof(head),
+			"HTTP/1.1 200 OK\r\nContent-Length: %u\r\n\r\n", c->answer_bytes));
+		for (uint32_t i = 0; i < c->answer_bytes; i++)
+			world_queue(c, "x", 1);
+	}
+}
+
+static void on_event(struct world *w, struct tcp_conn *tc, uint32_t events)
+{
+	struct world_conn *c = tcp_user(tc);
+
+	if (c == NULL) {
+		c = conn_new(w);
+		c->tc = tc;
+		c->server = true;
+		c->endpoint = tcp_conn_bind(tc);
+		tcp_set_user(tc, c);
+	}
+	c->connected |= (events & TCP_EV_CONNECTED) != 0;
+	tcp_released_take(tc);
+	if (!c->stalled)
+		receive(w, c);
+	c->eof |= (events & TCP_EV_EOF) != 0;
+	if (events & TCP_EV_CLOSED) {
+		c->dead = true;
+		c->reason = tcp_close_reason(tc);
+	}
+}
+
+static void peers_run(struct world *w)
+{
+	struct tcp_conn *tc;
+	uint32_t events;
+
+	while ((tc = tcp_ready_pop(w->peer, &events)) != NULL)
+		on_event(w, tc, events);
+	for (unsigned i = 0; i < WORLD_CONNS; i++)
+		if (w->conn[i].used && w->conn[i].tc != NULL) {
+			if (w->conn[i].server)
+				answer(w, &w->conn[i]);
+			transmit(w, &w->conn[i]);
+		}
+}
+
+struct world_conn *world_find(struct world *w, const char *name)
+{
+	for (unsigned i = 0; i < WORLD_CONNS; i++)
+		if (w->conn[i].used && strcmp(w->conn[i].name, name) == 0)
+			return &w->conn[i];
+	return NULL;
+}
+
+struct world_conn *world_open(struct world *w, const char *name)
+{
+	struct world_conn *c = conn_new(w);
+	struct ip_addr vip = world_vip(w);
+
+	snprintf(c->name, sizeof(c->name), "%s", name);
+	if (tcp_connect(w->peer, &vip, WORLD_VIP_PORT, c, w->now_us, &c->tc) != TCP_REASON_NONE)
+		abort();
+	world_settle(w);
+	return c;
+}
+
+struct world_conn *world_accept(struct world *w, const char *name, unsigned n)
+{
+	for (unsigned i = 0; i < WORLD_CONNS; i++) {
+		struct world_conn *c = &w->conn[i];
+
+		if (!c->used || !c->server || c->accepted || c->endpoint != n)
+			continue;
+		c->accepted = true;
+		snprintf(c->name, sizeof(c->name), "%s", name);
+		return c;
+	}
+	return NULL;
+}
+
+void world_send(struct world *w, struct world_conn *c, const void *data, size_t len)
+{
+	const char *p = data;
+
+	while (len > 0 && c->tc != NULL && !c->dead) {
+		size_t n = w->pieces ? 1 + (size_t)rng_below(&w->rng, w->pieces) : len;
+
+		n = n < len ? n : len;
+		write_bytes(w, c, p, n);
+		p += n;
+		len -= n;
+		if (w->pieces)
+			world_settle(w);
+	}
+	world_settle(w);
+}
+
+void world_fin(struct world *w, struct world_conn *c)
+{
+	tcp_shutdown(w->peer, c->tc);
+	world_settle(w);
+}
+
+void world_reset(struct world *w, struct world_conn *c)
+{
+	if (c->tc != NULL)
+		tcp_abort(w->peer, c->tc, w->now_us);
+	c->tc = NULL;
+	world_settle(w);
+}
+
+void world_poll(struct world *w, struct world_conn *c)
+{
+	if (c->tc != NULL)
+		receive(w, c);
+	world_settle(w);
+}
+
+void world_starve(struct world *w, uint32_t left)
+{
+	mbufq_free(&w->starved);
+	while (left != UINT32_MAX && rte_mempool_avail_count(w->gw_pool) > left) {
+		struct rte_mbuf *m = rte_pktmbuf_alloc(w->gw_pool);
+
+		bug_on(m == NULL);
+		*pkt_of(m) = (struct pkt){0};
+		mbufq_push(&w->starved, m);
+	}
+}
+
+void world_consume(struct world_conn *c, size_t n)
+{
+	bug_on(n > c->rx_len);
+	if (n > 0)
+		memmove(c->rx, c->rx + n, c->rx_len - n);
+	c->rx_len -= n;
+}
+
+/* The clock ---------------------------------------------------------------------------------- */
+
+static void turn(struct world *w)
+{
+	struct mbufq q;
+
+	q = nets[0].q; /* from the gateway */
+	mbufq_init(&nets[0].q);
+	tcp_input(w->peer, &q, w->now_us);
+	q = nets[1].q;
+	mbufq_init(&nets[1].q);
+	tcp_input(w->gw, &q, w->now_us);
+	tcp_timers_run(w->peer, w->now_us, 1000);
+	tcp_timers_run(w->gw, w->now_us, 1000);
+	http_run(w->http, w->cfg != NULL ? &w->cfg->cfg : NULL, w->now_us);
+	peers_run(w);
+	tcp_output(w->gw, w->now_us);
+	tcp_output(w->peer, w->now_us);
+}
+
+static uint64_t next_us(struct world *w)
+{
+	uint64_t a = tcp_next_us(w->gw), b = tcp_next_us(w->peer), c = http_next_us(w->http);
+
+	a = a < b ? a : b;
+	return a < c ? a : c;
+}
+
+void world_settle(struct world *w)
+{
+	for (int i = 0; i < SETTLE_TURNS; i++) {
+		turn(w);
+		if (mbufq_is_empty(&nets[0].q) && mbufq_is_empty(&nets[1].q) &&
+			next_us(w) > w->now_us)
+			return;
+	}
+	fprintf(stderr, "world: does not come to rest at %lu us\n", w->now_us);
+	abort();
+}
+
+static bool never(struct world *w, void *ctx)
+{
+	return false;
+}
+
+bool world_until(struct world *w, uint64_t us, world_done_fn done, void *ctx)
+{
+	uint64_t end = w->now_us + us;
+
+	world_settle(w);
+	while (!done(w, ctx)) {
+		uint64_t next = next_us(w);
+
+		if (w->now_us >= end)
+			return false;
+		next = next > w->now_us ? next : w->now_us + 1;
+		w->now_us = next < end ? next : end;
+		world_settle(w);
+	}
+	return true;
+}
+
+void world_advance(struct world *w, uint64_t us)
+{
+	world_until(w, us, never, NULL);
+}
+
+/* Lifecycle ---------------------------------------------------------------------------------- */
+
+void world_setup(struct rte_mempool **ret_gw, struct rte_mempool **ret_peer)
+{
+	char *argv[] = {"gateway_test", "--no-huge", "-m", "256", "--no-pci", "--no-telemetry",
+		"--no-shconf", "--log-level=error", "--iova-mode=va", "--lcores=0", NULL};
+	struct err err = {{0}};
+
+	if (rte_eal_init(sizeof(argv) / sizeof(argv[0]) - 1, argv) < 0)
+		abort();
+	*ret_gw = port_pool_new("gateway", 16384, 1500, &err);
+	*ret_peer = port_pool_new("peers", 32768, 1500, &err);
+	if (*ret_gw == NULL || *ret_peer == NULL) {
+		fprintf(stderr, "%s\n", err.msg);
+		abort();
+	}
+}
+
+static struct tcp *stack_new(struct world *w, struct net *n, struct rte_mempool *pool,
+	const struct ip_addr *source, uint16_t first_port, uint16_t port_count)
+{
+	struct tcp_port_slice ports = {.first = first_port, .count = port_count};
+	struct tcp_config cfg;
+	struct tcp *t;
+
+	tcp_config_default(&cfg);
+	cfg.conns_max = 512;
+	cfg.timewait_max = 1024;
+	t = tcp_new(&cfg, n, pool, &w->rng, w->now_us);
+	tcp_set_sources(t, source, 1);
+	tcp_set_ports(t, &ports);
+	return t;
+}
+
+void world_init(struct world *w, bool v4, uint16_t ports, struct rte_mempool *gw, struct rte_mempool *peer,
+	const struct http_config *http_cfg)
+{
+	struct ip_addr source, client;
+
+	*w = (struct world){.v4 = v4, .now_us = 1000000000, .gw_pool = gw, .peer_pool = peer,
+		.http_cfg = *http_cfg};
+	rng_seed(&w->rng, 42);
+	nets[0] = (struct net){.w = w, .gateway = true};
+	nets[1] = (struct net){.w = w};
+	source = addr(w, "10.9.0.1", "2001:db8:9::1");
+	client = world_client(w);
+	w->gw = stack_new(w, &nets[0], gw, &source, 20000, ports ? ports : 10000);
+	w->peer = stack_new(w, &nets[1], peer, &client, 40000, 10000);
+	w->log = access_ring_new(256);
+	w->http = http_new(http_cfg, w->gw, gw, &w->rng, 0, 1, w->log, w->now_us);
+	bug_on(w->http == NULL || w->log == NULL);
+	peer_listen(w);
+}
+
+void world_fini(struct world *w)
+{
+	for (unsigned i = 0; i < WORLD_CONNS; i++) {
+		free(w->conn[i].rx);
+		free(w->conn[i].tx);
+	}
+	http_free(w->http);
+	tcp_free(w->gw);
+	tcp_free(w->peer);
+	mbufq_free(&nets[0].q);
+	mbufq_free(&nets[1].q);
+	access_ring_free(w->log);
+	config_free(w->cfg);
+	free(w->gw_listeners);
+	free(w->peer_listeners);
+}
+
+const char *world_leftovers(struct world *w)
+{
+	static char text[256];
+	struct http_usage u;
+	struct tcp_usage t;
+
+	for (unsigned i = 0; i < WORLD_CONNS; i++)
+		if (w->conn[i].used)
+			world_reset(w, &w->conn[i]);
+	world_advance(w, 200 * 1000000ull);
+	http_usage(w->http, &u);
+	tcp_usage(w->gw, &t);
+	text[0] = 0;
+	if (u.down | u.up | u.up_idle | u.exchanges | u.head_buffers | u.held_bytes | t.conns |
+		t.half_open | t.charged_bytes | rte_mempool_in_use_count(w->gw_pool))
+		snprintf(text, sizeof(text),
+			"down %u up %u idle %u exchanges %u head buffers %u held %u; tcp conns %u "
+			"half-open %u charged %u; mbufs %u",
+			u.down, u.up, u.up_idle, u.exchanges, u.head_buffers, u.held_bytes, t.conns,
+			t.half_open, t.charged_bytes, rte_mempool_in_use_count(w->gw_pool));
+	return text;
+}
+
+uint64_t world_counter(const struct world *w, const char *name, bool *ret_known)
+{
+	unsigned n;
+	const uint64_t *c = http_counters(w->http, &n);
+
+	*ret_known = true;
+	for (unsigned i = 0; i < n; i++)
+		if (strcmp(http_counter_name(i), name) == 0)
+			return c[i];
+	*ret_known = false;
+	return 0;
+}
