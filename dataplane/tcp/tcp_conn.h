@@ -45,6 +45,7 @@ struct tcp_recovery {
 	bool can_undo;		/* what undo_* remembers is still worth returning to */
 	bool force;		/* one retransmission may go out whatever the window says */
 	bool frto;		/* RFC 5682: the timeout may have been spurious */
+	bool rto_unsent;	/* the timeout's retransmission still waits for an mbuf */
 	bool has_rtx_ts;
 	bool tlp_out;		/* a tail loss probe is unanswered */
 	bool tlp_rtx;		/* ... and it was a retransmission */

@@ -35,3 +35,5 @@ uint32_t tcp_cookie_make(struct tcp_cookies *k, struct rng *rng, const struct tc
  */
 bool tcp_cookie_check(struct tcp_cookies *k, struct rng *rng, const struct tcp_flow *f, uint32_t irs,
 	uint32_t iss, bool has_ts, uint32_t tsecr, uint64_t now_us, struct tcp_cookie *ret);
+/* May a cookie that was issued still come back? */
+bool tcp_cookies_are_out(const struct tcp_cookies *k, uint64_t now_us);

@@ -225,6 +225,14 @@ static void listen_ack(struct tcp *t, const struct tcp_flow *f, uint64_t hash,
 
 	if (!tcp_cookie_check(&t->cookies, t->rng, f, s->seq - 1, s->ack - 1,
 			t->cfg.timestamps && s->opt.has_ts, s->opt.tsecr, t->now_us, &k)) {
+		/*
+		 * While cookies are out, text without a good one may be the second segment of a peer
+		 * whose first was lost: a RST would kill what its retransmission will open.
+		 */
+		if (tcp_segment_len(s) > 0 && tcp_cookies_are_out(&t->cookies, t->now_us)) {
+			tcp_count(t, TCP_N_DROP_BEFORE_COOKIE);
+			return;
+		}
 		tcp_count(t, TCP_N_DROP_ACK_LISTEN);
 		tcp_emit_reset_for(t, f, s);
 		return;

@@ -65,11 +65,14 @@ static bool retransmit_lost(struct tcp *t, struct tcp_conn *c)
 	return retransmit(t, c, seq, len);
 }
 
-void tcp_retransmit_head(struct tcp *t, struct tcp_conn *c)
+bool tcp_retransmit_head(struct tcp *t, struct tcp_conn *c)
 {
+	bool sent;
+
 	c->rec.force = true;
-	retransmit_lost(t, c);
+	sent = retransmit_lost(t, c);
 	c->rec.force = false;
+	return sent;
 }
 
 /*
@@ -181,7 +184,7 @@ void tcp_send_tail_probe(struct tcp *t, struct tcp_conn *c)
 	tcp_rexmit_restart(t, c);
 }
 
-void tcp_send_window_probe(struct tcp *t, struct tcp_conn *c)
+bool tcp_send_window_probe(struct tcp *t, struct tcp_conn *c)
 {
 	bool fresh = tcp_sack_outstanding(&c->sack) == 0;
 	uint32_t len = 1;
@@ -190,7 +193,8 @@ void tcp_send_window_probe(struct tcp *t, struct tcp_conn *c)
 	if (fresh && c->snd_wnd > 1)
 		len = RTE_MIN(RTE_MIN(c->snd_wnd, (uint32_t)c->mss), tcp_snd_limit(c) - c->sack.nxt);
 	if (!tcp_emit_data(t, c, c->sack.una, len))
-		return; /* the next one comes anyway */
+		return false;
+	tcp_count(t, TCP_N_WINDOW_PROBE);
 	if (fresh) {
 		tcp_sack_sent(&c->sack, len, (uint32_t)t->now_us, 0);
 		c->probe_out = c->snd_wnd == 0;
@@ -198,6 +202,7 @@ void tcp_send_window_probe(struct tcp *t, struct tcp_conn *c)
 	} else {
 		tcp_sack_resent(&c->sack, c->sack.una, len, (uint32_t)t->now_us);
 	}
+	return true;
 }
 
 /*

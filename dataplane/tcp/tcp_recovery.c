@@ -128,7 +128,7 @@ static void undo(struct tcp *t, struct tcp_conn *c)
 void tcp_recovery_on_rto(struct tcp *t, struct tcp_conn *c)
 {
 	struct tcp_recovery *r = &c->rec;
-	bool again = r->phase == TCP_PHASE_LOSS && c->retries > 1;
+	bool again = r->phase == TCP_PHASE_LOSS && c->retries > 0;
 
 	if (!again) {
 		if (r->phase != TCP_PHASE_RECOVERY)

@@ -191,12 +191,12 @@ bool tcp_cwnd_allows(struct tcp_conn *c, uint32_t len);
 /* tcp_output.c */
 /* Sends as much as the windows allow, or the ACK that is owed. */
 void tcp_conn_output(struct tcp *t, struct tcp_conn *c);
-/* Sends the lost bytes at the head, whatever the windows say. */
-void tcp_retransmit_head(struct tcp *t, struct tcp_conn *c);
+/* Sends the lost bytes at the head, whatever the windows say; false when there was no mbuf. */
+bool tcp_retransmit_head(struct tcp *t, struct tcp_conn *c);
 /* Sends new data or the last segment again (tail loss probe). */
 void tcp_send_tail_probe(struct tcp *t, struct tcp_conn *c);
-/* One byte into a closed window. */
-void tcp_send_window_probe(struct tcp *t, struct tcp_conn *c);
+/* One byte into a closed window, or what fits a small one; false when there was no mbuf. */
+bool tcp_send_window_probe(struct tcp *t, struct tcp_conn *c);
 
 /* tcp_emit.c: bytes on the wire; all return false when there was no mbuf */
 bool tcp_emit_data(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t len);

@@ -116,17 +116,25 @@ static bool give_up(struct tcp *t, struct tcp_conn *c, enum tcp_counter why, enu
 	return false;
 }
 
+/* Nothing was sent, for want of an mbuf: that is our trouble, the peer's patience is not used up. */
+static bool again_soon(struct tcp *t, struct tcp_conn *c, enum tcp_deadline which)
+{
+	tcp_due(c, which, t->now_us + TCP_RETRY_US);
+	return true;
+}
+
 static bool on_syn_timeout(struct tcp *t, struct tcp_conn *c)
 {
 	if (c->retries >= t->cfg.syn_retries)
 		return give_up(t, c, TCP_N_TIMEOUT_SYN, TCP_REASON_TIMEOUT);
+	if (!tcp_emit_syn(t, c))
+		return again_soon(t, c, TCP_DUE_REXMIT);
 	c->retries++;
 	c->syn_rtx = true;
 	c->rtt.backoff++;
 	c->retransmits++;
 	tcp_count(t, TCP_N_RTX_SYN);
 	tcp_sack_resent(&c->sack, c->iss, 1, (uint32_t)t->now_us);
-	tcp_emit_syn(t, c);
 	tcp_due(c, TCP_DUE_REXMIT, t->now_us + tcp_rtt_timeout(&c->rtt, &t->rto));
 	return true;
 }
@@ -136,11 +144,11 @@ static bool on_persist(struct tcp *t, struct tcp_conn *c)
 {
 	if (c->retries >= t->cfg.retries)
 		return give_up(t, c, TCP_N_TIMEOUT_PERSIST, TCP_REASON_TIMEOUT);
+	if (!tcp_send_window_probe(t, c))
+		return again_soon(t, c, TCP_DUE_REXMIT);
 	c->retries++;
 	if (c->persist_backoff < UINT8_MAX)
 		c->persist_backoff++;
-	tcp_count(t, TCP_N_WINDOW_PROBE);
-	tcp_send_window_probe(t, c);
 	tcp_due(c, TCP_DUE_REXMIT, t->now_us + persist_us(t, c));
 	return true;
 }
@@ -162,16 +170,21 @@ static bool on_rto(struct tcp *t, struct tcp_conn *c)
 {
 	if (c->retries >= t->cfg.retries)
 		return give_up(t, c, TCP_N_TIMEOUT_DATA, TCP_REASON_TIMEOUT);
-	suspect_blackhole(t, c);
-	c->retries++;
-	tcp_count(t, TCP_N_RTO);
 	if (c->snd_wnd == 0) {
 		/* the window was closed on what is in flight: ask with one byte, blame nobody */
-		tcp_count(t, TCP_N_WINDOW_PROBE);
-		tcp_send_window_probe(t, c);
+		if (!tcp_send_window_probe(t, c))
+			return again_soon(t, c, TCP_DUE_REXMIT);
+		c->retries++;
 	} else {
-		tcp_recovery_on_rto(t, c);
-		tcp_retransmit_head(t, c);
+		if (!c->rec.rto_unsent) {
+			suspect_blackhole(t, c);
+			tcp_recovery_on_rto(t, c);
+		}
+		c->rec.rto_unsent = !tcp_retransmit_head(t, c);
+		if (c->rec.rto_unsent)
+			return again_soon(t, c, TCP_DUE_REXMIT);
+		c->retries++;
+		tcp_count(t, TCP_N_RTO);
 	}
 	/* RFC 6298 5.5, 5.6: back off the timer, start it */
 	c->rtt.backoff++;
@@ -230,9 +243,10 @@ static bool on_idle(struct tcp *t, struct tcp_conn *c)
 	}
 	if (c->probes >= t->cfg.keepalive_probes)
 		return give_up(t, c, TCP_N_TIMEOUT_KEEPALIVE, TCP_REASON_KEEPALIVE);
+	if (!tcp_emit_keepalive(t, c))
+		return again_soon(t, c, TCP_DUE_IDLE);
 	c->probes++;
 	tcp_count(t, TCP_N_KEEPALIVE_PROBE);
-	tcp_emit_keepalive(t, c);
 	tcp_due(c, TCP_DUE_IDLE, t->now_us + t->cfg.keepalive_interval_us);
 	return true;
 }
