@@ -1,67 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * link.c: nng's callbacks on one side of a mutex, the owner's thread on the other.
+ * link.c: who is connected, and the two queues.
  *
- * One receive and one send operation are in flight at most. The receive is not renewed while the
- * inbox is full, which stops the peer by PAIR1's own back-pressure. No nng function is called with
- * the mutex held, because nng may run a callback from inside it.
- *
- * Messages carry the number of the connection they came by. nng tells about a connection's end
- * (REM_POST) before the last message of that connection has been handed out, and may deliver the
- * first message before it tells about the connection (ADD_POST): the order of events is made here.
+ * New streams are left in <next> by the callback of accept or dial; the owner's thread, woken by
+ * the eventfd, ends the old connection and begins the new one, so connections never overlap and
+ * LINK_DOWN always comes between two LINK_UP. The lock is held for moments and never across a call
+ * into nng.
  */
 #include "dataplane/link/link.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <nng/nng.h>
-#include <nng/protocol/pair1/pair.h>
 #include <nng/transport/ipc/ipc.h>
 
 #include "dataplane/base/bug.h"
 #include "dataplane/base/log.h"
-#include "dataplane/link/link_watch.h"
+#include "dataplane/link/link_conn.h"
 
-#define EVENTS_MAX 256u /* ring: messages, and the ups and downs between them */
-
-/* pipe_up() keeps half of the ring free for what comes before the next connection. */
-static_assert(LINK_INBOX_MAX + 4 <= EVENTS_MAX / 2, "messages never fill the ring of events");
-
-#define DEAD_MAX 8u /* ended connections remembered; nng is late by one or two */
+/* Messages of two connections at most, see link_next(), and their ups and downs. */
+#define EVENTS_MAX (LINK_INBOX_MAX + 4)
 
 struct event {
 	enum link_event_type type;
-	nng_msg *msg; /* owned */
+	struct conn_frame *frame; /* owned */
 };
 
 struct link {
 	struct link_config cfg;
-	nng_socket socket;
-	nng_listener listener;
-	nng_aio *recv_aio, *send_aio; /* owned */
+	nng_stream_listener *listener; /* owned; of the two one; on_timer() may replace it */
+	nng_stream_dialer *dialer;
+	nng_aio *find_aio;	/* owned: accept or dial; then the next, or the timer */
+	nng_aio *timer_aio;	/* owned: the pause before the next try */
 	int event_fd;
-	nng_msg *current; /* owner: what link_next() handed out last */
-	struct link_watch watch;
+	struct conn *conn;	/* owned; owner: rw */
+	struct conn_frame *current; /* owned: what link_next() handed out last */
+	bool drop;		/* owner: the connection shall end */
+	uint64_t checked_us;
 
-	pthread_mutex_t lock; /* protects all below */
-	uint32_t pipe;	      /* connection in use, 0: none */
-	uint32_t dead[DEAD_MAX]; /* the last ones that ended */
-	unsigned dead_next;
+	pthread_mutex_t lock;	/* protects all below */
+	dev_t dev;		/* of our socket file */
+	ino_t ino;
+	nng_stream *next;	/* owned: the connection to come */
+	bool busy;		/* there is a connection that has not failed */
+	bool relisten;		/* the listener is closed and shall be made anew */
+	bool closing;
 	struct event events[EVENTS_MAX];
 	unsigned event_first, event_count, message_count;
-	nng_msg *outbox[LINK_OUTBOX_MAX]; /* owned */
+	struct conn_frame *outbox[LINK_OUTBOX_MAX]; /* owned */
 	unsigned out_first, out_count;
 	size_t out_bytes;
-	bool receiving, sending, closing;
 	struct link_stats stats;
 };
 
-static void link_wake(struct link *l)
+static void wake(struct link *l)
 {
 	uint64_t one = 1;
 
@@ -70,84 +68,135 @@ static void link_wake(struct link *l)
 		return;
 }
 
+static void wake_clear(struct link *l)
+{
+	uint64_t n;
+
+	if (read(l->event_fd, &n, sizeof(n)) < 0)
+		return; /* it was empty */
+}
+
+static void lock(struct link *l)
+{
+	pthread_mutex_lock(&l->lock);
+}
+
+static void unlock(struct link *l)
+{
+	pthread_mutex_unlock(&l->lock);
+}
+
 /* Under the lock. */
-static void event_push(struct link *l, enum link_event_type type, nng_msg *msg)
+static void event_push(struct link *l, enum link_event_type type, struct conn_frame *f)
 {
 	unsigned at = (l->event_first + l->event_count) % EVENTS_MAX;
 
 	bug_on(l->event_count == EVENTS_MAX);
-	l->events[at] = (struct event){type, msg};
+	l->events[at] = (struct event){type, f};
 	l->event_count++;
-	l->message_count += msg != NULL;
-}
-
-/* Under the lock: forgets everything, for an owner who was away while connections came and went. */
-static void events_clear(struct link *l)
-{
-	for (; l->event_count > 0; l->event_count--) {
-		nng_msg *msg = l->events[l->event_first].msg;
-
-		if (msg != NULL)
-			nng_msg_free(msg);
-		l->event_first = (l->event_first + 1) % EVENTS_MAX;
-	}
-	l->message_count = 0;
+	l->message_count += f != NULL;
 }
 
 /* Under the lock. */
 static void outbox_clear(struct link *l)
 {
 	for (; l->out_count > 0; l->out_count--) {
-		nng_msg_free(l->outbox[l->out_first]);
+		free(l->outbox[l->out_first]);
 		l->out_first = (l->out_first + 1) % LINK_OUTBOX_MAX;
 		l->stats.lost++;
 	}
 	l->out_bytes = 0;
 }
 
-static bool pipe_is_dead(const struct link *l, uint32_t pipe)
+/* Under the lock. */
+static struct conn_frame *outbox_pop(struct link *l)
 {
-	for (unsigned i = 0; i < DEAD_MAX; i++)
-		if (l->dead[i] == pipe)
-			return true;
-	return false;
+	struct conn_frame *f = l->outbox[l->out_first];
+
+	if (l->out_count == 0)
+		return NULL;
+	l->out_first = (l->out_first + 1) % LINK_OUTBOX_MAX;
+	l->out_count--;
+	l->out_bytes -= f->len;
+	return f;
 }
 
-/* Under the lock: <pipe> is the connection from now on. */
-static void pipe_up(struct link *l, uint32_t pipe)
+size_t link_recv_max(const struct link *l)
 {
-	if (pipe == l->pipe || pipe_is_dead(l, pipe) || l->closing)
+	return l->cfg.recv_bytes_max;
+}
+
+bool link_take(struct link *l, struct conn *c, struct conn_frame *f)
+{
+	bool more;
+
+	lock(l);
+	event_push(l, LINK_MESSAGE, f);
+	l->stats.received++;
+	more = c->receiving = l->message_count < LINK_INBOX_MAX;
+	unlock(l);
+	wake(l);
+	return more;
+}
+
+/* Under the lock: both greetings are over. */
+static void conn_up_if_greeted(struct link *l, struct conn *c)
+{
+	if (!c->greeted_in || !c->greeted_out || c->up || c->failed)
 		return;
-	if (l->pipe != 0)
-		event_push(l, LINK_DOWN, NULL);
-	if (l->event_count > EVENTS_MAX / 2) {
-		events_clear(l);
-		event_push(l, LINK_DOWN, NULL);
-	}
-	l->pipe = pipe;
+	c->up = true;
 	l->stats.connects++;
 	event_push(l, LINK_UP, NULL);
 }
 
-/* Under the lock; false: it was not the one in use (nng turned it away). */
-static bool pipe_down(struct link *l, uint32_t pipe)
+void link_greeted(struct link *l, struct conn *c)
 {
-	l->dead[l->dead_next] = pipe;
-	l->dead_next = (l->dead_next + 1) % DEAD_MAX;
-	if (pipe != l->pipe)
-		return false;
-	l->pipe = 0;
-	l->stats.disconnects++;
-	outbox_clear(l);
-	event_push(l, LINK_DOWN, NULL);
-	return true;
+	lock(l);
+	c->greeted_in = true;
+	conn_up_if_greeted(l, c);
+	unlock(l);
+	wake(l);
 }
 
-static bool peer_is_allowed(const struct link *l, nng_pipe pipe)
+struct conn_frame *link_give(struct link *l, struct conn *c, bool was_message)
+{
+	struct conn_frame *f = NULL;
+
+	lock(l);
+	if (was_message) {
+		l->stats.sent++;
+	} else {
+		c->greeted_out = true;
+		conn_up_if_greeted(l, c);
+	}
+	if (!c->failed)
+		f = outbox_pop(l);
+	c->sending = f != NULL;
+	unlock(l);
+	wake(l);
+	return f;
+}
+
+void link_failed(struct link *l, struct conn *c, bool bytes)
+{
+	lock(l);
+	c->failed = true;
+	l->busy = false;
+	l->stats.rejected_bytes += bytes;
+	unlock(l);
+	wake(l);
+}
+
+static const char *path_of(const struct link *l)
+{
+	return l->cfg.url + strlen("ipc://");
+}
+
+static bool peer_is_allowed(const struct link *l, nng_stream *s)
 {
 	uint64_t uid;
 
-	if (nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &uid) != 0)
+	if (nng_stream_get_uint64(s, NNG_OPT_IPC_PEER_UID, &uid) != 0)
 		return false;
 	for (unsigned i = 0; i < l->cfg.peer_uid_count; i++)
 		if (uid == l->cfg.peer_uids[i])
@@ -155,139 +204,201 @@ static bool peer_is_allowed(const struct link *l, nng_pipe pipe)
 	return false;
 }
 
-static void on_pipe(nng_pipe pipe, nng_pipe_ev ev, void *arg)
+static void find(struct link *l)
 {
-	struct link *l = arg;
-	uint32_t id = (uint32_t)nng_pipe_id(pipe);
-	bool ended = false;
-
-	if (ev == NNG_PIPE_EV_ADD_PRE) {
-		if (peer_is_allowed(l, pipe))
-			return;
-		nng_pipe_close(pipe);
-		pthread_mutex_lock(&l->lock);
-		l->stats.rejected_peers++;
-		pthread_mutex_unlock(&l->lock);
-		return;
-	}
-	pthread_mutex_lock(&l->lock);
-	if (ev == NNG_PIPE_EV_ADD_POST)
-		pipe_up(l, id);
+	if (l->cfg.listen)
+		nng_stream_listener_accept(l->listener, l->find_aio);
 	else
-		ended = pipe_down(l, id);
-	pthread_mutex_unlock(&l->lock);
-	/* A send that still waits would go to the next connection, which cannot exist yet. */
-	if (ended)
-		nng_aio_cancel(l->send_aio);
-	link_wake(l);
+		nng_stream_dialer_dial(l->dialer, l->find_aio);
 }
 
-static void on_received(void *arg)
+/* True: it will be the next connection. */
+static bool stream_found(struct link *l, nng_stream *s)
+{
+	bool allowed = peer_is_allowed(l, s), keep;
+
+	lock(l);
+	keep = allowed && !l->busy && l->next == NULL && !l->closing;
+	if (keep)
+		l->next = s;
+	else if (!allowed)
+		l->stats.rejected_peers++;
+	else
+		l->stats.rejected_busy++;
+	unlock(l);
+	if (keep)
+		return true;
+	nng_stream_close(s);
+	nng_stream_free(s);
+	return false;
+}
+
+static void pause_then_find(struct link *l)
+{
+	bool go;
+
+	lock(l);
+	go = !l->closing;
+	unlock(l);
+	if (go)
+		nng_sleep_aio(LINK_REDIAL_MS, l->timer_aio);
+}
+
+static void on_found(void *arg)
 {
 	struct link *l = arg;
-	nng_msg *msg;
-	uint32_t id;
+	bool keep;
+
+	if (nng_aio_result(l->find_aio) != 0) {
+		pause_then_find(l); /* nobody there yet; or out of descriptors */
+		return;
+	}
+	keep = stream_found(l, nng_aio_get_output(l->find_aio, 0));
+	if (keep)
+		wake(l);
+	if (l->cfg.listen)
+		find(l);
+	else if (!keep)
+		pause_then_find(l);
+}
+
+/* A new listener; an nng error. */
+static int listen_now(struct link *l)
+{
+	nng_stream_listener *new = NULL;
+	struct stat st = {0};
+	int rv = nng_stream_listener_alloc(&new, l->cfg.url);
+
+	if (rv == 0)
+		rv = nng_stream_listener_set_int(new, NNG_OPT_IPC_PERMISSIONS, (int)l->cfg.mode);
+	if (rv == 0)
+		rv = nng_stream_listener_listen(new);
+	if (rv != 0) {
+		if (new != NULL)
+			nng_stream_listener_free(new);
+		return rv;
+	}
+	l->listener = new;
+	lstat(path_of(l), &st); /* no answer: the next check finds out */
+	lock(l);
+	l->dev = st.st_dev;
+	l->ino = st.st_ino;
+	l->relisten = false;
+	unlock(l);
+	return 0;
+}
+
+static void on_timer(void *arg)
+{
+	struct link *l = arg;
 	bool again;
 
-	pthread_mutex_lock(&l->lock);
-	if (nng_aio_result(l->recv_aio) != 0) {
-		/* Only closing ends a receive of PAIR1: lost connections leave it waiting. */
-		l->receiving = false;
-		pthread_mutex_unlock(&l->lock);
+	if (nng_aio_result(l->timer_aio) != 0)
 		return;
+	lock(l);
+	again = l->relisten;
+	unlock(l);
+	if (again) {
+		if (l->listener != NULL)
+			nng_stream_listener_free(l->listener);
+		l->listener = NULL;
+		if (listen_now(l) != 0) {
+			pause_then_find(l);
+			return;
+		}
+		lock(l);
+		l->stats.relistens++;
+		unlock(l);
 	}
-	msg = nng_aio_get_msg(l->recv_aio);
-	id = (uint32_t)nng_pipe_id(nng_msg_get_pipe(msg));
-	if (pipe_is_dead(l, id) || l->closing) {
-		nng_msg_free(msg);
-	} else {
-		pipe_up(l, id);
-		event_push(l, LINK_MESSAGE, msg);
-		l->stats.received++;
-	}
-	again = l->receiving = !l->closing && l->message_count < LINK_INBOX_MAX;
-	pthread_mutex_unlock(&l->lock);
-	if (again)
-		nng_recv_aio(l->socket, l->recv_aio);
-	link_wake(l);
+	find(l);
 }
 
-/* Sends the oldest waiting message unless one is on its way. Without the lock. */
-static void send_next(struct link *l)
+/* Under the lock. True: the beginning of the connection was among them. */
+static bool events_clear(struct link *l)
 {
-	nng_msg *msg = NULL;
+	bool up = false;
 
-	pthread_mutex_lock(&l->lock);
-	if (!l->sending && !l->closing && l->out_count > 0) {
-		msg = l->outbox[l->out_first];
-		l->out_first = (l->out_first + 1) % LINK_OUTBOX_MAX;
-		l->out_count--;
-		l->out_bytes -= nng_msg_len(msg);
-		l->sending = true;
+	for (; l->event_count > 0; l->event_count--) {
+		up |= l->events[l->event_first].type == LINK_UP;
+		free(l->events[l->event_first].frame);
+		l->event_first = (l->event_first + 1) % EVENTS_MAX;
 	}
-	pthread_mutex_unlock(&l->lock);
-	if (msg == NULL)
+	l->message_count = 0;
+	return up;
+}
+
+/*
+ * Owner: the connection failed or shall end; afterwards nothing of it runs any more. When the owner
+ * wanted it, what it has not seen yet it will not see; an end without a beginning is not told.
+ */
+static void conn_end(struct link *l)
+{
+	struct conn *c = l->conn;
+	bool up;
+
+	lock(l);
+	c->failed = true;
+	up = c->up;
+	unlock(l);
+	l->conn = NULL;
+	conn_free(c);
+	lock(l);
+	l->stats.disconnects += up;
+	if (l->drop && events_clear(l))
+		up = false;
+	if (up)
+		event_push(l, LINK_DOWN, NULL);
+	outbox_clear(l);
+	unlock(l);
+	l->drop = false;
+	if (!l->cfg.listen)
+		pause_then_find(l);
+}
+
+/* Owner: a stream that waits becomes the connection. */
+static void conn_begin(struct link *l)
+{
+	nng_stream *s;
+
+	lock(l);
+	s = l->next;
+	l->next = NULL;
+	l->busy = s != NULL;
+	unlock(l);
+	if (s == NULL)
 		return;
-	nng_aio_set_msg(l->send_aio, msg);
-	nng_send_aio(l->socket, l->send_aio);
+	l->conn = conn_new(l, s);
+	conn_send(l->conn, NULL);
+	conn_receive(l->conn);
 }
 
-static void on_sent(void *arg)
+static void settle(struct link *l)
 {
-	struct link *l = arg;
-	bool failed = nng_aio_result(l->send_aio) != 0;
+	bool over = false;
 
-	if (failed) {
-		nng_msg_free(nng_aio_get_msg(l->send_aio));
-		nng_aio_set_msg(l->send_aio, NULL);
+	if (l->conn != NULL) {
+		lock(l);
+		over = l->conn->failed || l->drop;
+		unlock(l);
+		if (!over)
+			return;
+		conn_end(l);
 	}
-	pthread_mutex_lock(&l->lock);
-	l->sending = false;
-	if (failed)
-		l->stats.lost++;
-	else
-		l->stats.sent++;
-	pthread_mutex_unlock(&l->lock);
-	send_next(l);
+	conn_begin(l);
 }
 
-static int link_listen(struct link *l)
+static int open_endpoint(struct link *l)
 {
-	int rv = nng_listener_create(&l->listener, l->socket, l->cfg.url);
+	int rv = nng_aio_alloc(&l->find_aio, on_found, l);
 
 	if (rv == 0)
-		rv = nng_listener_set_int(l->listener, NNG_OPT_IPC_PERMISSIONS, (int)l->cfg.mode);
+		rv = nng_aio_alloc(&l->timer_aio, on_timer, l);
 	if (rv == 0)
-		rv = nng_listener_start(l->listener, 0);
-	if (rv != 0 && nng_listener_id(l->listener) > 0)
-		nng_listener_close(l->listener);
+		rv = l->cfg.listen ? listen_now(l)
+				   : nng_stream_dialer_alloc(&l->dialer, l->cfg.url);
+	if (rv == 0)
+		find(l);
 	return rv;
-}
-
-/* Options that endpoints inherit are set before there is one. */
-static int link_connect(struct link *l)
-{
-	static const nng_pipe_ev events[] = {
-		NNG_PIPE_EV_ADD_PRE, NNG_PIPE_EV_ADD_POST, NNG_PIPE_EV_REM_POST};
-	int rv = nng_socket_set_size(l->socket, NNG_OPT_RECVMAXSZ, l->cfg.recv_bytes_max);
-
-	if (rv == 0)
-		rv = nng_socket_set_ms(l->socket, NNG_OPT_RECONNMINT, LINK_REDIAL_MS);
-	if (rv == 0)
-		rv = nng_socket_set_ms(l->socket, NNG_OPT_RECONNMAXT, LINK_REDIAL_MS);
-	for (unsigned i = 0; i < sizeof(events) / sizeof(events[0]) && rv == 0; i++)
-		rv = nng_pipe_notify(l->socket, events[i], on_pipe, l);
-	if (rv == 0)
-		rv = nng_aio_alloc(&l->recv_aio, on_received, l);
-	if (rv == 0)
-		rv = nng_aio_alloc(&l->send_aio, on_sent, l);
-	if (rv != 0)
-		return rv;
-	l->receiving = true;
-	nng_recv_aio(l->socket, l->recv_aio);
-	if (l->cfg.listen)
-		return link_listen(l);
-	return nng_dial(l->socket, l->cfg.url, NULL, NNG_FLAG_NONBLOCK);
 }
 
 int link_open(const struct link_config *cfg, struct link **ret, struct err *err)
@@ -303,52 +414,58 @@ int link_open(const struct link_config *cfg, struct link **ret, struct err *err)
 	l->cfg.url = strdup(cfg->url);
 	bug_on(l->cfg.url == NULL);
 	pthread_mutex_init(&l->lock, NULL);
-	link_watch_init(&l->watch);
 	l->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (l->event_fd < 0) {
 		rv = errno;
-		err_set(err, rv, "eventfd: %s", strerror(rv));
-		goto err_free;
-	}
-	rv = nng_pair1_open(&l->socket);
-	if (rv == 0)
-		rv = link_connect(l);
-	if (rv != 0) {
-		err_set(err, EIO, "%s %s: %s", cfg->listen ? "listen on" : "dial", cfg->url,
-			nng_strerror(rv));
-		rv = rv == NNG_EADDRINUSE ? EADDRINUSE : EIO;
 		link_close(l);
-		return -rv;
+		return err_set(err, rv, "eventfd: %s", strerror(rv));
 	}
-	link_watch_listening(&l->watch, l->cfg.url);
+	rv = open_endpoint(l);
+	if (rv != 0) {
+		link_close(l);
+		return err_set(err, rv == NNG_EADDRINUSE ? EADDRINUSE : EIO, "%s %s: %s",
+			cfg->listen ? "listen on" : "dial", cfg->url, nng_strerror(rv));
+	}
 	*ret = l;
 	return 0;
-err_free:
-	pthread_mutex_destroy(&l->lock);
-	free((void *)l->cfg.url);
-	free(l);
-	return -rv;
+}
+
+static void endpoint_close(struct link *l)
+{
+	/* Each may start the other: both are stopped before one is freed. */
+	if (l->find_aio != NULL)
+		nng_aio_stop(l->find_aio);
+	if (l->timer_aio != NULL)
+		nng_aio_stop(l->timer_aio);
+	if (l->find_aio != NULL)
+		nng_aio_free(l->find_aio);
+	if (l->timer_aio != NULL)
+		nng_aio_free(l->timer_aio);
+	if (l->listener != NULL)
+		nng_stream_listener_free(l->listener);
+	if (l->dialer != NULL)
+		nng_stream_dialer_free(l->dialer);
 }
 
 void link_close(struct link *l)
 {
 	if (l == NULL)
 		return;
-	pthread_mutex_lock(&l->lock);
+	lock(l);
 	l->closing = true;
-	pthread_mutex_unlock(&l->lock);
-	if (nng_socket_id(l->socket) > 0)
-		nng_close(l->socket);
-	if (l->recv_aio != NULL)
-		nng_aio_free(l->recv_aio);
-	if (l->send_aio != NULL)
-		nng_aio_free(l->send_aio);
+	unlock(l);
+	endpoint_close(l);
+	if (l->conn != NULL)
+		conn_free(l->conn);
+	if (l->next != NULL) {
+		nng_stream_close(l->next);
+		nng_stream_free(l->next);
+	}
 	events_clear(l);
 	outbox_clear(l);
-	if (l->current != NULL)
-		nng_msg_free(l->current);
-	link_watch_fini(&l->watch);
-	close(l->event_fd);
+	free(l->current);
+	if (l->event_fd >= 0)
+		close(l->event_fd);
 	pthread_mutex_destroy(&l->lock);
 	free((void *)l->cfg.url);
 	free(l);
@@ -359,115 +476,128 @@ int link_fd(const struct link *l)
 	return l->event_fd;
 }
 
-bool link_next(struct link *l, struct link_event *ret)
+/* Under the lock. True: the connection stopped receiving and shall go on. */
+static bool receive_again(struct link *l)
 {
-	struct event e = {0};
-	bool any, receive = false;
-	uint64_t n;
+	struct conn *c = l->conn;
 
-	if (l->current != NULL) {
-		nng_msg_free(l->current);
-		l->current = NULL;
-	}
-	pthread_mutex_lock(&l->lock);
+	if (c == NULL || c->failed || c->receiving || !c->greeted_in ||
+		l->message_count >= LINK_INBOX_MAX / 2)
+		return false;
+	return c->receiving = true;
+}
+
+static bool event_pop(struct link *l, struct event *ret)
+{
+	bool any, receive;
+
+	lock(l);
 	any = l->event_count > 0;
 	if (any) {
-		e = l->events[l->event_first];
+		*ret = l->events[l->event_first];
 		l->event_first = (l->event_first + 1) % EVENTS_MAX;
 		l->event_count--;
-		l->message_count -= e.msg != NULL;
-		if (!l->receiving && l->message_count < LINK_INBOX_MAX / 2)
-			receive = l->receiving = true;
-	} else if (read(l->event_fd, &n, sizeof(n)) < 0) {
-		n = 0; /* it was not readable; under the lock nothing can have come since */
+		l->message_count -= ret->frame != NULL;
 	}
-	pthread_mutex_unlock(&l->lock);
+	receive = receive_again(l);
+	unlock(l);
 	if (receive)
-		nng_recv_aio(l->socket, l->recv_aio);
-	if (!any)
-		return false;
-	l->current = e.msg;
+		conn_receive(l->conn);
+	return any;
+}
+
+bool link_next(struct link *l, struct link_event *ret)
+{
+	struct event e;
+
+	free(l->current);
+	l->current = NULL;
+	/*
+	 * Connections are ended and begun only when everything before was seen, so the ring never
+	 * holds more than the end of one, the beginning of the next, and one inbox. The eventfd is
+	 * emptied before the last look, so that what comes later is not missed.
+	 */
+	if (l->drop || !event_pop(l, &e)) {
+		wake_clear(l);
+		settle(l);
+		if (!event_pop(l, &e))
+			return false;
+	}
+	l->current = e.frame;
 	*ret = (struct link_event){.type = e.type};
-	if (e.msg != NULL) {
-		ret->data = nng_msg_body(e.msg);
-		ret->len = nng_msg_len(e.msg);
+	if (e.frame != NULL) {
+		ret->data = e.frame->b + CONN_HEAD_BYTES;
+		ret->len = e.frame->len;
 	}
 	return true;
 }
 
 bool link_send(struct link *l, const void *data, size_t len)
 {
-	nng_msg *msg;
+	struct conn_frame *f, *now = NULL;
+	struct conn *c = l->conn;
 	bool queued;
 
-	if (nng_msg_alloc(&msg, len) != 0)
-		return false;
-	memcpy(nng_msg_body(msg), data, len);
-	pthread_mutex_lock(&l->lock);
-	queued = l->pipe != 0 && l->out_count < LINK_OUTBOX_MAX &&
+	f = conn_frame_new(data, len);
+	lock(l);
+	queued = c != NULL && c->up && !c->failed && l->out_count < LINK_OUTBOX_MAX &&
 		l->out_bytes + len <= LINK_OUTBOX_BYTES_MAX;
 	if (queued) {
-		l->outbox[(l->out_first + l->out_count) % LINK_OUTBOX_MAX] = msg;
+		l->outbox[(l->out_first + l->out_count) % LINK_OUTBOX_MAX] = f;
 		l->out_count++;
 		l->out_bytes += len;
+		if (!c->sending)
+			now = outbox_pop(l);
+		c->sending = true;
 	} else {
 		l->stats.refused++;
 	}
-	pthread_mutex_unlock(&l->lock);
-	if (!queued) {
-		nng_msg_free(msg);
-		return false;
-	}
-	send_next(l);
-	return true;
+	unlock(l);
+	if (!queued)
+		free(f);
+	if (now != NULL)
+		conn_send(c, now);
+	return queued;
 }
 
 void link_drop(struct link *l)
 {
-	nng_pipe pipe = NNG_PIPE_INITIALIZER;
-
-	pthread_mutex_lock(&l->lock);
-	pipe.id = l->pipe;
-	pthread_mutex_unlock(&l->lock);
-	if (pipe.id != 0)
-		nng_pipe_close(pipe);
+	l->drop = l->conn != NULL;
+	wake(l);
 }
 
-bool link_is_up(const struct link *l)
+bool link_is_up(struct link *l)
 {
 	bool up;
 
-	pthread_mutex_lock((pthread_mutex_t *)&l->lock);
-	up = l->pipe != 0;
-	pthread_mutex_unlock((pthread_mutex_t *)&l->lock);
+	lock(l);
+	up = l->conn != NULL && l->conn->up && !l->conn->failed;
+	unlock(l);
 	return up;
 }
 
-void link_stats(const struct link *l, struct link_stats *ret)
+void link_stats(struct link *l, struct link_stats *ret)
 {
-	pthread_mutex_lock((pthread_mutex_t *)&l->lock);
+	lock(l);
 	*ret = l->stats;
-	pthread_mutex_unlock((pthread_mutex_t *)&l->lock);
+	unlock(l);
 }
 
 void link_check(struct link *l, uint64_t now_us)
 {
-	int rv;
+	struct stat st = {0};
+	bool lost;
 
-	if (!l->cfg.listen || link_is_up(l)) {
-		link_watch_reset(&l->watch, now_us);
+	if (!l->cfg.listen || l->conn != NULL || now_us - l->checked_us < LINK_CHECK_US)
 		return;
-	}
-	if (link_watch_is_reachable(&l->watch, l->cfg.url, now_us))
+	l->checked_us = now_us;
+	lstat(path_of(l), &st);
+	lock(l);
+	lost = !l->relisten && (st.st_dev != l->dev || st.st_ino != l->ino);
+	l->relisten |= lost;
+	unlock(l);
+	if (!lost)
 		return;
-	nng_listener_close(l->listener);
-	rv = link_listen(l);
-	pthread_mutex_lock(&l->lock);
-	l->stats.relistens++;
-	pthread_mutex_unlock(&l->lock);
-	log_warn("link", "url=%s msg=\"could not be reached, listening again: %s\"", l->cfg.url,
-		rv == 0 ? "done" : nng_strerror(rv));
-	if (rv == 0)
-		link_watch_listening(&l->watch, l->cfg.url);
-	link_watch_reset(&l->watch, now_us);
+	log_warn("link", "url=%s msg=\"the socket file is gone, listening again\"", l->cfg.url);
+	nng_aio_cancel(l->find_aio); /* the accept; its timer does the rest */
 }
