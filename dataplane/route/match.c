@@ -97,7 +97,8 @@ static const struct snapshot_slot *slot_at(struct walk *w, enum snapshot_section
 static uint32_t find_host(struct walk *w, uint32_t scope, enum snapshot_level level,
 	enum snapshot_host_kind kind, unsigned labels)
 {
-	uint64_t hash = snapshot_node_hash(w->host_chain[labels], scope, level, kind);
+	uint64_t hash = snapshot_node_hash(w->host_chain[labels], scope, (uint8_t)level,
+		(uint8_t)kind);
 	struct str name = {NULL, 0};
 
 	if (kind == SNAPSHOT_HOST_EXACT)
@@ -174,7 +175,8 @@ static bool candidate_matches(struct walk *w, const struct snapshot_candidate *c
 static uint32_t match_path(struct walk *w, uint32_t host, enum snapshot_path_kind kind,
 	uint64_t chain, struct str text)
 {
-	uint64_t hash = snapshot_node_hash(chain, host, SNAPSHOT_LEVEL_LISTENER, kind);
+	uint64_t hash = snapshot_node_hash(chain, host, SNAPSHOT_LEVEL_LISTENER,
+		(uint8_t)kind);
 
 	for (uint32_t k = 0; k < SNAPSHOT_PROBES_MAX; k++) {
 		const struct snapshot_slot *slot = slot_at(w, SNAPSHOT_PATH_SLOT, hash, k);
