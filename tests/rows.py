@@ -19,7 +19,10 @@ def claim_of(source):
 
 
 def inner(row, top):
-    """The claims inside a row, for --list: the test functions of its source."""
+    """The claims inside a row, for --list: the test functions of its source, or its pages."""
+    if row.name == "tcp-pages":
+        pages = os.path.join(top, "tests/scenario/tcp")
+        return [os.path.relpath(p, pages)[:-4] for p in sorted(glob.glob(pages + "/*/*.pkt"))]
     m = re.match(r"unit/(\w+)/(\w+)$", row.name)
     if not m:
         return []
@@ -37,6 +40,15 @@ def make(Row, top):
         area, base = src.split(os.sep)[-2], os.path.basename(src)[:-2]
         out.append(Row("unit", f"unit/{area}/{base}", claim_of(src),
                        [os.path.join(top, "build-asan/tests/unit", area, base)], build=ASAN))
+    pkt = os.path.join(top, "build-asan/tests/tools/pkt/pkt_run")
+    out += [
+        Row("unit", "rss-port", "100 000 upstream connections, tables of 64, 128, 512: none on the "
+            "wrong lcore", [os.path.join(top, "build-asan/tests/unit/port/rss_test")], build=ASAN),
+        Row("pages", "pkt-red", "the page runner fails where it must",
+            [pkt, "--red", os.path.join(top, "tests/tools/pkt/red")], build=ASAN),
+        Row("pages", "tcp-pages", "TCP against pages named by RFC clause, v4 and v6",
+            [pkt, os.path.join(top, "tests/scenario/tcp")], build=ASAN),
+    ]
     demo = ["/bin/sh", os.path.join(top, "scripts/demo"), "--check"]
     out += [
         Row("system", "demo", "200 requests split 160/40, mesh 495/5, 404, 500 without the grant; "

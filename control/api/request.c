@@ -248,13 +248,23 @@ void api_reply_text(struct api_request *r, const char *content_type, char *text,
 
 void api_reply_json(struct api_request *r, unsigned status, json_t *j)
 {
-	char *text = j != NULL ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = j != NULL ? open_memstream(&text, &len) : NULL;
+	int rc = -1;
 
+	if (f != NULL) {
+		rc = json_dumpf(j, f, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+		fputc('\n', f);
+		rc |= fclose(f);
+	}
 	json_decref(j);
-	if (text == NULL)
-		api_reply_problem(r, PROBLEM_INTERNAL, "out of memory");
-	else
-		reply_set(r, status, "application/json", text, strlen(text));
+	if (rc == 0) {
+		reply_set(r, status, "application/json", text, len);
+		return;
+	}
+	free(text);
+	api_reply_problem(r, PROBLEM_INTERNAL, "out of memory");
 }
 
 void api_reply_problem(struct api_request *r, enum problem_type type, const char *fmt, ...)

@@ -65,10 +65,11 @@ static void on_reply(struct api_request *r)
 {
 	struct carrier *c = r->carrier;
 
-	if (c->suspended) {
-		c->suspended = false;
-		MHD_resume_connection(c->conn);
-	}
+	if (!c->suspended)
+		return;
+	c->suspended = false;
+	MHD_resume_connection(c->conn);
+	loop_timer_set(c->server->loop, &c->server->timer, 0);
 }
 
 static void *on_target(void *cls, const char *target, struct MHD_Connection *conn)

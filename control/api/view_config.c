@@ -229,25 +229,32 @@ static void add_cluster_share(json_t *shares, struct str cluster, double percent
 		json_real(json_real_value(json_object_get(shares, name)) + percent));
 }
 
-/* {"us-east": 80.0, "us-west": 20.0}: the rule's traffic by the cluster in which it ends. */
-static json_t *json_cluster_shares(const struct build_config *c, const struct build_rule *r)
+static void add_shares(json_t *shares, const struct build_config *c,
+	const struct build_backend *b, double percent)
 {
-	json_t *shares = json_object();
-	uint64_t total = 0;
+	const struct build_service *s =
+		b->status == BUILD_BACKEND_OK ? view_service_lookup(c, b->service_id) : NULL;
 
-	for (uint32_t i = 0; i < r->backend_count; i++)
-		total += r->backends[i].weight;
+	for (uint32_t e = 0; s != NULL && e < s->endpoint_count; e++)
+		add_cluster_share(shares, s->endpoints[e].cluster,
+			percent * view_endpoint_percent(s, e) / 100.0);
+}
+
+/* {"us-east": 80.0, "us-west": 20.0}: the rule's requests by the cluster in which they end. */
+static void add_cluster_shares(json_t *rule, const struct build_config *c,
+	const struct build_rule *r)
+{
+	json_t *all = json_object(), *list = json_object_get(rule, "backends");
+
 	for (uint32_t i = 0; i < r->backend_count; i++) {
-		const struct build_backend *b = &r->backends[i];
-		const struct build_service *s =
-			b->status == BUILD_BACKEND_OK ? view_service_lookup(c, b->service_id) : NULL;
+		json_t *backend = json_array_get(list, i), *shares = json_object();
+		double percent = json_real_value(json_object_get(backend, "percent"));
 
-		for (uint32_t e = 0; s != NULL && e < s->endpoint_count; e++)
-			add_cluster_share(shares, s->endpoints[e].cluster,
-				view_percent(b->weight, total) * view_endpoint_percent(s, e) /
-					100.0);
+		add_shares(all, c, &r->backends[i], percent);
+		add_shares(shares, c, &r->backends[i], percent);
+		json_object_set_new(backend, "clusters", shares);
 	}
-	return shares;
+	json_object_set_new(rule, "clusters", all);
 }
 
 void view_routes(struct api_request *r)
@@ -265,8 +272,7 @@ void view_routes(struct api_request *r)
 		size_t k;
 
 		json_array_foreach(json_object_get(j, "rules"), k, rule)
-			json_object_set_new(rule, "clusters",
-				json_cluster_shares(c, &c->routes[i].rules[k]));
+			add_cluster_shares(rule, c, &c->routes[i].rules[k]);
 		json_object_set_new(j, "listeners", json_places(c, i));
 		json_array_append_new(items, j);
 	}

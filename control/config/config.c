@@ -61,6 +61,16 @@ static const char *resolve(struct yaml_decoder *d, const char *path)
 	return arena_printf(d->arena, "%.*s%s", l->base_len, l->name, path);
 }
 
+/* One spelling for each file below it, whoever puts the path together. */
+static const char *without_slashes(struct yaml_decoder *d, const char *path)
+{
+	size_t len = path != NULL ? strlen(path) : 0;
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	return path != NULL ? arena_printf(d->arena, "%.*s", (int)len, path) : NULL;
+}
+
 static const struct yaml_field net_field = {.type = YAML_TYPE_IP_NET};
 static const struct yaml_schema net_schema = YAML_SCALARS(struct ip_net, &net_field);
 
@@ -69,7 +79,7 @@ static void cluster_finish(struct yaml_decoder *d, const struct yaml_node *n, vo
 	struct config_cluster *c = obj;
 
 	c->line = n->line;
-	c->directory = resolve(d, c->directory);
+	c->directory = without_slashes(d, resolve(d, c->directory));
 }
 
 static const struct yaml_field cluster_fields[] = {

@@ -28,7 +28,7 @@
 
 struct config_cluster {
 	struct str name;	/* RFC 1123 label, unique */
-	const char *directory;	/* absolute, or relative to the working directory */
+	const char *directory;	/* absolute, or relative to the working directory; no '/' at the end */
 	uint32_t line;
 };
 

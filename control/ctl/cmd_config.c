@@ -106,24 +106,32 @@ int cmd_routes(struct ctl *c)
 
 /* --- weights --- */
 
+static void add_clusters(struct table *t, const json_t *backend)
+{
+	char text[400] = "";
+	const char *key;
+	size_t n = 0;
+	json_t *v;
+
+	json_object_foreach(json_object_get(backend, "clusters"), key, v)
+		if (n < sizeof(text))
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s %.4g%%",
+				n ? ", " : "", key, json_number_value(v));
+	table_add(t, "%s", text);
+}
+
 static void add_rule_weights(struct table *t, const json_t *rule)
 {
-	char clusters[400] = "";
-	const char *key;
-	size_t i, n = 0;
-	json_t *v, *b;
+	size_t i;
+	json_t *b;
 
-	json_object_foreach(json_object_get(rule, "clusters"), key, v)
-		if (n < sizeof(clusters))
-			n += (size_t)snprintf(clusters + n, sizeof(clusters) - n, "%s%s %.4g%%",
-				n ? ", " : "", key, json_number_value(v));
 	json_array_foreach(json_object_get(rule, "backends"), i, b) {
-		table_add(t, "%s", i == 0 ? text_of(rule, "name") : "");
-		table_add(t, "%s", text_of(b, "name"));
+		table_add_json(t, json_object_get(rule, "name"));
+		table_add_json(t, json_object_get(b, "name"));
 		table_add_json(t, json_object_get(b, "weight"));
 		table_add(t, "%.4g%%", json_number_value(json_object_get(b, "percent")));
-		table_add(t, "%s", text_of(b, "status"));
-		table_add(t, "%s", i == 0 ? clusters : "");
+		table_add_json(t, json_object_get(b, "status"));
+		add_clusters(t, b);
 	}
 }
 

@@ -141,18 +141,23 @@ static bool is_leaf(const json_t *v)
 	return !json_is_object(v) && !json_is_array(v);
 }
 
-void show_tree(const json_t *j, int indent)
+/* <lead>: what stands before the first line, in place of its indent ("- " in a list). */
+static void show_lead(int indent, const char *lead)
+{
+	int n = (int)strlen(lead);
+
+	printf("%*s%s", indent > n ? indent - n : 0, "", lead);
+}
+
+static void show_object(const json_t *j, int indent, const char *lead)
 {
 	const char *key;
 	json_t *v;
-	size_t i;
 
-	if (is_leaf(j)) {
-		printf("%*s", indent, "");
-		show_scalar(j);
-	}
 	json_object_foreach((json_t *)j, key, v) {
-		printf("%*s%s:", indent, "", key);
+		show_lead(indent, lead);
+		lead = "";
+		printf("%s:", key);
 		if (is_leaf(v)) {
 			putchar(' ');
 			show_scalar(v);
@@ -161,10 +166,24 @@ void show_tree(const json_t *j, int indent)
 			show_tree(v, indent + 2);
 		}
 	}
+}
+
+void show_tree(const json_t *j, int indent)
+{
+	json_t *v;
+	size_t i;
+
+	if (json_is_object(j)) {
+		show_object(j, indent, "");
+		return;
+	}
 	json_array_foreach((json_t *)j, i, v) {
-		if (i > 0 && !is_leaf(v))
-			printf("%*s-\n", indent, "");
-		show_tree(v, indent);
+		if (json_is_object(v)) {
+			show_object(v, indent + 2, "- ");
+		} else {
+			show_lead(indent + 2, "- ");
+			show_scalar(v);
+		}
 	}
 }
 

@@ -6,7 +6,6 @@
  *	- {cluster: "us-east", namespace: "infra", name: "gw", addresses: ["203.0.113.10"]}
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "control/reconcile/plan.h"
 #include "dataplane/base/bug.h"
 #include "dataplane/base/cleanup.h"
+#include "dataplane/base/file.h"
 #include "dataplane/yaml/yaml_decode.h"
 
 #define BOOK_ENTRIES_MAX 4096
@@ -178,39 +178,16 @@ static void book_write(const struct address_book *b, FILE *f)
 	}
 }
 
-static int sync_parent(const char *path)
-{
-	autofree char *dir = strdup(path);
-	char *slash = dir != NULL ? strrchr(dir, '/') : NULL;
-	autoclose int fd = -1;
-
-	if (slash != NULL)
-		*slash = '\0';
-	fd = open(slash == NULL ? "." : slash == dir ? "/" : dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
-}
-
 static int book_save(const struct address_book *b, const char *path, struct err *err)
 {
-	autofree char *temp = NULL;
-	FILE *f;
-	int rc;
+	autofree char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
 
-	bug_on(asprintf(&temp, "%s.new", path) < 0);
-	f = fopen(temp, "we");
-	if (f == NULL) {
-		rc = errno;
-		return err_set(err, rc, "%s: %s", temp, strerror(rc));
-	}
+	bug_on(f == NULL);
 	book_write(b, f);
-	rc = fflush(f) != 0 || fsync(fileno(f)) < 0 ? errno : 0;
-	if (fclose(f) != 0 && rc == 0)
-		rc = errno;
-	if (rc == 0 && rename(temp, path) < 0)
-		rc = errno;
-	if (rc == 0)
-		rc = -sync_parent(path);
-	return rc == 0 ? 0 : err_set(err, rc, "%s: %s", path, strerror(rc));
+	bug_on(fclose(f) != 0);
+	return file_replace(path, text, len, 0644, err);
 }
 
 int address_book_update(struct address_book *b, const struct plan *plan, const char *path,

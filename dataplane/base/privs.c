@@ -21,6 +21,15 @@
 
 #define CAP_BITS_MAX 64
 
+/* A core file would hold other people's requests. The leak checker, though, traces its process. */
+#if defined(__SANITIZE_ADDRESS__)
+#define DUMPABLE 1
+#elif defined(__has_feature)
+#define DUMPABLE __has_feature(address_sanitizer)
+#else
+#define DUMPABLE 0
+#endif
+
 static bool parse_id(const char *s, uint32_t *ret)
 {
 	uint64_t v;
@@ -121,6 +130,8 @@ int privs_drop(const struct privs_user *user, uint64_t keep, struct err *err)
 	rc = caps_set(keep, err);
 	if (rc < 0)
 		return rc;
+	if (prctl(PR_SET_DUMPABLE, DUMPABLE, 0, 0, 0) < 0)
+		return err_set(err, errno, "dumpable: %s", strerror(errno));
 	if (user != NULL && user->uid != 0 && setresuid(-1, 0, -1) == 0)
 		return err_set(err, EPERM, "root could be had back after it was given up");
 	return 0;

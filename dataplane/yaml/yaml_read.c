@@ -48,7 +48,20 @@ static size_t digits(struct str s, size_t from)
 	return i;
 }
 
-/* [-+]? (digits [. digits?] | . digits) ([eE] [-+]? digits)?, and the prefixed integers. */
+/* 0x, 0o and 0b with nothing but their digits behind them: "0xyz" is a name. */
+static bool prefixed_number(struct str s)
+{
+	static const char hex[] = "0123456789abcdefABCDEF_", octal[] = "01234567_", binary[] = "01_";
+	const char *set = s.len < 3 || s.p[0] != '0' ? NULL : s.p[1] == 'x' ? hex :
+		s.p[1] == 'o' ? octal : s.p[1] == 'b' ? binary : NULL;
+
+	for (size_t i = 2; set != NULL && i < s.len; i++)
+		if (s.p[i] == '\0' || strchr(set, s.p[i]) == NULL)
+			return false;
+	return set != NULL;
+}
+
+/* [-+]? (digits [. digits?] | . digits) ([eE] [-+]? digits)? */
 static bool plain_number(struct str s)
 {
 	static const char *const odd[] = {".inf", ".Inf", ".INF", ".nan", ".NaN", ".NAN", NULL};
@@ -57,7 +70,7 @@ static bool plain_number(struct str s)
 	if (is_one_of(skip_sign(s), odd))
 		return true;
 	s = skip_sign(s);
-	if (s.len > 2 && s.p[0] == '0' && (s.p[1] == 'x' || s.p[1] == 'o' || s.p[1] == 'b'))
+	if (prefixed_number(s))
 		return true;
 	i = whole = digits(s, 0);
 	if (i < s.len && s.p[i] == '.')

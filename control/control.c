@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * control.c: puts the parts together and takes them apart; what each event of the loop does.
+ */
+#include "control/control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dataplane/base/bug.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/base/log.h"
+#include "dataplane/base/sd_notify.h"
+
+/* --- events --- */
+
+static void on_turn(void *arg)
+{
+	struct control *c = arg;
+
+	if (debounce_is_due(&c->debounce, clock_mono_us()))
+		control_turn(c);
+}
+
+static void schedule_turn(struct control *c)
+{
+	loop_timer_set(c->loop, &c->turn_timer, debounce_on_change(&c->debounce, clock_mono_us()));
+}
+
+static void on_watch(void *arg, int root, const char *path)
+{
+	struct control *c = arg;
+	const struct config_cluster *k = &c->config->clusters[root];
+	struct err err;
+
+	if (path != NULL)
+		store_reload_file(c->store, k->name, path);
+	else if (store_load_dir(c->store, k->name, k->directory, &err) < 0)
+		log_warn("store", "cluster=%.*s msg=\"%s\"", STR_FMT(k->name), err.msg);
+	schedule_turn(c);
+}
+
+static void on_rescan(void *arg)
+{
+	struct control *c = arg;
+
+	loop_timer_set(c->loop, &c->rescan_timer, CONTROL_RESCAN_US);
+	if (watch_is_writing(c->watch))
+		return; /* half a file would be half the objects; its end is reported */
+	control_load(c);
+	schedule_turn(c);
+}
+
+static void on_links_changed(void *arg)
+{
+	((struct control *)arg)->links_changed = true;
+}
+
+static void on_publish(void *arg, uint32_t events)
+{
+	struct control *c = arg;
+
+	publish_dispatch(c->publish);
+	if (c->links_changed) {
+		c->links_changed = false;
+		control_on_acked(c);
+	}
+}
+
+static void on_alive(void *arg)
+{
+	struct control *c = arg;
+
+	sd_notify_send("WATCHDOG=1");
+	loop_timer_set(c->loop, &c->alive_timer, sd_notify_watchdog_us() / 2);
+}
+
+static void on_signal(void *arg, int signo)
+{
+	struct control *c = arg;
+
+	if (signo == SIGHUP) {
+		sd_notify_send("RELOADING=1\nMONOTONIC_USEC=%llu",
+			(unsigned long long)clock_mono_us());
+		control_reload(c);
+		sd_notify_send("READY=1");
+		return;
+	}
+	log_info("main", "signal=%s msg=\"stopping\"", strsignal(signo));
+	sd_notify_send("STOPPING=1");
+	loop_stop(c->loop);
+}
+
+/* --- opening, in this order --- */
+
+static int open_config(struct control *c, struct err *err)
+{
+	int rc;
+
+	c->config = calloc(1, sizeof(*c->config));
+	bug_on(c->config == NULL);
+	rc = control_config_load(c->config_path, c->config, err);
+	if (rc < 0) {
+		free(c->config);
+		c->config = NULL;
+		return rc;
+	}
+	log_level_max = (enum log_level)c->config->log_level;
+	return 0;
+}
+
+static int open_loop(struct control *c, struct err *err)
+{
+	sigset_t set;
+	int rc = loop_new(&c->loop, err);
+
+	if (rc < 0)
+		return rc;
+	loop_timer_init(&c->turn_timer, on_turn, c);
+	loop_timer_init(&c->rescan_timer, on_rescan, c);
+	loop_timer_init(&c->alive_timer, on_alive, c);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	return loop_signals(c->loop, &set, on_signal, c, err);
+}
+
+static int open_publish(struct control *c, struct err *err)
+{
+	const struct control_config *cfg = c->config;
+	struct publish_target targets[PUBLISH_DATAPLANES_MAX];
+	char host[64] = "control";
+	int rc;
+
+	gethostname(host, sizeof(host) - 1);
+	bug_on(cfg->dataplanes_count > PUBLISH_DATAPLANES_MAX);
+	for (uint32_t i = 0; i < cfg->dataplanes_count; i++)
+		targets[i] = (struct publish_target){
+			cfg->dataplanes[i].name, cfg->dataplanes[i].url};
+	rc = publish_new(&(struct publish_config){.name = str_of(host),
+				 .state_dir = cfg->state_directory,
+				 .targets = targets,
+				 .target_count = cfg->dataplanes_count,
+				 .on_change = on_links_changed,
+				 .arg = c},
+		&c->publish, err);
+	if (rc < 0)
+		return rc;
+	c->source.publish = c->publish;
+	c->publish_fd = (struct loop_fd){
+		.fd = publish_poll_fd(c->publish), .fn = on_publish, .arg = c};
+	return loop_fd_add(c->loop, &c->publish_fd, EPOLLIN, err);
+}
+
+static int open_book(struct control *c, struct err *err)
+{
+	if (asprintf(&c->book_path, "%s/addresses.json", c->config->state_directory) < 0)
+		bug_on(true);
+	return address_book_load(c->book_path, &c->book, err);
+}
+
+/* The watch comes before the first reading: what changes in between is read twice, not never. */
+static int open_sources(struct control *c, struct err *err)
+{
+	const struct watch_events ev = {.changed = on_watch, .wants = store_wants_file, .arg = c};
+	int rc = watch_new(c->loop, &ev, &c->watch, err);
+
+	bug_on(c->config->clusters_count > WATCH_ROOTS_MAX);
+	for (uint32_t i = 0; rc >= 0 && i < c->config->clusters_count; i++)
+		rc = watch_add_root(c->watch, c->config->clusters[i].directory, err);
+	if (rc < 0)
+		return rc;
+	c->store = store_new();
+	control_load(c);
+	loop_timer_set(c->loop, &c->rescan_timer, CONTROL_RESCAN_US);
+	return 0;
+}
+
+int control_open(struct control *c, const char *config_path, struct err *err)
+{
+	int rc;
+
+	*c = (struct control){
+		.config_path = config_path, .debounce.window_us = CONTROL_DEBOUNCE_US};
+	rc = open_config(c, err);
+	if (rc < 0)
+		return rc;
+	c->source = (struct api_source){
+		.config = c->config,
+		.config_path = config_path,
+		.compile_error = c->compile_error,
+		.started_s = (int64_t)time(NULL),
+	};
+	rc = open_loop(c, err);
+	if (rc >= 0)
+		rc = control_enter(c, err);
+	if (rc >= 0)
+		rc = open_publish(c, err);
+	if (rc >= 0)
+		rc = open_book(c, err);
+	if (rc >= 0)
+		rc = open_sources(c, err);
+	if (rc < 0)
+		return rc;
+	control_turn(c);
+	if (sd_notify_watchdog_us() > 0)
+		on_alive(c);
+	return 0;
+}
+
+void control_close(struct control *c)
+{
+	server_close(c->server);
+	watch_free(c->watch);
+	if (c->publish != NULL) {
+		loop_fd_remove(c->loop, &c->publish_fd);
+		publish_free(c->publish);
+	}
+	compiled_free(c->compiled);
+	plan_put(c->acked);
+	plan_put(c->plan);
+	store_free(c->store);
+	address_book_free(c->book);
+	loop_free(c->loop);
+	for (int i = 0; i < CONTROL_RETIRED_MAX; i++)
+		if (c->retired[i] != NULL)
+			control_config_fini(c->retired[i]), free(c->retired[i]);
+	if (c->config != NULL)
+		control_config_fini(c->config);
+	free(c->config);
+	free(c->book_path);
+}

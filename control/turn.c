@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * turn.c: store → plan → compile → publish, and what comes back.
+ *
+ * Order within a turn: dataplanes are told first, then the address book is written and the state
+ * for the API is exchanged, because the edit's way to the workers is what people wait for.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "control/control.h"
+#include "dataplane/base/bug.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/base/log.h"
+
+#define PROBLEMS_LOGGED_MAX 64
+
+struct compiled *compiled_new(struct plan *p)
+{
+	struct compiled *k = calloc(1, sizeof(*k));
+
+	bug_on(k == NULL);
+	k->plan = plan_get(p);
+	arena_init(&k->arena, 0);
+	compile_plan(p, 0, &k->arena, &k->build);
+	return k;
+}
+
+void compiled_free(struct compiled *k)
+{
+	if (k == NULL)
+		return;
+	arena_fini(&k->arena);
+	plan_put(k->plan);
+	free(k);
+}
+
+static struct plan *plan_of(const struct control *c, struct view *view, const struct plan *acked)
+{
+	const struct plan_input in = {
+		.view = view,
+		.config = c->config,
+		.acked = acked,
+		.previous = c->plan,
+		.book = c->book,
+		.now_s = (int64_t)time(NULL),
+	};
+
+	return plan_build(&in);
+}
+
+static bool problem_was_there(const struct view *v, const struct problem *p)
+{
+	for (uint32_t i = 0; v != NULL && i < v->problem_count; i++)
+		if (str_eq(v->problems[i].text, p->text))
+			return true;
+	return false;
+}
+
+/* Each new sentence once; the whole list is in /api/v1/status. */
+static void log_problems(const struct view *old, const struct view *v)
+{
+	for (uint32_t i = 0; i < v->problem_count && i < PROBLEMS_LOGGED_MAX; i++) {
+		const struct problem *p = &v->problems[i];
+
+		if (!problem_was_there(old, p))
+			log_warn("store", "severity=%s stale=%s msg=\"%.*s\"",
+				p->fatal ? "error" : "warning", p->stale ? "yes" : "no",
+				STR_FMT(p->text));
+	}
+}
+
+/* Tells the dataplanes. What cannot be built (a limit is passed) leaves them what they have. */
+static void publish_plan(struct control *c, struct plan *p, struct publish_outcome *ret_outcome)
+{
+	struct compiled *k = compiled_new(p);
+	struct err err = {""};
+
+	*ret_outcome = (struct publish_outcome){0};
+	if (publish_update(c->publish, &k->build, ret_outcome, &err) < 0) {
+		log_error("publish", "msg=\"%s\"", err.msg);
+		snprintf(c->compile_error, sizeof(c->compile_error), "%s", err.msg);
+		c->source.publish_errors++;
+		compiled_free(k);
+		return;
+	}
+	c->compile_error[0] = '\0';
+	c->source.publishes[ret_outcome->kind]++;
+	compiled_free(c->compiled);
+	c->compiled = k;
+	c->source.compiled = &k->build;
+}
+
+static void remember_addresses(struct control *c, const struct plan *p)
+{
+	struct err err;
+
+	if (address_book_update(c->book, p, c->book_path, &err) < 0)
+		log_error("addresses", "msg=\"%s\"", err.msg);
+}
+
+static void plan_take(struct control *c, struct plan *p)
+{
+	plan_put(c->plan);
+	c->plan = p;
+	c->source.plan = p;
+}
+
+/* Configurations that were replaced go when the last plan that knows them is gone. */
+static void retired_sweep(struct control *c)
+{
+	for (int i = 0; i < CONTROL_RETIRED_MAX; i++) {
+		struct control_config *old = c->retired[i];
+
+		if (old == NULL || c->plan->config == old ||
+			(c->acked != NULL && c->acked->config == old) ||
+			(c->compiled != NULL && c->compiled->plan->config == old))
+			continue;
+		control_config_fini(old);
+		free(old);
+		c->retired[i] = NULL;
+	}
+}
+
+void control_turn(struct control *c)
+{
+	static const char *const kinds[] = {"nothing", "small", "snapshot"};
+	struct view *view = store_view(c->store);
+	uint64_t start = clock_mono_us();
+	struct publish_outcome out;
+	struct plan *p;
+
+	if (c->plan != NULL && c->plan->view == view && c->plan->config == c->config) {
+		view_put(view);
+		debounce_on_nothing(&c->debounce);
+		return;
+	}
+	p = plan_of(c, view, c->acked);
+	view_put(view);
+	publish_plan(c, p, &out);
+	log_problems(c->plan != NULL ? c->plan->view : NULL, p->view);
+	remember_addresses(c, p);
+	plan_take(c, p);
+	retired_sweep(c);
+	c->source.turns++;
+	c->source.turn_us += clock_mono_us() - start;
+	debounce_on_acted(&c->debounce, clock_mono_us());
+	log_info("turn",
+		"sent=%s generation=%" PRIu64 " revision=%" PRIu64 " weights=%u endpoints=%u "
+		"errors=%u us=%" PRIu64,
+		*c->compile_error ? "error" : kinds[out.kind], publish_generation(c->publish),
+		publish_revision(c->publish), out.weights, out.endpoints, p->view->fatal_count,
+		clock_mono_us() - start);
+}
+
+/* The newest plan is in place everywhere: conditions may say so (design: Programmed). */
+void control_on_acked(struct control *c)
+{
+	struct plan *p;
+
+	if (c->plan == NULL || c->acked == c->plan || *c->compile_error != '\0' ||
+		!publish_is_programmed(c->publish, publish_generation(c->publish)) ||
+		!publish_is_applied(c->publish, publish_revision(c->publish)))
+		return;
+	p = plan_of(c, c->plan->view, c->plan);
+	plan_take(c, p);
+	plan_put(c->acked);
+	c->acked = plan_get(p);
+	retired_sweep(c);
+	log_info("turn", "acknowledged generation=%" PRIu64 " revision=%" PRIu64,
+		publish_generation(c->publish), publish_revision(c->publish));
+}
+
+void control_load(struct control *c)
+{
+	for (uint32_t i = 0; i < c->config->clusters_count; i++) {
+		const struct config_cluster *k = &c->config->clusters[i];
+		struct err err;
+
+		if (store_load_dir(c->store, k->name, k->directory, &err) < 0)
+			log_warn("store", "cluster=%.*s msg=\"%s\"", STR_FMT(k->name), err.msg);
+	}
+}
+
+/* --- SIGHUP --- */
+
+static bool same_cstr(const char *a, const char *b)
+{
+	return (a == NULL) == (b == NULL) && (a == NULL || str_eq(str_of(a), str_of(b)));
+}
+
+static bool same_clusters(const struct control_config *a, const struct control_config *b)
+{
+	if (a->clusters_count != b->clusters_count)
+		return false;
+	for (uint32_t i = 0; i < a->clusters_count; i++)
+		if (!str_eq(a->clusters[i].name, b->clusters[i].name) ||
+			!same_cstr(a->clusters[i].directory, b->clusters[i].directory))
+			return false;
+	return true;
+}
+
+static bool same_dataplanes(const struct control_config *a, const struct control_config *b)
+{
+	if (a->dataplanes_count != b->dataplanes_count)
+		return false;
+	for (uint32_t i = 0; i < a->dataplanes_count; i++)
+		if (!str_eq(a->dataplanes[i].name, b->dataplanes[i].name) ||
+			!same_cstr(a->dataplanes[i].url, b->dataplanes[i].url))
+			return false;
+	return true;
+}
+
+/* The key that cannot change while we run, or NULL. */
+static const char *needs_restart(const struct control_config *a, const struct control_config *b)
+{
+	if (!same_clusters(a, b))
+		return "clusters";
+	if (!same_dataplanes(a, b))
+		return "dataplanes";
+	if (!same_cstr(a->api_socket, b->api_socket) || !str_eq(a->api_mode, b->api_mode))
+		return "api";
+	if (!same_cstr(a->state_directory, b->state_directory))
+		return "stateDirectory";
+	return same_cstr(a->user, b->user) ? NULL : "user";
+}
+
+static int reload(struct control *c, struct err *err)
+{
+	struct control_config *new = calloc(1, sizeof(*new));
+	const char *key;
+	int rc, slot = 0;
+
+	while (slot < CONTROL_RETIRED_MAX && c->retired[slot] != NULL)
+		slot++;
+	bug_on(new == NULL);
+	rc = control_config_load(c->config_path, new, err);
+	if (rc < 0) {
+		free(new);
+		return rc;
+	}
+	key = needs_restart(c->config, new);
+	if (key != NULL || slot == CONTROL_RETIRED_MAX) {
+		control_config_fini(new);
+		free(new);
+		return key != NULL ? err_set(err, EINVAL, "%s: %s: a change needs a restart",
+					     c->config_path, key)
+				   : err_set(err, EBUSY, "%s: older versions are still in use",
+					     c->config_path);
+	}
+	c->retired[slot] = c->config;
+	c->config = new;
+	c->source.config = new;
+	log_level_max = (enum log_level)new->log_level;
+	return 0;
+}
+
+void control_reload(struct control *c)
+{
+	struct err err;
+
+	if (reload(c, &err) < 0)
+		log_error("config", "msg=\"%s\" kept=old", err.msg);
+	else
+		log_info("config", "file=%s msg=\"read again\"", c->config_path);
+	control_load(c);
+	control_turn(c);
+}
