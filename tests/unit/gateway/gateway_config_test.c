@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * gateway_config_test.c: gateway.yaml: what is read, what is refused and where the finger points.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "dataplane/gateway_config.h"
+
+#define PORTS "ports:\n- {name: wan, profile: af_packet, iface: eth0}\n"
+#define SOURCES "sources: [192.0.2.1]\n"
+
+static char path[] = "/tmp/gateway_config_test.XXXXXX";
+
+static int load(const char *text, struct gateway_config *ret, struct err *err)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	err->msg[0] = '\0';
+	return gateway_config_load(path, ret, err);
+}
+
+static void refused(const char *text, const char *sentence)
+{
+	struct gateway_config c;
+	struct err err;
+
+	assert_true(load(text, &c, &err) < 0);
+	if (strstr(err.msg, sentence) == NULL)
+		fail_msg("\"%s\" does not say \"%s\"", err.msg, sentence);
+}
+
+static void the_smallest_file_has_all_defaults(void **state)
+{
+	struct worker_config w;
+	struct gateway_config c;
+	struct err err;
+
+	assert_int_equal(load(PORTS SOURCES, &c, &err), 0);
+	assert_true(str_eq(c.name, STR("dp0")));
+	assert_int_equal(c.workers_count, 1);
+	assert_int_equal(c.poll, WORKER_POLL_ADAPTIVE);
+	assert_string_equal(c.url, "ipc:///run/sluice/dp0.ipc");
+	assert_string_equal(c.state_directory, "/var/lib/sluice");
+	assert_null(c.log_path);
+	assert_null(c.user);
+	assert_int_equal(c.drain_ms, 30000);
+	gateway_config_worker(&c, &w);
+	assert_int_equal(w.access_records, 0);
+	assert_int_equal(w.http.down_max, 32768);
+	assert_int_equal(w.http.exchange_bytes_max, 1 << 20);
+	assert_int_equal(w.source_count, 1);
+	gateway_config_fini(&c);
+}
+
+static void totals_are_shared_out_among_workers(void **state)
+{
+	struct worker_config w;
+	struct gateway_config c;
+	struct err err;
+
+	assert_int_equal(load(PORTS SOURCES "workers: {count: 3}\n"
+		"limits: {connections: 100, upstreamConnections: 50, connectionsPerSource: 10}\n",
+		&c, &err), 0);
+	gateway_config_worker(&c, &w);
+	assert_int_equal(w.http.down_max, 34);
+	assert_int_equal(w.tcp.conns_max, 34 + 17);
+	assert_int_equal(w.tcp.conns_per_source_max, 4);
+	gateway_config_fini(&c);
+}
+
+static void ports_of_every_profile_are_read(void **state)
+{
+	struct gateway_config c;
+	struct port_config p;
+	struct err err;
+
+	assert_int_equal(load(SOURCES "ports:\n"
+		"- {name: a, profile: af_packet, iface: eth0, mtu: 9000}\n"
+		"- {name: b, profile: tap, iface: tap0}\n"
+		"- {name: c, profile: pci, pci: \"0000:3b:00.0\"}\n", &c, &err), 0);
+	assert_int_equal(c.ports_count, 3);
+	gateway_config_port(&c.ports[0], &p);
+	assert_int_equal(p.profile, PORT_AF_PACKET);
+	assert_string_equal(p.iface, "eth0");
+	assert_int_equal(p.mtu, 9000);
+	gateway_config_port(&c.ports[2], &p);
+	assert_int_equal(p.profile, PORT_PCI);
+	assert_string_equal(p.pci, "0000:3b:00.0");
+	gateway_config_fini(&c);
+}
+
+static void errors_name_line_and_field(void **state)
+{
+	static const struct {
+		const char *text, *sentence;
+	} rows[] = {
+		{SOURCES, "ports: is required"},
+		{PORTS, "sources: is required"},
+		{PORTS SOURCES "colour: red\n", ":4: colour"},
+		{PORTS SOURCES "workers: {count: 0}\n", ":4: workers.count"},
+		{PORTS SOURCES "workers: {count: 99}\n", ":4: workers.count"},
+		{PORTS SOURCES "poll: lazy\n", ":4: poll"},
+		{PORTS SOURCES "drainTimeout: 30\n", ":4: drainTimeout"},
+		{PORTS SOURCES "control: {url: tcp://1.2.3.4}\n", ":4: control.url"},
+		{PORTS SOURCES "control: {socketMode: \"99\"}\n", ":4: control.socketMode"},
+		{PORTS SOURCES "stateDirectory: here\n", ":4: stateDirectory"},
+		{PORTS SOURCES "limits: {exchangeBytes: 1}\n", ":4: limits.exchangeBytes"},
+		{PORTS "sources: [192.0.2.0/24]\n", "192.0.2.0/24 is a network"},
+		{PORTS "sources: [192.0.2.1, 192.0.2.1]\n", "192.0.2.1 stands twice"},
+		{PORTS "sources: [localhost]\n", "sources[0]"},
+		{SOURCES "ports: []\n", "ports"},
+		{SOURCES "ports:\n- {name: a, profile: af_packet}\n", ":3: ports[0].iface: is required"},
+		{SOURCES "ports:\n- {name: a, profile: pci}\n", "pci: is required"},
+		{SOURCES "ports:\n- {name: a, profile: pci, pci: 3b:00.0}\n", "ports[0].pci"},
+		{SOURCES "ports:\n- {name: a, profile: pci, pci: \"0000:3b:00.0\", iface: e}\n",
+			"iface: does not go"},
+		{SOURCES "ports:\n- {name: a, profile: tap, iface: t, pci: \"0000:3b:00.0\"}\n",
+			"pci: goes with"},
+		{SOURCES "ports:\n- {name: a, profile: warp, iface: t}\n", "ports[0].profile"},
+		{SOURCES "ports:\n- {name: a, profile: tap, iface: waytoolongforakernel}\n",
+			"ports[0].iface"},
+		{SOURCES "ports:\n- {name: a, profile: tap, iface: \"a/b\"}\n", "ports[0].iface"},
+		{SOURCES "ports:\n- {name: a, profile: tap, iface: t, mtu: 1000}\n",
+			"ports[0].mtu"},
+		{SOURCES "ports:\n- {name: a, profile: tap, iface: t}\n"
+			"- {name: a, profile: tap, iface: u}\n", "the name a stands twice"},
+		{PORTS SOURCES "limits: {connections: 16}\nworkers: {count: 2}\n", "fewer than 16"},
+		{PORTS SOURCES "---\nname: two\n", "more than one document"},
+	};
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		refused(rows[i].text, rows[i].sentence);
+}
+
+static void the_files_we_ship_are_good(void **state)
+{
+	static const char *const files[] = {"gateway.yaml", "examples/canary/gateway.yaml",
+		"examples/mesh/gateway.yaml"};
+
+	for (unsigned i = 0; i < 3; i++) {
+		char name[4096];
+		struct gateway_config c;
+		struct err err;
+
+		snprintf(name, sizeof(name), CONFIGS "/%s", files[i]);
+		if (gateway_config_load(name, &c, &err) < 0)
+			fail_msg("%s", err.msg);
+		gateway_config_fini(&c);
+	}
+}
+
+/* What is commented out in the annotated file has to be right, too. */
+static void the_annotated_file_is_good_with_all_its_settings(void **state)
+{
+	static const char *const settings[] = {"# cpus: [", "# user: ", "# path: "};
+	FILE *in = fopen(CONFIGS "/gateway.yaml", "r"), *out = fopen(path, "w");
+	struct gateway_config c;
+	char line[512];
+	struct err err;
+
+	assert_non_null(in);
+	while (fgets(line, sizeof(line), in) != NULL) {
+		for (unsigned i = 0; i < 3; i++) {
+			char *at = strstr(line, settings[i]);
+
+			if (at != NULL)
+				memmove(at, at + 2, strlen(at + 2) + 1);
+		}
+		fputs(line, out);
+	}
+	fclose(in);
+	fclose(out);
+	if (gateway_config_load(path, &c, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_string_equal(c.log_path, "/var/log/sluice/access.log");
+	assert_string_equal(c.user, "sluice");
+	assert_int_equal(c.cpus_count, 2);
+	gateway_config_fini(&c);
+}
+
+static int setup(void **state)
+{
+	int fd = mkstemp(path);
+
+	return fd < 0 ? -1 : close(fd);
+}
+
+static int teardown(void **state)
+{
+	return unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_smallest_file_has_all_defaults),
+		cmocka_unit_test(totals_are_shared_out_among_workers),
+		cmocka_unit_test(ports_of_every_profile_are_read),
+		cmocka_unit_test(errors_name_line_and_field),
+		cmocka_unit_test(the_files_we_ship_are_good),
+		cmocka_unit_test(the_annotated_file_is_good_with_all_its_settings),
+	};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
