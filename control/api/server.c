@@ -303,7 +303,7 @@ int server_open(struct loop *loop, const struct server_options *opt,
 	const struct api_source *source, struct server **ret_server, struct err *err)
 {
 	struct server *s;
-	int fd, rc;
+	int fd = -1, rc;
 
 	rc = sock_open(opt, &fd, err);
 	if (rc < 0)

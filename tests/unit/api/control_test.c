@@ -8,10 +8,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,173 +24,17 @@
 #include <jansson.h>
 
 #include "dataplane/base/clock.h"
-#include "dataplane/base/str.h"
+#include "tests/unit/api/bench.h"
 #include "tests/unit/api/dataplane.h"
 #include "tests/unit/api/manifests.h"
 
-#define PATIENCE_US 10000000u /* sanitizers on a busy machine */
-
-extern char **environ;
-
 static struct {
-	char dir[64], build[4096];
 	pid_t control;
 	struct dataplane *dp;
 } w;
 
-/* --- files and processes --- */
-
-static const char *in_dir(const char *name)
-{
-	static char path[4][300];
-	static int n;
-
-	n = (n + 1) % 4;
-	snprintf(path[n], sizeof(path[n]), "%s/%s", w.dir, name);
-	return path[n];
-}
-
-static void put(const char *name, const char *text)
-{
-	const char *tmp = in_dir("put.tmp");
-	FILE *f = fopen(tmp, "w");
-
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-	assert_int_equal(fclose(f), 0);
-	assert_int_equal(rename(tmp, in_dir(name)), 0);
-}
-
-static pid_t spawn_control(const char *config)
-{
-	char exe[4200];
-	char *argv[] = {exe, "-c", (char *)config, NULL};
-	posix_spawn_file_actions_t fa;
-	pid_t pid;
-
-	snprintf(exe, sizeof(exe), "%s/sluice-control", w.build);
-	posix_spawn_file_actions_init(&fa);
-	posix_spawn_file_actions_addopen(
-		&fa, 2, in_dir("control.log"), O_WRONLY | O_CREAT | O_APPEND, 0600);
-	assert_int_equal(posix_spawn(&pid, exe, &fa, NULL, argv, environ), 0);
-	posix_spawn_file_actions_destroy(&fa);
-	return pid;
-}
-
-static int wait_exit(pid_t pid)
-{
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-/* Runs a program of the build with its output in <out>; the exit status. */
-static int run(char *out, size_t size, const char *fmt, ...)
-{
-	char args[1000], cmd[6000];
-	va_list ap;
-	FILE *f;
-	size_t n;
-	int rc;
-
-	va_start(ap, fmt);
-	vsnprintf(args, sizeof(args), fmt, ap);
-	va_end(ap);
-	snprintf(cmd, sizeof(cmd), "%s/%s 2>&1", w.build, args);
-	f = popen(cmd, "r");
-	assert_non_null(f);
-	n = fread(out, 1, size - 1, f);
-	out[n] = '\0';
-	rc = pclose(f);
-	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 255;
-}
-
 static char out[256 << 10];
 #define CTL(...) run(out, sizeof(out), "sluicectl --socket " __VA_ARGS__)
-
-/* --- one HTTP request --- */
-
-struct answer {
-	long status;
-	char body[256 << 10], etag[64];
-	size_t len;
-};
-
-static size_t on_body(char *p, size_t size, size_t n, void *arg)
-{
-	struct answer *a = arg;
-
-	if (a->len + size * n >= sizeof(a->body))
-		return 0;
-	memcpy(a->body + a->len, p, size * n);
-	a->len += size * n;
-	a->body[a->len] = '\0';
-	return size * n;
-}
-
-static size_t on_header(char *p, size_t size, size_t n, void *arg)
-{
-	struct str line = str_trim(str_make(p, size * n)), name = str_cut(&line, ':');
-	struct answer *a = arg;
-
-	if (str_ieq(name, STR("etag")))
-		snprintf(a->etag, sizeof(a->etag), "%.18s", str_trim(line).p);
-	return size * n;
-}
-
-/* <header>, <body> may be NULL. */
-static void call(struct answer *a, const char *method, const char *path, const char *header,
-	const char *body, size_t body_len)
-{
-	CURL *c = curl_easy_init();
-	struct curl_slist *head = curl_slist_append(NULL, "Expect:");
-	char *url;
-
-	assert_true(asprintf(&url, "http://sluice%s", path) > 0);
-	*a = (struct answer){0};
-	if (header != NULL)
-		head = curl_slist_append(head, header);
-	curl_easy_setopt(c, CURLOPT_URL, url);
-	curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, in_dir("run/control.sock"));
-	curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
-	curl_easy_setopt(c, CURLOPT_HTTPHEADER, head);
-	curl_easy_setopt(c, CURLOPT_NOBODY, strcmp(method, "HEAD") == 0 ? 1L : 0L);
-	curl_easy_setopt(c, CURLOPT_TIMEOUT, 20L);
-	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(c, CURLOPT_WRITEDATA, a);
-	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(c, CURLOPT_HEADERDATA, a);
-	if (body != NULL) {
-		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)body_len);
-		curl_easy_setopt(c, CURLOPT_POSTFIELDS, body);
-	}
-	if (curl_easy_perform(c) == CURLE_OK)
-		curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &a->status);
-	curl_slist_free_all(head);
-	curl_easy_cleanup(c);
-	free(url);
-}
-
-static struct answer a;
-
-static long get(const char *path)
-{
-	call(&a, "GET", path, NULL, NULL, 0);
-	return a.status;
-}
-
-static bool soon(bool (*fn)(const void *arg), const void *arg)
-{
-	uint64_t end = clock_mono_us() + PATIENCE_US;
-
-	while (clock_mono_us() < end) {
-		if (fn(arg))
-			return true;
-		usleep(2000);
-	}
-	return false;
-}
 
 static bool is_ready(const void *arg)
 {
@@ -207,35 +49,25 @@ static bool is_not_ready(const void *arg)
 /* The text is in the answer to /api/v1/config. */
 static bool config_has(const void *text)
 {
-	return get("/api/v1/config") == 200 && strstr(a.body, text) != NULL;
+	return get("/api/v1/config") == 200 && strstr(bench.last.body, text) != NULL;
 }
 
 static bool config_lacks(const void *text)
 {
-	return get("/api/v1/config") == 200 && strstr(a.body, text) == NULL;
+	return get("/api/v1/config") == 200 && strstr(bench.last.body, text) == NULL;
 }
 
 static bool status_has(const void *text)
 {
-	return get("/api/v1/status") == 200 && strstr(a.body, text) != NULL;
+	return get("/api/v1/status") == 200 && strstr(bench.last.body, text) != NULL;
 }
 
 static bool status_lacks(const void *text)
 {
-	return get("/api/v1/status") == 200 && strstr(a.body, text) == NULL;
+	return get("/api/v1/status") == 200 && strstr(bench.last.body, text) == NULL;
 }
 
 /* --- the world --- */
-
-static void find_build(void)
-{
-	ssize_t n = readlink("/proc/self/exe", w.build, sizeof(w.build) - 1);
-
-	assert_true(n > 0);
-	w.build[n] = '\0';
-	for (int i = 0; i < 4; i++) /* tests/unit/api/control_test */
-		*strrchr(w.build, '/') = '\0';
-}
 
 static void put_config(const char *more)
 {
@@ -245,7 +77,7 @@ static void put_config(const char *more)
 		"clusters:\n- {name: east, directory: east/}\n"
 		"dataplanes:\n- {name: dp0, url: \"ipc://%s/dp/dp0.ipc\"}\n"
 		"api: {socket: run/control.sock}\nstateDirectory: state\n%s",
-		w.dir, more);
+		bench.dir, more);
 	put("control.yaml", text);
 }
 
@@ -255,10 +87,10 @@ static int world_open(void **state)
 
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	find_build();
-	strcpy(w.dir, "/tmp/sluice-control-XXXXXX");
-	assert_non_null(mkdtemp(w.dir));
-	assert_int_equal(chmod(w.dir, 0755), 0);
-	snprintf(cmd, sizeof(cmd), "cd %s && mkdir -m 755 east dp", w.dir);
+	strcpy(bench.dir, "/tmp/sluice-control-XXXXXX");
+	assert_non_null(mkdtemp(bench.dir));
+	assert_int_equal(chmod(bench.dir, 0755), 0);
+	snprintf(cmd, sizeof(cmd), "cd %s && mkdir -m 755 east dp", bench.dir);
 	assert_int_equal(system(cmd), 0);
 	put_config("");
 	put("east/class.yaml", CLASS_YAML);
@@ -280,7 +112,7 @@ static int world_close(void **state)
 	}
 	if (w.dp != NULL)
 		dataplane_stop(w.dp);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", w.dir);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", bench.dir);
 	curl_global_cleanup();
 	return system(cmd);
 }
@@ -290,9 +122,9 @@ static int world_close(void **state)
 static void it_becomes_ready_when_the_dataplane_has_acknowledged(void **state)
 {
 	assert_true(soon(is_ready, NULL));
-	assert_non_null(strstr(a.body, "\"dataplane/dp0\""));
+	assert_non_null(strstr(bench.last.body, "\"dataplane/dp0\""));
 	assert_true(soon(status_lacks, "\"Pending\""));
-	assert_non_null(strstr(a.body, "\"Programmed\""));
+	assert_non_null(strstr(bench.last.body, "\"Programmed\""));
 }
 
 static void root_is_given_up(void **state)
@@ -332,12 +164,12 @@ static void a_weight_travels_as_a_small_message(void **state)
 	json_t *before, *after;
 
 	assert_int_equal(get("/api/v1/dataplanes"), 200);
-	before = json_loads(a.body, 0, NULL);
+	before = json_loads(bench.last.body, 0, NULL);
 	put("east/route.yaml", ROUTE_YAML(0, 100));
 	assert_true(soon(config_has, "\"weight\": 100"));
 	assert_true(soon(is_ready, NULL));
 	get("/api/v1/dataplanes");
-	after = json_loads(a.body, 0, NULL);
+	after = json_loads(bench.last.body, 0, NULL);
 	json_t *b = json_array_get(json_object_get(before, "items"), 0);
 	json_t *n = json_array_get(json_object_get(after, "items"), 0);
 	assert_int_equal(json_integer_value(json_object_get(n, "snapshotsSent")),
@@ -352,7 +184,7 @@ static void a_malformed_file_is_named_and_the_last_good_stays(void **state)
 {
 	put("east/route.yaml", "kind: HTTPRoute\nmetadata: [\n");
 	assert_true(soon(status_has, "\"stale\": true"));
-	assert_non_null(strstr(strstr(a.body, "\"problems\""), "east/route.yaml:"));
+	assert_non_null(strstr(strstr(bench.last.body, "\"problems\""), "east/route.yaml:"));
 	assert_true(config_has("demo/app rule 0"));
 	assert_int_equal(CTL("%s status", in_dir("run/control.sock")), 3);
 	assert_non_null(strstr(out, "error: "));
@@ -408,14 +240,14 @@ static void validators_and_head_work_on_the_wire(void **state)
 	char match[100];
 
 	assert_int_equal(get("/api/v1/config"), 200);
-	assert_int_equal(strlen(a.etag), 18);
-	snprintf(match, sizeof(match), "If-None-Match: %s", a.etag);
-	call(&a, "GET", "/api/v1/config", match, NULL, 0);
-	assert_int_equal(a.status, 304);
-	assert_int_equal(a.len, 0);
-	call(&a, "HEAD", "/api/v1/config", NULL, NULL, 0);
-	assert_int_equal(a.status, 200);
-	assert_int_equal(a.len, 0);
+	assert_int_equal(strlen(bench.last.etag), 18);
+	snprintf(match, sizeof(match), "If-None-Match: %s", bench.last.etag);
+	call(&bench.last, "GET", "/api/v1/config", match, NULL, 0);
+	assert_int_equal(bench.last.status, 304);
+	assert_int_equal(bench.last.len, 0);
+	call(&bench.last, "HEAD", "/api/v1/config", NULL, NULL, 0);
+	assert_int_equal(bench.last.status, 200);
+	assert_int_equal(bench.last.len, 0);
 }
 
 static void errors_are_problems_on_the_wire(void **state)
@@ -423,19 +255,19 @@ static void errors_are_problems_on_the_wire(void **state)
 	char *big = calloc(1, (1 << 20) + 1), path[3000] = "/api/v1/version?x=";
 
 	assert_int_equal(get("/nothing"), 404);
-	assert_non_null(strstr(a.body, "urn:sluice:problem:not-found"));
-	call(&a, "POST", "/api/v1/config", NULL, "{}", 2);
-	assert_int_equal(a.status, 405);
+	assert_non_null(strstr(bench.last.body, "urn:sluice:problem:not-found"));
+	call(&bench.last, "POST", "/api/v1/config", NULL, "{}", 2);
+	assert_int_equal(bench.last.status, 405);
 	memset(path + strlen(path), 'a', 2500);
 	assert_int_equal(get(path), 414);
 	memset(big, ' ', 1 << 20);
-	call(&a, "POST", "/api/v1/trace", "Content-Type: application/json", big, (1 << 20) + 1);
-	assert_int_equal(a.status, 413);
+	call(&bench.last, "POST", "/api/v1/trace", "Content-Type: application/json", big, (1 << 20) + 1);
+	assert_int_equal(bench.last.status, 413);
 	/* without a length said beforehand */
-	call(&a, "POST", "/api/v1/trace", "Transfer-Encoding: chunked", big, (1 << 20) + 1);
-	assert_int_equal(a.status, 413);
-	call(&a, "POST", "/api/v1/trace", "Content-Type: application/json", big, 1 << 20);
-	assert_int_equal(a.status, 400);
+	call(&bench.last, "POST", "/api/v1/trace", "Transfer-Encoding: chunked", big, (1 << 20) + 1);
+	assert_int_equal(bench.last.status, 413);
+	call(&bench.last, "POST", "/api/v1/trace", "Content-Type: application/json", big, 1 << 20);
+	assert_int_equal(bench.last.status, 400);
 	free(big);
 	assert_int_equal(get("/livez"), 200);
 }
@@ -462,18 +294,18 @@ static void garbage_on_the_socket_hurts_nobody_else(void **state)
 static void the_dataplane_is_asked(void **state)
 {
 	assert_int_equal(get("/api/v1/conns"), 200);
-	assert_non_null(strstr(a.body, "ESTABLISHED"));
+	assert_non_null(strstr(bench.last.body, "ESTABLISHED"));
 	assert_int_equal(get("/api/v1/counters"), 200);
-	assert_non_null(strstr(a.body, "\"eth_drop_short\": 3"));
+	assert_non_null(strstr(bench.last.body, "\"eth_drop_short\": 3"));
 	assert_int_equal(get("/metrics"), 200);
-	assert_non_null(strstr(a.body,
+	assert_non_null(strstr(bench.last.body,
 		"sluice_drops_total{dataplane=\"dp0\",layer=\"net\",reason=\"eth_drop_short\"} 3\n"));
-	assert_non_null(strstr(a.body, "sluice_port_rx_packets_total{dataplane=\"dp0\","
+	assert_non_null(strstr(bench.last.body, "sluice_port_rx_packets_total{dataplane=\"dp0\","
 				       "instance_name=\"eth0\"} 12\n"));
 	assert_non_null(strstr(
-		a.body, "sluice_worker_tcp_conns{dataplane=\"dp0\",worker=\"0\"} 2\n"));
+		bench.last.body, "sluice_worker_tcp_conns{dataplane=\"dp0\",worker=\"0\"} 2\n"));
 	assert_int_equal(get("/api/v1/conns?worker=9"), 400);
-	assert_non_null(strstr(a.body, "there is none"));
+	assert_non_null(strstr(bench.last.body, "there is none"));
 }
 
 static void a_question_without_answer_ends_in_504(void **state)
@@ -615,7 +447,7 @@ static void a_restart_sends_nothing_that_is_in_place(void **state)
 	w.control = spawn_control(in_dir("control.yaml"));
 	assert_true(soon(is_ready, NULL));
 	get("/api/v1/dataplanes");
-	assert_non_null(strstr(a.body, "\"snapshotsSent\": 0"));
+	assert_non_null(strstr(bench.last.body, "\"snapshotsSent\": 0"));
 	sigterm_ends_it_and_removes_the_socket(state);
 }
 
@@ -623,23 +455,23 @@ static void a_restart_sends_nothing_that_is_in_place(void **state)
 
 static void check_tells_good_from_wrong_from_unreadable(void **state)
 {
-	assert_int_equal(run(out, sizeof(out), "sluice-control --check %s", w.dir), 0);
+	assert_int_equal(run(out, sizeof(out), "sluice-control --check %s", bench.dir), 0);
 	assert_non_null(strstr(out, "Accepted"));
 	assert_int_equal(run(out, sizeof(out), "sluice-control -c %s --check",
 				 in_dir("control.yaml")), 0);
 	put("east/bad.yaml", "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n"
 			     "metadata: {name: bad, namespace: demo}\n"
 			     "spec: {rules: [{backendRefs: [{name: x, port: 80, weight: -1}]}]}\n");
-	assert_int_equal(run(out, sizeof(out), "sluice-control --check %s", w.dir), 1);
+	assert_int_equal(run(out, sizeof(out), "sluice-control --check %s", bench.dir), 1);
 	if (strstr(out, "east/bad.yaml:4: HTTPRoute demo/bad: ") == NULL)
 		fail_msg("%s", out);
 	assert_non_null(strstr(out, "weight"));
 	unlink(in_dir("east/bad.yaml"));
 	assert_int_equal(run(out, sizeof(out), "sluice-control --check %s", in_dir("east")), 0);
-	assert_int_equal(run(out, sizeof(out), "sluice-control --dump %s", w.dir), 0);
+	assert_int_equal(run(out, sizeof(out), "sluice-control --dump %s", bench.dir), 0);
 	assert_non_null(strstr(out, "listener demo/gw/http"));
 	put("control.yaml", "clusters: []\n");
-	assert_int_equal(run(out, sizeof(out), "sluice-control --check %s", w.dir), 2);
+	assert_int_equal(run(out, sizeof(out), "sluice-control --check %s", bench.dir), 2);
 	assert_non_null(strstr(out, "control.yaml:1: clusters"));
 	assert_int_equal(run(out, sizeof(out), "sluice-control --check /no/such"), 2);
 	assert_int_equal(run(out, sizeof(out), "sluice-control --fly"), 2);
