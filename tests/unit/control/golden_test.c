@@ -24,8 +24,10 @@
 
 #include <cmocka.h>
 
+#include "control/compile/compile.h"
 #include "control/reconcile/plan.h"
 #include "dataplane/base/cleanup.h"
+#include "dataplane/snapshot/snapshot.h"
 
 #define CASES_MAX 128
 #define GOLDEN_DIR "tests/golden"
@@ -109,6 +111,30 @@ static char *check_text(const struct plan *p)
 	return text;
 }
 
+static char *snapshot_text(const struct plan *p)
+{
+	struct build_config config;
+	struct snapshot snap;
+	struct arena arena;
+	struct err err;
+	char *text = NULL;
+	void *image;
+	size_t image_len, len;
+	FILE *f = open_memstream(&text, &len);
+
+	arena_init(&arena, 0);
+	compile_plan(p, 1, &arena, &config);
+	if (snapshot_build(&config, &image, &image_len, &err) < 0)
+		fail_msg("%s", err.msg);
+	if (snapshot_open(image, image_len, &snap, &err) < 0)
+		fail_msg("%s", err.msg);
+	snapshot_dump(&snap, f);
+	fclose(f);
+	free(image);
+	arena_fini(&arena);
+	return text;
+}
+
 static char *read_text(const char *path)
 {
 	autofclose FILE *f = fopen(path, "re");
@@ -152,7 +178,7 @@ static void golden_case(void **state)
 	struct control_config config;
 	struct plan *first, *acked;
 	struct store *store = store_new();
-	autofree char *path = NULL, *status = NULL, *check = NULL;
+	autofree char *path = NULL, *status = NULL, *check = NULL, *snapshot = NULL;
 	struct err err;
 
 	assert_true(asprintf(&path, GOLDEN_DIR "/%s/in/control.yaml", name) > 0);
@@ -170,6 +196,7 @@ static void golden_case(void **state)
 	acked = plan_build(&in);
 	status = status_text(acked);
 	check = check_text(first);
+	snapshot = snapshot_text(acked);
 	plan_put(first);
 	plan_put(acked);
 	view_put(in.view);
@@ -177,6 +204,7 @@ static void golden_case(void **state)
 	control_config_fini(&config);
 	compare(name, "status.yaml", status);
 	compare(name, "check.txt", check);
+	compare(name, "snapshot.txt", snapshot);
 }
 
 static int is_case(const struct dirent *e)
