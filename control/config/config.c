@@ -166,7 +166,7 @@ static const struct yaml_field config_fields[] = {
 	YAML_CSTR(struct control_config, "user", user, .min = 1, .max = 127),
 	{.key = "api", .type = YAML_TYPE_OBJECT, .schema = &api_schema},
 	YAML_CSTR(struct control_config, "stateDirectory", state_directory, .min = 1, .max = 4000,
-		.def = "/var/lib/sluice"),
+		.def = "/var/lib/sluice/control"),
 	YAML_LIST(struct control_config, "trustedNetworks", trusted, &net_schema, .max = 256),
 	{.key = "timeouts", .type = YAML_TYPE_OBJECT, .schema = &timeout_schema},
 	YAML_SIZE(struct control_config, "exchangeBytesMax", exchange_bytes_max, .min = 16384,

@@ -11,7 +11,7 @@
  *	- {name: dp0, url: ipc:///run/sluice/dp0.ipc}
  *	api: {socket: /run/sluice/control.sock, mode: "0660"}
  *	user: sluice		# or sluice:adm; who we are once root is given up
- *	stateDirectory: /var/lib/sluice
+ *	stateDirectory: /var/lib/sluice/control
  *	trustedNetworks: [10.0.0.0/8]
  *	timeouts: {header: 10s, idle: 60s, connect: 5s, response: 60s}
  *	exchangeBytesMax: 256Ki

@@ -48,7 +48,7 @@ static void defaults_are_filled_in(void **state)
 	assert_int_equal(c.clusters[0].line, 2);
 	assert_int_equal(c.pools_count, 0);
 	assert_string_equal(c.api_socket, "/run/sluice/control.sock");
-	assert_string_equal(c.state_directory, "/var/lib/sluice");
+	assert_string_equal(c.state_directory, "/var/lib/sluice/control");
 	assert_int_equal(c.log_level, LOG_LEVEL_INFO);
 	assert_int_equal(c.exchange_bytes_max, 0);
 	control_config_fini(&c);
