@@ -88,18 +88,24 @@ struct str arena_str(struct arena *a, struct str s)
 
 char *arena_printf(struct arena *a, const char *fmt, ...)
 {
-	va_list ap, again;
+	char small[256]; /* most texts fit, and are formatted once */
+	va_list ap;
 	char *p;
 	int n;
 
 	va_start(ap, fmt);
-	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = vsnprintf(small, sizeof(small), fmt, ap);
 	va_end(ap);
 	bug_on(n < 0);
 	p = arena_alloc(a, (size_t)n + 1);
-	if (p != NULL)
-		vsnprintf(p, (size_t)n + 1, fmt, again);
-	va_end(again);
+	if (p == NULL)
+		return NULL;
+	if ((size_t)n < sizeof(small)) {
+		memcpy(p, small, (size_t)n + 1);
+		return p;
+	}
+	va_start(ap, fmt);
+	vsnprintf(p, (size_t)n + 1, fmt, ap);
+	va_end(ap);
 	return p;
 }
