@@ -265,8 +265,10 @@ class Lab:
         self.conf = os.path.join(self.dir, "conf")
         shutil.rmtree(self.conf, ignore_errors=True)
         shutil.copytree(src, self.conf)
-        for sub in ("run", "lib", "log"):
-            os.makedirs(os.path.join(self.dir, sub), exist_ok=True)
+        for sub in ("run", "lib", "lib/dp0", "log"):
+            path = os.path.join(self.dir, sub)
+            os.makedirs(path, exist_ok=True)
+            os.chmod(path, 0o777)  # the programs give up root
         for name in ("control.yaml", "gateway.yaml"):
             path = os.path.join(self.conf, name)
             with open(path) as f:
