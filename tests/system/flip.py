@@ -56,7 +56,7 @@ def weight_edits(box, workers):
     before = revision(box)
     edits = []
     for i in range(total):
-        w = EDITS[i % 4]
+        w = EDITS[(i + 1) % 4]
         edits.append((put_manifest(box, "route.yaml", route_app(*w)), w))
         time.sleep(0.06)
     time.sleep(0.3)

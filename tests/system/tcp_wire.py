@@ -92,13 +92,12 @@ def one_lab(side, option):
                 f.write(service("sink", [] if v6 else ["10.203.0.2"], 9000,
                                 ["fd00:203::2"] if v6 else []))
             time.sleep(0.5)
+            box.stop_wire(w, s)
             for seed in SEEDS:
                 for name, args in IMPAIRMENTS.items():
                     for up in (False, True):
-                        box.stop_wire(w, s)
                         cell(box, side, option, v6, seed, name, args, up, path, want)
-                        w, s = box.start_wire()
-        box.stop_wire(w, s)
+            w, s = box.start_wire()
 
 
 def cell(box, side, option, v6, seed, name, args, up, path, want):
