@@ -20,11 +20,14 @@ static void update_window(struct tcp_conn *c, const struct tcp_segment *s)
 	c->snd_wnd_max = RTE_MAX(c->snd_wnd_max, c->snd_wnd);
 }
 
-/* RFC 5681 2: (a) data outstanding, (b) no data, (c) no SYN or FIN, (d) same ACK, (e) same window. */
+/*
+ * RFC 5681 2: (a) data outstanding, (b) no data, (c) no SYN or FIN, (d) same ACK, (e) same window.
+ * The answer to a window probe looks the same, but tells of a closed window and not of a loss.
+ */
 static bool is_duplicate(const struct tcp_conn *c, const struct tcp_segment *s, uint32_t old_wnd)
 {
 	return s->ack == c->sack.una && s->len == 0 && (s->flags & (TCP_SYN | TCP_FIN)) == 0 &&
-		c->snd_wnd == old_wnd && tcp_sack_outstanding(&c->sack) > 0;
+		c->snd_wnd == old_wnd && tcp_sack_outstanding(&c->sack) > 0 && !c->probe_out;
 }
 
 static void take_blocks(struct tcp_conn *c, const struct tcp_segment *s, struct tcp_ack_event *e)

@@ -183,7 +183,8 @@ void tcp_conn_to_timewait(struct tcp *t, struct tcp_conn *c)
 	struct tcp_timewait_record *r;
 	uint32_t i;
 
-	tcp_emit_ack(t, c); /* of the FIN; a lost one is asked for again */
+	if (c->ack_now)
+		tcp_emit_ack(t, c); /* of the FIN; a lost one is asked for again */
 	i = tcp_timewait_alloc(&t->timewait);
 	if (i == TCP_TIMEWAIT_NONE && t->timewait.used > 0) {
 		tcp_count(t, TCP_N_TIMEWAIT_OVERFLOW);
