@@ -12,7 +12,7 @@ static void replay_syn_ack(struct tcp *t, struct tcp_conn *c, const struct tcp_s
 
 	tcp_sack_reset(&c->sack, y->iss);
 	tcp_sack_sent(&c->sack, 1, sent_us, 0);
-	if (y->retries > 0 || y->cookie)
+	if (y->retries > 0 || y->again || y->cookie)
 		tcp_sack_resent(&c->sack, y->iss, 1, sent_us);
 	c->syn_rtx = y->retries > 0;
 }

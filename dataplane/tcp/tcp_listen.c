@@ -316,7 +316,7 @@ static bool syn_steps(struct tcp *t, struct tcp_syn *y, const struct tcp_segment
 
 	if ((s->flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_SYN && s->seq == y->irs) {
 		tcp_count(t, TCP_N_SYN_AGAIN); /* our SYN-ACK was lost, or is slow */
-		y->retries += y->retries < t->cfg.syn_retries;
+		y->again = true;
 		syn_ack_again(t, y);
 		return false;
 	}

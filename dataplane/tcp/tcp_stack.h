@@ -42,7 +42,8 @@ struct tcp_syn {
 	uint16_t mss;		/* the peer's */
 	uint16_t wnd;		/* of the SYN */
 	uint8_t wscale;		/* the peer's */
-	uint8_t retries;
+	uint8_t retries;	/* by our timer */
+	bool again;		/* the peer asked for another SYN-ACK: its ACK times neither */
 	bool ts_on, sack_on, ws_on;
 	bool cookie;		/* made from a SYN cookie: nothing is known about time */
 };
