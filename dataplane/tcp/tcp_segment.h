@@ -51,9 +51,11 @@ static inline void tcp_segment_trim_front(struct tcp_segment *s, uint32_t n)
 	s->len -= n;
 }
 
-/* Drops the last <n> payload bytes, and with them the FIN. */
+/* Drops the last <n> payload bytes, and with them the FIN; a bare FIN stays. */
 static inline void tcp_segment_trim_back(struct tcp_segment *s, uint32_t n)
 {
+	if (n == 0)
+		return;
 	rte_pktmbuf_trim(s->m, (uint16_t)n);
 	s->len -= n;
 	s->flags &= (uint8_t)~(TCP_FIN | TCP_PSH);
