@@ -161,6 +161,10 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
+#ifdef PKT_PAGES
+	if (argc == 1)
+		nftw(PKT_PAGES, file_found, 8, FTW_PHYS);
+#endif
 	if (file_count == 0) {
 		fprintf(stderr, "usage: pkt_run [--list] [--only NAME] [--red] FILE|DIR...\n");
 		return 2;
