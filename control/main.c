@@ -44,7 +44,7 @@ static int run(const char *config_path)
 	} else {
 		log_info("main", "version=%s config=%s api=%s msg=\"ready\"", SLUICE_VERSION,
 			config_path, c.config->api_socket);
-		sd_notify_send("READY=1\nSTATUS=serving %s", c.config->api_socket);
+		sd_notify_send("READY=1");
 		rc = loop_run(c.loop);
 		if (rc < 0)
 			log_error("main", "msg=\"event loop: %s\"", strerror(-rc));

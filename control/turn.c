@@ -15,6 +15,7 @@
 #include "dataplane/base/bug.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
+#include "dataplane/base/sd_notify.h"
 
 #define PROBLEMS_LOGGED_MAX 64
 
@@ -148,6 +149,8 @@ void control_turn(struct control *c)
 	c->source.turns++;
 	c->source.turn_us += clock_mono_us() - start;
 	debounce_on_acted(&c->debounce, clock_mono_us());
+	sd_notify_send("STATUS=generation %" PRIu64 ", %u errors in manifests",
+		publish_generation(c->publish), p->view->fatal_count);
 	log_info("turn",
 		"sent=%s generation=%" PRIu64 " revision=%" PRIu64 " weights=%u endpoints=%u "
 		"errors=%u us=%" PRIu64,

@@ -127,9 +127,10 @@ static int run(struct ctl *c)
 {
 	const char *socket = ctl_option(c, "--socket"), *out = ctl_option(c, "-o");
 	const char *env = getenv("SLUICE_SOCKET");
-	bool help = ctl_flag(c, "--help") | ctl_flag(c, "-h");
+	bool help = ctl_flag(c, "--help");
 	int rc;
 
+	help = ctl_flag(c, "-h") || help;
 	c->socket = socket != NULL ? socket : env != NULL && *env ? env : SOCKET_DEFAULT;
 	if (out != NULL && strcmp(out, "json") != 0 && strcmp(out, "table") != 0)
 		return ctl_usage(c, "-o %s: table or json", out);

@@ -26,6 +26,7 @@
 
 #include "dataplane/base/bug.h"
 #include "dataplane/base/clock.h"
+#include "dataplane/base/log.h"
 
 #define WATCH_DEPTH_MAX 16
 #define WATCH_PENDING_MAX 256	 /* changed files; with more of them the tree is reported */
@@ -58,6 +59,7 @@ struct watch {
 	bool dirty[WATCH_ROOTS_MAX], missing[WATCH_ROOTS_MAX];
 	int root_count;
 	bool resync; /* the set of directories may have changed */
+	bool full;   /* said that there are too many of them */
 	struct watch_dir dirs[WATCH_DIRS_MAX];
 	int dir_count;
 	struct pending pending[WATCH_PENDING_MAX];
@@ -101,6 +103,14 @@ static void dir_drop(struct watch *w, struct watch_dir *d)
 	*d = w->dirs[--w->dir_count];
 }
 
+/* Its changes are still found, by whoever reads the tree now and then. */
+static void say_full(struct watch *w, const char *path, const char *why)
+{
+	if (!w->full)
+		log_warn("watch", "directory=%s msg=\"not watched: %s\"", path, why);
+	w->full = true;
+}
+
 /* False when the directory is not there, or one too many. */
 static bool dir_add(struct watch *w, const char *path, int root)
 {
@@ -108,8 +118,11 @@ static bool dir_add(struct watch *w, const char *path, int root)
 	struct watch_dir *d;
 	char *copy;
 
-	if (wd < 0)
+	if (wd < 0) {
+		if (errno == ENOSPC)
+			say_full(w, path, "fs.inotify.max_user_watches is used up");
 		return false;
+	}
 	d = dir_lookup(w, wd);
 	if (d != NULL && d->seen)
 		return true; /* a parent that also lies in a tree */
@@ -118,6 +131,7 @@ static bool dir_add(struct watch *w, const char *path, int root)
 		free(copy);
 		if (d == NULL)
 			inotify_rm_watch(w->in.fd, wd);
+		say_full(w, path, "too many directories");
 		return false;
 	}
 	if (d == NULL)

@@ -194,6 +194,7 @@ static void a_malformed_file_is_named_and_the_last_good_stays(void **state)
 
 static void a_file_half_written_changes_nothing_until_it_is_closed(void **state)
 {
+	const char *text = ROUTE_YAML(70, 30);
 	int fd;
 
 	put("east/route.yaml", ROUTE_YAML(60, 40));
@@ -201,11 +202,11 @@ static void a_file_half_written_changes_nothing_until_it_is_closed(void **state)
 	fd = open(in_dir("east/route.yaml"), O_WRONLY | O_TRUNC);
 	usleep(50000);
 	assert_true(config_has("60.0"));
-	assert_int_equal(write(fd, ROUTE_YAML(70, 30), 20), 20);
+	assert_int_equal(write(fd, text, 20), 20);
 	put("east/other.yaml", SERVICE_YAML(other, READY(10.203.0.31, o-a)));
 	usleep(50000);
 	assert_true(config_has("60.0"));
-	assert_true(write(fd, ROUTE_YAML(70, 30) + 20, strlen(ROUTE_YAML(70, 30)) - 20) > 0);
+	assert_true(write(fd, text + 20, strlen(text) - 20) > 0);
 	close(fd);
 	assert_true(soon(config_has, "70.0"));
 	assert_true(soon(status_lacks, "route.yaml:1:"));
