@@ -18,7 +18,7 @@
 #define H1_HEADERS_MAX 100	/* more: 431 */
 #define H1_HEAD_BYTES_MAX 16384	/* start line and fields together; more: 431 (line alone: 414) */
 
-/* Negative returns; -error is an index into h1_error.def's rows (name, status, counter, sentence). */
+/* Negative returns; -error names a row of h1_error.def (name, status, sentence). */
 enum h1_error {
 #define H1_ERROR(NAME, status, help) H1_ERR_##NAME,
 	H1_ERR_FIRST_ = 0, /* so that the first real error is 1 */
@@ -45,7 +45,7 @@ struct h1_header {
 	uint8_t flags;		/* H1_HEADER_* */
 };
 #define H1_HEADER_HOP 0x01	/* hop-by-hop, or named by Connection: not forwarded */
-#define H1_HEADER_ORIGIN 0x02	/* X-Forwarded-*, Forwarded, ...: forwarded for trusted peers only */
+#define H1_HEADER_ORIGIN 0x02	/* X-Forwarded-*, Forwarded, ...: kept for trusted peers only */
 
 /* Case-insensitive; H1_HDR_OTHER for names that header.def does not have. */
 enum h1_header_id h1_header_lookup(struct str name);
@@ -61,12 +61,12 @@ enum h1_body { /* RFC 9112 6.3 */
 	H1_BODY_CLOSE,		/* responses only: until the connection closes */
 };
 
-/* A parsed request or response head. Slices point into the input (an absent path is a static "/"). */
+/* A parsed head. Slices point into the input (an absent path is a static "/"). */
 struct h1_head {
 	struct str method, target, reason;
 	struct str path, query;	/* query without '?', p NULL without one; path "*" for OPTIONS * */
 	struct str fields;	/* all field lines, each with its CRLF */
-	struct str host;	/* authority: absolute-form target, else Host; without port: host_name */
+	struct str host;	/* authority: of an absolute target, else Host */
 	struct str host_name;	/* host without the port, as sent */
 	enum h1_method method_id;
 	uint16_t status;	/* responses */
@@ -154,7 +154,7 @@ struct h1_request_out {
 	struct str proto;	/* X-Forwarded-Proto: "http" */
 	uint16_t port;		/* X-Forwarded-Port: where the peer connected to */
 	struct str request_id;	/* X-Request-Id, unless a trusted peer sent one */
-	bool trusted;		/* the peer's own H1_HEADER_ORIGIN fields stay, For is appended to */
+	bool trusted;		/* the peer's H1_HEADER_ORIGIN fields stay, For is appended to */
 	bool close;		/* Connection: close */
 	bool upgrade;		/* forward Upgrade (only if head.upgrade) */
 	bool expect;		/* forward Expect (only if head.expect_continue) */
@@ -170,7 +170,7 @@ struct h1_response_out {
 	bool close;		/* Connection: close */
 	bool keep_alive;	/* Connection: keep-alive, for HTTP/1.0 clients */
 	bool upgrade;		/* forward Upgrade of a 101 */
-	struct str date;	/* Date, unless the backend sent one (RFC 9110 6.6.1); may be empty */
+	struct str date;	/* Date, if the backend sent none (RFC 9110 6.6.1); may be empty */
 	const struct h1_edit *edits;
 	uint32_t edit_count;
 };

@@ -15,19 +15,19 @@
 #define SIZE_DIGITS_MAX 16
 
 enum state {
-	SIZE = 0,	/* chunk-size: 1*HEXDIG */
-	EXT_NAME,	/* behind ';' */
-	EXT_NAME_MORE,	/* in the name; '=', ';' or the line's end may follow */
-	EXT_VALUE,	/* behind '=' */
+	SIZE = 0,      /* chunk-size: 1*HEXDIG */
+	EXT_NAME,      /* behind ';' */
+	EXT_NAME_MORE, /* in the name; '=', ';' or the line's end may follow */
+	EXT_VALUE,     /* behind '=' */
 	EXT_TOKEN,
 	EXT_QUOTED,
-	EXT_PAIR,	/* behind '\' in a quoted string */
-	EXT_END,	/* behind the closing quote */
+	EXT_PAIR, /* behind '\' in a quoted string */
+	EXT_END,  /* behind the closing quote */
 	SIZE_LF,
 	DATA,
 	DATA_CR,
 	DATA_LF,
-	TRAILER,	/* at the start of a line behind the last chunk */
+	TRAILER, /* at the start of a line behind the last chunk */
 	TRAILER_NAME,
 	TRAILER_VALUE,
 	TRAILER_LF,

@@ -39,8 +39,8 @@ const uint8_t h1_row_slots[256] = {
 static_assert(H1_ROW_HOP == H1_HEADER_HOP && H1_ROW_ORIGIN == H1_HEADER_ORIGIN, "same bits");
 static_assert(H1_HDR_COUNT <= 256, "ids fit a byte");
 
-const struct h1_row *h1_row_lookup_slow(const struct h1_row *candidate, struct str name,
-	bool *ret_underscore)
+const struct h1_row *h1_row_lookup_slow(
+	const struct h1_row *candidate, struct str name, bool *ret_underscore)
 {
 	char dashed[H1_CHUNK_NAME_MAX];
 

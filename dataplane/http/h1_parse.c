@@ -201,7 +201,8 @@ static int parse_field(struct cursor *c, struct h1_header *ret)
 	return underscore ? H1_ERR_FIELD_UNDERSCORE : OK;
 }
 
-/* "X-Forwarded-" and more, in any case, with '-' or '_': a claim about where a request came from. */
+/* "X-Forwarded-" and more, in any case, with '-' or '_': a claim about where a request came from.
+ */
 static bool is_forwarded_family(struct str name)
 {
 	static const char family[] = "x-forwarded-";
@@ -316,8 +317,8 @@ ssize_t h1_parse_request(const char *buf, size_t len, struct h1_head *ret)
 	return result(rc, &c, buf, H1_ERR_HEAD_LARGE);
 }
 
-ssize_t h1_parse_response(const char *buf, size_t len, enum h1_method request_method,
-	struct h1_head *ret)
+ssize_t h1_parse_response(
+	const char *buf, size_t len, enum h1_method request_method, struct h1_head *ret)
 {
 	struct cursor c = cursor_of(buf, len);
 	struct h1_framing fr = {0};

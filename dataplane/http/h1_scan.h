@@ -132,7 +132,7 @@ static inline bool h1_path_is_plain_vector(const char *p, const char *end)
 		__m128i b = _mm_loadu_si128((const __m128i *)(const void *)p);
 		unsigned slash = h1_equal(b, '/'), dot = h1_equal(b, '.');
 
-		if ((h1_equal(b, '%') | h1_equal(b, '\\')) != 0 || (slash << 1 & (slash | dot)) != 0)
+		if ((h1_equal(b, '%') | h1_equal(b, '\\') | (slash << 1 & (slash | dot))) != 0)
 			return false;
 	}
 	return h1_path_is_plain_portable(p, end);

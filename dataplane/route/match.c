@@ -52,8 +52,8 @@ static void split_host(struct walk *w)
 			return;
 		}
 		w->labels++;
-		w->host_chain[w->labels] = snapshot_hash(w->host_chain[w->labels - 1],
-			str_make(rest.p + i, end - i));
+		w->host_chain[w->labels] =
+			snapshot_hash(w->host_chain[w->labels - 1], str_make(rest.p + i, end - i));
 		w->host_at[w->labels] = (uint16_t)i;
 		if (i == 0)
 			return;
@@ -86,8 +86,8 @@ static bool is_name(struct walk *w, struct snapshot_ref ref, struct str name)
 }
 
 /* The slot <k> places behind the home of <hash>. */
-static const struct snapshot_slot *slot_at(struct walk *w, enum snapshot_section slots,
-	uint64_t hash, uint32_t k)
+static const struct snapshot_slot *slot_at(
+	struct walk *w, enum snapshot_section slots, uint64_t hash, uint32_t k)
 {
 	w->steps++;
 	return snapshot_at(w->s, slots, ((uint32_t)hash + k) & (snapshot_count(w->s, slots) - 1));
@@ -97,8 +97,8 @@ static const struct snapshot_slot *slot_at(struct walk *w, enum snapshot_section
 static uint32_t find_host(struct walk *w, uint32_t scope, enum snapshot_level level,
 	enum snapshot_host_kind kind, unsigned labels)
 {
-	uint64_t hash = snapshot_node_hash(w->host_chain[labels], scope, (uint8_t)level,
-		(uint8_t)kind);
+	uint64_t hash =
+		snapshot_node_hash(w->host_chain[labels], scope, (uint8_t)level, (uint8_t)kind);
 	struct str name = {NULL, 0};
 
 	if (kind == SNAPSHOT_HOST_EXACT)
@@ -157,7 +157,8 @@ static bool candidate_matches(struct walk *w, const struct snapshot_candidate *c
 		const struct snapshot_predicate *p =
 			snapshot_at(w->s, SNAPSHOT_PREDICATE, c->header_first + i);
 
-		if (!predicate_header(head, snapshot_str(w->s, p->name), snapshot_str(w->s, p->value)))
+		if (!predicate_header(
+			    head, snapshot_str(w->s, p->name), snapshot_str(w->s, p->value)))
 			return false;
 	}
 	for (uint32_t i = 0; i < c->query_count; i++) {
@@ -175,8 +176,7 @@ static bool candidate_matches(struct walk *w, const struct snapshot_candidate *c
 static uint32_t match_path(struct walk *w, uint32_t host, enum snapshot_path_kind kind,
 	uint64_t chain, struct str text)
 {
-	uint64_t hash = snapshot_node_hash(chain, host, SNAPSHOT_LEVEL_LISTENER,
-		(uint8_t)kind);
+	uint64_t hash = snapshot_node_hash(chain, host, SNAPSHOT_LEVEL_LISTENER, (uint8_t)kind);
 
 	for (uint32_t k = 0; k < SNAPSHOT_PROBES_MAX; k++) {
 		const struct snapshot_slot *slot = slot_at(w, SNAPSHOT_PATH_SLOT, hash, k);
@@ -210,8 +210,8 @@ static uint32_t match_host(struct walk *w, uint32_t host)
 	if (path.len <= h->exact_len) {
 		split_path(w, SNAPSHOT_DEPTH_MAX);
 		if (w->path_done)
-			rule = match_path(w, host, SNAPSHOT_PATH_EXACT, w->path_chain[w->elements],
-				path);
+			rule = match_path(
+				w, host, SNAPSHOT_PATH_EXACT, w->path_chain[w->elements], path);
 	}
 	if (!h->has_prefix)
 		return rule;
@@ -262,8 +262,9 @@ void route_match(const struct snapshot *snap, uint32_t bind, const struct route_
 	b = snapshot_at(snap, SNAPSHOT_BIND, bind);
 	host = next_host(&w, bind, SNAPSHOT_LEVEL_BIND, b->wild_labels, &it);
 	if (host != SLOT_NONE) {
-		ret->listener = ((const struct snapshot_host *)snapshot_at(snap, SNAPSHOT_HOST, host))
-					->value;
+		ret->listener =
+			((const struct snapshot_host *)snapshot_at(snap, SNAPSHOT_HOST, host))
+				->value;
 		if (req->path.len > 0 && req->path.p[0] == '/')
 			ret->rule = match_listener(&w, ret->listener);
 	}

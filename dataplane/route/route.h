@@ -49,7 +49,7 @@ struct pick_seq {
 	uint64_t revision;	/* of the weights that the lags are scaled to */
 	uint32_t phase, workers; /* this worker starts phase/workers of a stratum later */
 	uint32_t total, count;	/* of those weights; total 0: not started */
-	int32_t lag[PICK_BACKENDS_MAX]; /* owed less given, in 1/total requests, within (-total, total) */
+	int32_t lag[PICK_BACKENDS_MAX]; /* owed less given, in 1/total requests; below total */
 };
 void pick_seq_init(struct pick_seq *s, uint32_t worker, uint32_t workers, uint64_t key);
 /*

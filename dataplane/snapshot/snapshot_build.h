@@ -19,7 +19,7 @@ struct build {
 	uint32_t service_count;
 	const struct build_route **routes;	/* owned; sorted */
 	const struct build_listener **listeners;/* owned; in the image's order */
-	uint32_t *first_rule;			/* owned; [index in in->routes]: rule in the image */
+	uint32_t *first_rule;			/* owned; [in->routes]: rule in the image */
 };
 
 /* Binds, hosts, paths, candidates and predicates. */

@@ -56,7 +56,8 @@ bool snapshot_hostname_is_valid(struct str h)
 		for (size_t i = 0; i < label.len; i++) {
 			char c = label.p[i];
 
-			if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
+			if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+				    c == '_'))
 				return false;
 		}
 	}
@@ -156,7 +157,7 @@ static bool is_host_name(struct str name, uint8_t kind)
 		return name.len > 0 && name.p[0] != '*' && snapshot_hostname_is_valid(name);
 	case SNAPSHOT_HOST_WILD:
 		return name.len > 1 && name.p[0] == '.' &&
-			snapshot_hostname_is_valid(str_from(name, 1));
+		       snapshot_hostname_is_valid(str_from(name, 1));
 	case SNAPSHOT_HOST_ANY:
 		return name.len == 0;
 	}
@@ -172,7 +173,8 @@ static int check_hosts(const struct snapshot *s, struct err *err)
 		bool top = h->level == SNAPSHOT_LEVEL_BIND;
 		unsigned wild;
 
-		if (h->level > SNAPSHOT_LEVEL_LISTENER || !is_text(s, h->name, SNAPSHOT_HOSTNAME_MAX) ||
+		if (h->level > SNAPSHOT_LEVEL_LISTENER ||
+			!is_text(s, h->name, SNAPSHOT_HOSTNAME_MAX) ||
 			!is_host_name(snapshot_str(s, h->name), h->kind) ||
 			h->labels != snapshot_label_count(snapshot_str(s, h->name)))
 			return bad(err, "HOST", i, "name");
@@ -205,17 +207,18 @@ static int check_paths(const struct snapshot *s, struct err *err)
 		path = snapshot_str(s, p->path);
 		if (h->level != SNAPSHOT_LEVEL_LISTENER || (path.len > 0 && path.p[0] != '/'))
 			return bad(err, "PATH", i, "not below a route's host, or relative");
-		if (p->kind == SNAPSHOT_PATH_EXACT ? path.len == 0 || path.len > h->exact_len
-						   : !h->has_prefix || str_ends(path, STR("/")) ||
-				snapshot_element_count(path) > h->prefix_depth)
+		if (p->kind == SNAPSHOT_PATH_EXACT
+				? path.len == 0 || path.len > h->exact_len
+				: !h->has_prefix || str_ends(path, STR("/")) ||
+					  snapshot_element_count(path) > h->prefix_depth)
 			return bad(err, "PATH", i, "beyond its host's bounds");
-		if (p->candidate_count == 0 ||
-			!owns(&next, p->candidate_first, p->candidate_count,
-				snapshot_count(s, SNAPSHOT_CANDIDATE)))
+		if (p->candidate_count == 0 || !owns(&next, p->candidate_first, p->candidate_count,
+						       snapshot_count(s, SNAPSHOT_CANDIDATE)))
 			return bad(err, "PATH", i, "candidates");
 	}
-	return next == snapshot_count(s, SNAPSHOT_CANDIDATE) ? 0
-							    : bad(err, "CANDIDATE", next, "no owner");
+	return next == snapshot_count(s, SNAPSHOT_CANDIDATE)
+		       ? 0
+		       : bad(err, "CANDIDATE", next, "no owner");
 }
 
 static int check_candidates(const struct snapshot *s, struct err *err)
@@ -265,7 +268,8 @@ static int check_rules(const struct snapshot *s, struct err *err)
 		if (!is_text(s, b.name, SNAPSHOT_NAME_MAX) || b.weight > SNAPSHOT_WEIGHT_MAX)
 			return bad(err, "BACKEND", i, "name or weight");
 		if (b.status > BUILD_BACKEND_UNSUPPORTED ||
-			(ok ? b.service >= snapshot_count(s, SNAPSHOT_SERVICE) : b.service != SLOT_NONE))
+			(ok ? b.service >= snapshot_count(s, SNAPSHOT_SERVICE)
+			    : b.service != SLOT_NONE))
 			return bad(err, "BACKEND", i, "status or service");
 	}
 	return next == backends ? 0 : bad(err, "BACKEND", next, "no owner");
@@ -297,16 +301,16 @@ static bool index_is_true(const struct snapshot *s, const struct snapshot_index 
 	switch (x->kind) {
 	case SNAPSHOT_ID_LISTENER:
 		return x->index < snapshot_count(s, SNAPSHOT_LISTENER) &&
-			snapshot_listener(s, x->index).id == x->id;
+		       snapshot_listener(s, x->index).id == x->id;
 	case SNAPSHOT_ID_RULE:
 		return x->index < snapshot_count(s, SNAPSHOT_RULE) &&
-			snapshot_rule(s, x->index).id == x->id;
+		       snapshot_rule(s, x->index).id == x->id;
 	case SNAPSHOT_ID_BACKEND:
 		return x->index < snapshot_count(s, SNAPSHOT_BACKEND) &&
-			snapshot_backend(s, x->index).id == x->id;
+		       snapshot_backend(s, x->index).id == x->id;
 	case SNAPSHOT_ID_SERVICE:
 		return x->index < snapshot_count(s, SNAPSHOT_SERVICE) &&
-			snapshot_service(s, x->index).id == x->id;
+		       snapshot_service(s, x->index).id == x->id;
 	}
 	return false;
 }
@@ -327,7 +331,7 @@ static int check_index(const struct snapshot *s, struct err *err)
 			return bad(err, "INDEX", i, "order");
 	}
 	if (n != snapshot_count(s, SNAPSHOT_LISTENER) + snapshot_count(s, SNAPSHOT_RULE) +
-			snapshot_count(s, SNAPSHOT_BACKEND) + snapshot_count(s, SNAPSHOT_SERVICE))
+			 snapshot_count(s, SNAPSHOT_BACKEND) + snapshot_count(s, SNAPSHOT_SERVICE))
 		return bad(err, "INDEX", n, "incomplete");
 	return 0;
 }
@@ -348,8 +352,8 @@ static int check_table(const struct snapshot *s, enum snapshot_section nodes,
 	}
 	for (uint32_t i = 0; i < snapshot_count(s, nodes); i++) {
 		uint64_t hash = nodes == SNAPSHOT_HOST
-			? snapshot_host_hash(s, snapshot_at(s, nodes, i))
-			: snapshot_path_hash(s, snapshot_at(s, nodes, i));
+					? snapshot_host_hash(s, snapshot_at(s, nodes, i))
+					: snapshot_path_hash(s, snapshot_at(s, nodes, i));
 		bool found = false;
 
 		for (uint32_t k = 0; k < SNAPSHOT_PROBES_MAX && !found; k++) {
@@ -361,7 +365,8 @@ static int check_table(const struct snapshot *s, enum snapshot_section nodes,
 			found = slot->node == i + 1 && slot->tag == (uint32_t)(hash >> 32);
 		}
 		if (!found)
-			return bad(err, nodes == SNAPSHOT_HOST ? "HOST" : "PATH", i, "not in its table");
+			return bad(err, nodes == SNAPSHOT_HOST ? "HOST" : "PATH", i,
+				"not in its table");
 	}
 	return 0;
 }

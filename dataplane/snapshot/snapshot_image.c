@@ -144,14 +144,15 @@ struct snapshot image_view(const struct image *im)
 }
 
 /* False when some key finds no slot within the probes: the table is too small. */
-static bool fill_slots(struct image *im, enum snapshot_section nodes, struct snapshot_slot *slots,
-	uint32_t mask)
+static bool fill_slots(
+	struct image *im, enum snapshot_section nodes, struct snapshot_slot *slots, uint32_t mask)
 {
 	struct snapshot s = image_view(im);
 
 	for (uint32_t i = 0; i < image_count(im, nodes); i++) {
-		uint64_t hash = nodes == SNAPSHOT_HOST ? snapshot_host_hash(&s, image_at(im, nodes, i))
-						       : snapshot_path_hash(&s, image_at(im, nodes, i));
+		uint64_t hash = nodes == SNAPSHOT_HOST
+					? snapshot_host_hash(&s, image_at(im, nodes, i))
+					: snapshot_path_hash(&s, image_at(im, nodes, i));
 		uint32_t k = 0;
 
 		while (k < SNAPSHOT_PROBES_MAX && slots[((uint32_t)hash + k) & mask].node != 0)
@@ -196,8 +197,8 @@ static size_t align8(size_t n)
 	return (n + 7) & ~(size_t)7;
 }
 
-int image_finish(struct image *im, uint64_t generation, void **ret_image, size_t *ret_len,
-	struct err *err)
+int image_finish(
+	struct image *im, uint64_t generation, void **ret_image, size_t *ret_len, struct err *err)
 {
 	struct snapshot_header h = {
 		.magic = SNAPSHOT_MAGIC,
@@ -205,7 +206,8 @@ int image_finish(struct image *im, uint64_t generation, void **ret_image, size_t
 		.section_count = SNAPSHOT_SECTION_COUNT,
 		.generation = generation,
 	};
-	size_t table = sizeof(h), off = table + sizeof(struct snapshot_entry) * SNAPSHOT_SECTION_COUNT;
+	size_t table = sizeof(h),
+	       off = table + sizeof(struct snapshot_entry) * SNAPSHOT_SECTION_COUNT;
 	uint8_t *out;
 
 	h.image_len = off;
@@ -221,7 +223,8 @@ int image_finish(struct image *im, uint64_t generation, void **ret_image, size_t
 	out = calloc(1, h.image_len);
 	bug_on(out == NULL);
 	memcpy(out, &h, sizeof(h));
-	for (unsigned i = 0; i < SNAPSHOT_SECTION_COUNT; i++, table += sizeof(struct snapshot_entry)) {
+	for (unsigned i = 0; i < SNAPSHOT_SECTION_COUNT;
+		i++, table += sizeof(struct snapshot_entry)) {
 		const struct image_section *s = &im->sec[i];
 		struct snapshot_entry e = {sections[i].id, s->record, off, s->count, 0};
 

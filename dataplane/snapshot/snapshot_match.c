@@ -20,16 +20,16 @@
 struct match {
 	const struct build_match *in;
 	const struct build_route *route;
-	uint32_t rule;		/* in the image */
-	uint32_t order;		/* among the matches of its route: first rule, first match */
-	struct str path;	/* a prefix without trailing slashes */
+	uint32_t rule;	 /* in the image */
+	uint32_t order;	 /* among the matches of its route: first rule, first match */
+	struct str path; /* a prefix without trailing slashes */
 	uint32_t header_first, query_first;
 	uint16_t header_count, query_count;
 };
 
 struct matches {
-	struct match *m;	/* owned; by route in b->in->routes, then in order */
-	uint32_t *first;	/* owned; [route], one more at the end */
+	struct match *m; /* owned; by route in b->in->routes, then in order */
+	uint32_t *first; /* owned; [route], one more at the end */
 };
 
 struct listener_at { /* one address of a listener */
@@ -71,8 +71,10 @@ static int add_predicate(struct build *b, const struct build_rule *rule, const c
 		return err_set(err, ENOTSUP, "%.*s: %s %.*s: match of type %s is not supported",
 			STR_FMT(rule->name), what, STR_FMT(str_first(p->name, 256)),
 			kind_of(p->type));
-	if (p->name.len == 0 || p->name.len > SNAPSHOT_NAME_MAX || p->value.len > SNAPSHOT_VALUE_MAX)
-		return err_set(err, EINVAL, "%.*s: %s \"%.*s\": name or value too short or too long",
+	if (p->name.len == 0 || p->name.len > SNAPSHOT_NAME_MAX ||
+		p->value.len > SNAPSHOT_VALUE_MAX)
+		return err_set(err, EINVAL,
+			"%.*s: %s \"%.*s\": name or value too short or too long",
 			STR_FMT(rule->name), what, STR_FMT(str_first(p->name, 256)));
 	image_add(&b->im, SNAPSHOT_PREDICATE, &rec);
 	return 0;
@@ -105,7 +107,8 @@ static int add_predicates(struct build *b, const struct build_rule *rule, const 
 	return rc;
 }
 
-static int add_match(struct build *b, const struct build_rule *rule, struct match *m, struct err *err)
+static int add_match(
+	struct build *b, const struct build_rule *rule, struct match *m, struct err *err)
 {
 	const struct build_match *in = m->in;
 	int rc = check_path(rule, in, err);
@@ -180,7 +183,8 @@ static int cmp_precedence(const struct match *x, const struct match *y)
 	if (d == 0)
 		d = y->query_count - x->query_count;
 	if (d == 0)
-		d = (x->route->created > y->route->created) - (x->route->created < y->route->created);
+		d = (x->route->created > y->route->created) -
+		    (x->route->created < y->route->created);
 	if (d == 0)
 		d = str_cmp(x->route->name, y->route->name);
 	if (d == 0)
@@ -197,7 +201,8 @@ static int cmp_path(const struct match *x, const struct match *y)
 
 static int cmp_match(const void *a, const void *b)
 {
-	const struct match *x = *(const struct match *const *)a, *y = *(const struct match *const *)b;
+	const struct match *x = *(const struct match *const *)a,
+			   *y = *(const struct match *const *)b;
 	int d = cmp_path(x, y);
 
 	return d != 0 ? d : cmp_precedence(x, y);
@@ -248,9 +253,9 @@ static uint32_t add_host(struct build *b, enum snapshot_level level, uint32_t sc
 	struct str hostname, uint32_t value)
 {
 	struct str name = hostname;
-	uint8_t kind = hostname.len == 0 ? SNAPSHOT_HOST_ANY
-		: snapshot_hostname_is_wild(hostname, &name) ? SNAPSHOT_HOST_WILD
-							     : SNAPSHOT_HOST_EXACT;
+	uint8_t kind = hostname.len == 0			    ? SNAPSHOT_HOST_ANY
+		       : snapshot_hostname_is_wild(hostname, &name) ? SNAPSHOT_HOST_WILD
+								    : SNAPSHOT_HOST_EXACT;
 	struct snapshot_host h = {
 		.name = image_text(&b->im, name),
 		.scope = scope,
@@ -259,10 +264,12 @@ static uint32_t add_host(struct build *b, enum snapshot_level level, uint32_t sc
 		.kind = kind,
 		.labels = (uint16_t)snapshot_label_count(name),
 	};
-	uint16_t *wild = level == SNAPSHOT_LEVEL_BIND
-		? &((struct snapshot_bind *)image_at(&b->im, SNAPSHOT_BIND, scope))->wild_labels
-		: &((struct snapshot_listener *)image_at(&b->im, SNAPSHOT_LISTENER, scope))
-			   ->wild_labels;
+	uint16_t *wild =
+		level == SNAPSHOT_LEVEL_BIND
+			? &((struct snapshot_bind *)image_at(&b->im, SNAPSHOT_BIND, scope))
+				   ->wild_labels
+			: &((struct snapshot_listener *)image_at(&b->im, SNAPSHOT_LISTENER, scope))
+				   ->wild_labels;
 
 	if (kind == SNAPSHOT_HOST_WILD && *wild < h.labels)
 		*wild = h.labels;
@@ -277,7 +284,7 @@ static bool covers(struct str pattern, struct str name)
 	if (pattern.len == 0 || str_eq(pattern, name))
 		return true;
 	return snapshot_hostname_is_wild(pattern, &suffix) && name.len > suffix.len &&
-		str_ends(name, suffix);
+	       str_ends(name, suffix);
 }
 
 static int check_attachment(const struct build *b, const struct build_listener *l,
@@ -291,7 +298,8 @@ static int check_attachment(const struct build *b, const struct build_listener *
 	if (!snapshot_hostname_is_valid(at->original))
 		return err_set(err, EINVAL, "route %.*s: hostname \"%.*s\"",
 			STR_FMT(b->in->routes[at->route].name), STR_FMT(at->original));
-	both = covers(l->hostname, at->original) && at->original.len > 0 ? at->original : l->hostname;
+	both = covers(l->hostname, at->original) && at->original.len > 0 ? at->original
+									 : l->hostname;
 	if (!covers(at->original, both) || !str_eq(both, at->hostname))
 		return err_set(err, EINVAL,
 			"listener %.*s: route %.*s: \"%.*s\" and \"%.*s\" do not give \"%.*s\"",
@@ -336,8 +344,8 @@ static void add_routes(struct build *b, const struct matches *ms, uint32_t liste
 	free(list);
 }
 
-static int add_attachments(struct build *b, const struct matches *ms, uint32_t listener,
-	struct err *err)
+static int add_attachments(
+	struct build *b, const struct matches *ms, uint32_t listener, struct err *err)
 {
 	const struct build_listener *l = b->listeners[listener];
 	const struct build_attachment **at = calloc(l->attachment_count + 1ul, sizeof(*at));
@@ -351,7 +359,8 @@ static int add_attachments(struct build *b, const struct matches *ms, uint32_t l
 	if (rc == 0)
 		qsort(at, l->attachment_count, sizeof(*at), cmp_attachment);
 	for (uint32_t i = 0, k; i < l->attachment_count && rc == 0; i = k) {
-		for (k = i + 1; k < l->attachment_count && str_eq(at[i]->original, at[k]->original);)
+		for (k = i + 1;
+			k < l->attachment_count && str_eq(at[i]->original, at[k]->original);)
 			k++;
 		add_routes(b, ms, listener, at + i, k - i);
 	}
@@ -382,7 +391,8 @@ static int add_bind(struct build *b, const struct listener_at *at, uint32_t coun
 			char addr[IP_ADDR_STRLEN];
 
 			return err_set(err, EINVAL,
-				"listeners %.*s and %.*s have the same address %s, port %u and hostname",
+				"listeners %.*s and %.*s have the same address %s, port %u and "
+				"hostname",
 				STR_FMT(b->listeners[at[i - 1].listener]->name),
 				STR_FMT(b->listeners[at[i].listener]->name),
 				ip_format(&rec.addr, addr), rec.port);

@@ -47,8 +47,11 @@ static void check_forwarded(const struct h1_head *was, const struct h1_head *is)
 static void forward_request(struct h1_head *h)
 {
 	static char out[OUT_MAX], path[OUT_MAX];
-	struct h1_request_out how = {.client = STR("192.0.2.7"), .proto = STR("http"), .port = 80,
-		.request_id = STR("id"), .expect = true};
+	struct h1_request_out how = {.client = STR("192.0.2.7"),
+		.proto = STR("http"),
+		.port = 80,
+		.request_id = STR("id"),
+		.expect = true};
 	struct h1_head again;
 	size_t n;
 

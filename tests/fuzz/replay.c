@@ -112,7 +112,7 @@ int main(int argc, char **argv)
 		else
 			load_folder(argv[i]);
 	}
-	run(buf, 0);
+	run((const uint8_t *)"", 0);
 	for (unsigned i = 0; i < input_count; i++)
 		run(inputs[i].data, inputs[i].len);
 	rng_seed(&r, seed);

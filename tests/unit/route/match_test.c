@@ -91,7 +91,8 @@ static void compiled_and_naive_matcher_agree(void **state)
 		world_random(&w, &r, seed % 3 ? 4 : 40);
 		build_and_open(&w.config, &o);
 		for (unsigned i = 0; i < 100; i++)
-			check_request(&w, &o, world_request(&w, &r), (uint16_t)(80 + i % 2)), matched++;
+			check_request(&w, &o, world_request(&w, &r), (uint16_t)(80 + i % 2)),
+				matched++;
 		free(o.image);
 		world_free(&w);
 	}
@@ -138,18 +139,29 @@ static void many_routes(struct arena *a, struct build_config *c, uint32_t count,
 
 		*m = (struct build_match){.path_type = BUILD_MATCH_PREFIX,
 			.path = hosts ? STR("/") : str_of(arena_printf(a, "/svc/v%u", i))};
-		*rule = (struct build_rule){.id = object_id(id, 1), .name = str_of(name), .matches = m,
+		*rule = (struct build_rule){.id = object_id(id, 1),
+			.name = str_of(name),
+			.matches = m,
 			.match_count = 1};
-		routes[i] = (struct build_route){.id = rule->id, .name = str_of(name), .rules = rule,
-			.rule_count = 1};
+		routes[i] = (struct build_route){
+			.id = rule->id, .name = str_of(name), .rules = rule, .rule_count = 1};
 		at[i].route = i;
 		if (hosts)
-			at[i].original = at[i].hostname = str_of(arena_printf(a, "h%u.example.com", i));
+			at[i].original = at[i].hostname =
+				str_of(arena_printf(a, "h%u.example.com", i));
 	}
-	*l = (struct build_listener){.id = 1, .name = STR("l"), .addrs = addr, .addr_count = 1,
-		.port = 80, .attachments = at, .attachment_count = count};
-	*c = (struct build_config){.generation = 1, .listeners = l, .listener_count = 1,
-		.routes = routes, .route_count = count};
+	*l = (struct build_listener){.id = 1,
+		.name = STR("l"),
+		.addrs = addr,
+		.addr_count = 1,
+		.port = 80,
+		.attachments = at,
+		.attachment_count = count};
+	*c = (struct build_config){.generation = 1,
+		.listeners = l,
+		.listener_count = 1,
+		.routes = routes,
+		.route_count = count};
 }
 
 /* The most steps that one request takes among <count> routes. */
@@ -242,14 +254,24 @@ static void query_predicates_decode_and_take_the_first(void **state)
 		const char *query;
 		bool want; /* q = "a b" */
 	} rows[] = {
-		{"q=a+b", true}, {"q=a%20b", true}, {"%71=a%20b", true}, {"x=1&q=a+b", true},
-		{"q=a+b&q=c", true}, {"q=c&q=a+b", false}, {"q=a+", false}, {"q=a+bc", false},
-		{"Q=a+b", false}, {"q", false}, {"", false}, {"q=a%2", false}, {"qq=a+b", false},
+		{"q=a+b", true},
+		{"q=a%20b", true},
+		{"%71=a%20b", true},
+		{"x=1&q=a+b", true},
+		{"q=a+b&q=c", true},
+		{"q=c&q=a+b", false},
+		{"q=a+", false},
+		{"q=a+bc", false},
+		{"Q=a+b", false},
+		{"q", false},
+		{"", false},
+		{"q=a%2", false},
+		{"qq=a+b", false},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		assert_int_equal(predicate_query(str_of(rows[i].query), STR("q"), STR("a b")),
-			rows[i].want);
+		assert_int_equal(
+			predicate_query(str_of(rows[i].query), STR("q"), STR("a b")), rows[i].want);
 	assert_false(predicate_query((struct str){NULL, 0}, STR("q"), STR("")));
 	assert_true(predicate_query(STR("q"), STR("q"), STR("")));
 }

@@ -11,7 +11,8 @@ static const char *const hostnames[] = {"", "a.example.com", "b.example.com", "x
 static const char *const request_hosts[] = {"a.example.com", "b.example.com", "x.a.example.com",
 	"y.x.a.example.com", "c.example.com", "example.com", "other.org", "www.other.org", "com",
 	"nobody", "A.Example.COM"};
-static const char *const paths[] = {"/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "/b", "/a/bc", "/b/c"};
+static const char *const paths[] = {
+	"/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "/b", "/a/bc", "/b/c"};
 static const char *const request_paths[] = {"/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/b/c/d",
 	"/ab", "/abc", "/b", "/a/bc", "/c", "/b/c/", "/b//c", "//a", "/a//b"};
 static const char *const methods[] = {"", "", "GET", "POST"};
@@ -19,8 +20,8 @@ static const char *const header_names[] = {"X-A", "x-a", "X-B", "x-c"};
 static const char *const header_values[] = {"1", "2", "1, 2", "v"};
 static const char *const query_names[] = {"q", "r", "Q"};
 static const char *const query_values[] = {"1", "2", "a b"};
-static const char *const query_texts[] = {"q=1", "q=2", "r=1", "q=%31", "q=a+b", "q=a%20b", "q=2&q=1",
-	"r=2&q=1", "Q=1", "q", "", "%71=1", "q=%zz"};
+static const char *const query_texts[] = {"q=1", "q=2", "r=1", "q=%31", "q=a+b", "q=a%20b",
+	"q=2&q=1", "r=2&q=1", "Q=1", "q", "", "%71=1", "q=%zz"};
 
 #define PICK(r, list) ((list)[rng_below(r, sizeof(list) / sizeof((list)[0]))])
 
@@ -28,13 +29,14 @@ static uint64_t id_of(const char *kind, uint64_t n)
 {
 	char text[32];
 	struct str parts[2] = {str_of(kind),
-		str_make(text, (size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)n))};
+		str_make(
+			text, (size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)n))};
 
 	return object_id(parts, 2);
 }
 
-static struct build_predicate *random_predicates(struct world *w, struct rng *r, bool header,
-	uint32_t *ret_count)
+static struct build_predicate *random_predicates(
+	struct world *w, struct rng *r, bool header, uint32_t *ret_count)
 {
 	uint32_t n = rng_below(r, 3) ? 0 : 1 + (uint32_t)rng_below(r, 3);
 	struct build_predicate *p = arena_array(&w->arena, struct build_predicate, n + 1);
@@ -47,8 +49,8 @@ static struct build_predicate *random_predicates(struct world *w, struct rng *r,
 	return p;
 }
 
-static void random_rule(struct world *w, struct rng *r, struct build_rule *rule, const char *route,
-	uint64_t id)
+static void random_rule(
+	struct world *w, struct rng *r, struct build_rule *rule, const char *route, uint64_t id)
 {
 	uint32_t n = 1 + (uint32_t)rng_below(r, 3);
 	struct build_match *m = arena_array(&w->arena, struct build_match, n);
@@ -74,8 +76,8 @@ static struct build_route *random_routes(struct world *w, struct rng *r, uint32_
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t n = 1 + (uint32_t)rng_below(r, 3);
 		struct build_rule *rule = arena_array(&w->arena, struct build_rule, n);
-		char *name = arena_printf(&w->arena, "ns%llu/route-%u",
-			(unsigned long long)rng_below(r, 3), i);
+		char *name = arena_printf(
+			&w->arena, "ns%llu/route-%u", (unsigned long long)rng_below(r, 3), i);
 
 		routes[i] = (struct build_route){
 			.id = id_of("route", i),
@@ -100,7 +102,8 @@ static bool hostname_matches(struct str hostname, struct str name)
 {
 	if (hostname.len == 0 || str_eq(hostname, name))
 		return true;
-	return is_wild(hostname) && name.len >= hostname.len && str_ends(name, str_from(hostname, 1));
+	return is_wild(hostname) && name.len >= hostname.len &&
+	       str_ends(name, str_from(hostname, 1));
 }
 
 static bool intersect(struct str a, struct str b, struct str *ret)
@@ -179,7 +182,8 @@ void world_free(struct world *w)
 void world_shuffle(struct world *w, struct rng *r)
 {
 	uint32_t n = w->config.route_count;
-	uint32_t *order = arena_array(&w->arena, uint32_t, n), *at = arena_array(&w->arena, uint32_t, n);
+	uint32_t *order = arena_array(&w->arena, uint32_t, n),
+		 *at = arena_array(&w->arena, uint32_t, n);
 	struct build_route *routes = arena_array(&w->arena, struct build_route, n);
 	struct build_listener *listeners = (struct build_listener *)w->config.listeners;
 
@@ -233,7 +237,8 @@ static bool path_matches(const struct build_match *m, struct str path)
 	return str_starts(path, prefix) && (path.len == prefix.len || path.p[prefix.len] == '/');
 }
 
-/* Of entries with equivalent names "only the first entry with an equivalent name MUST be considered". */
+/* Of entries with equivalent names "only the first entry with an equivalent name MUST be
+ * considered". */
 static bool counts(const struct build_predicate *p, uint32_t i, bool header)
 {
 	for (uint32_t k = 0; k < i; k++)
@@ -332,17 +337,20 @@ static bool is_better(const struct rank *a, const struct rank *b)
 #define MORE_WINS(field)                                                                           \
 	if (a->field != b->field)                                                                  \
 		return a->field > b->field;
-	/* "the most characters in a matching non-wildcard hostname", then "in a matching hostname" */
+	/* "the most characters in a matching non-wildcard hostname", then "in a matching hostname"
+	 */
 	MORE_WINS(exact_host)
 	MORE_WINS(host_len)
-	/* "exact path match", "prefix path match with largest number of characters", "method match" */
+	/* "exact path match", "prefix path match with largest number of characters", "method match"
+	 */
 	MORE_WINS(exact_path)
 	MORE_WINS(prefix_len)
 	MORE_WINS(method)
 	/* "largest number of header matches", "largest number of query param matches" */
 	MORE_WINS(headers)
 	MORE_WINS(queries)
-	/* "the oldest Route", "first in alphabetical order by {namespace}/{name}", the first rule */
+	/* "the oldest Route", "first in alphabetical order by {namespace}/{name}", the first rule
+	 */
 	if (a->created != b->created)
 		return a->created < b->created;
 	d = str_cmp(a->route, b->route);
@@ -412,8 +420,9 @@ void world_match(const struct world *w, const struct ip_addr *addr, uint16_t por
 		if (!ip_eq(&l->addrs[0], addr) || l->port != port ||
 			!hostname_matches(l->hostname, host))
 			continue;
-		if (best == NULL || exact || (best->hostname.len < l->hostname.len &&
-			!(best->hostname.len > 0 && !is_wild(best->hostname))))
+		if (best == NULL || exact ||
+			(best->hostname.len < l->hostname.len &&
+				!(best->hostname.len > 0 && !is_wild(best->hostname))))
 			best = l;
 	}
 	*ret_listener = best ? best->id : 0;

@@ -5,23 +5,50 @@
 #include "tests/unit/snapshot/sample.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define V4(a, b, c, d) {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}}
-#define V6(last) {{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last}}
+#define V4(a, b, c, d)                                                                             \
+	{                                                                                          \
+		{                                                                                  \
+			0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d                       \
+		}                                                                                  \
+	}
+#define V6(last)                                                                                   \
+	{                                                                                          \
+		{                                                                                  \
+			0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last              \
+		}                                                                                  \
+	}
 
 static const struct build_endpoint v1_endpoints[] = {
-	{.id = 102, .addr = V4(10, 1, 0, 2), .port = 8080, .weight = 1,
-		.name = STR("app-v1-b"), .cluster = STR("us-east")},
-	{.id = 101, .addr = V4(10, 1, 0, 1), .port = 8080, .weight = 1,
-		.name = STR("app-v1-a"), .cluster = STR("us-east")},
+	{.id = 102,
+		.addr = V4(10, 1, 0, 2),
+		.port = 8080,
+		.weight = 1,
+		.name = STR("app-v1-b"),
+		.cluster = STR("us-east")},
+	{.id = 101,
+		.addr = V4(10, 1, 0, 1),
+		.port = 8080,
+		.weight = 1,
+		.name = STR("app-v1-a"),
+		.cluster = STR("us-east")},
 };
 static const struct build_endpoint v2_endpoints[] = {
-	{.id = 201, .addr = V6(1), .port = 8080, .weight = 3, .draining = true,
-		.name = STR("app-v2-a"), .cluster = STR("us-west")},
+	{.id = 201,
+		.addr = V6(1),
+		.port = 8080,
+		.weight = 3,
+		.draining = true,
+		.name = STR("app-v2-a"),
+		.cluster = STR("us-west")},
 };
 static const struct build_service services[] = {
-	{.id = 12, .name = STR("us-west/demo/app-v2:http"), .endpoints = v2_endpoints,
+	{.id = 12,
+		.name = STR("us-west/demo/app-v2:http"),
+		.endpoints = v2_endpoints,
 		.endpoint_count = COUNT(v2_endpoints)},
-	{.id = 11, .name = STR("us-east/demo/app-v1:http"), .endpoints = v1_endpoints,
+	{.id = 11,
+		.name = STR("us-east/demo/app-v1:http"),
+		.endpoints = v1_endpoints,
 		.endpoint_count = COUNT(v1_endpoints)},
 	{.id = 13, .name = STR("us-east/demo/empty:http")},
 };
@@ -32,8 +59,13 @@ static const struct build_backend canary[] = {
 	{.id = 22, .name = STR("demo/app-v2:80"), .weight = 20, .service_id = 12},
 };
 static const struct build_rule canary_rules[] = {
-	{.id = 31, .name = STR("demo/app rule 0"), .matches = any, .match_count = 1,
-		.backends = canary, .backend_count = COUNT(canary), .request_timeout_ms = 10000},
+	{.id = 31,
+		.name = STR("demo/app rule 0"),
+		.matches = any,
+		.match_count = 1,
+		.backends = canary,
+		.backend_count = COUNT(canary),
+		.request_timeout_ms = 10000},
 };
 
 static const struct build_predicate beta[] = {
@@ -42,26 +74,44 @@ static const struct build_predicate beta[] = {
 };
 static const struct build_predicate version[] = {{.name = STR("v"), .value = STR("2\n3")}};
 static const struct build_match api[] = {
-	{.path_type = BUILD_MATCH_PREFIX, .path = STR("/api/"), .method = STR("GET"), .headers = beta,
-		.header_count = COUNT(beta), .queries = version, .query_count = 1},
+	{.path_type = BUILD_MATCH_PREFIX,
+		.path = STR("/api/"),
+		.method = STR("GET"),
+		.headers = beta,
+		.header_count = COUNT(beta),
+		.queries = version,
+		.query_count = 1},
 	{.path_type = BUILD_MATCH_EXACT, .path = STR("/api")},
 	{.path_type = BUILD_MATCH_PREFIX, .path = STR("/api")},
 };
 static const struct build_backend broken[] = {
 	{.id = 23, .name = STR("demo/gone:80"), .weight = 1, .status = BUILD_BACKEND_NOT_FOUND},
-	{.id = 24, .name = STR("other/private:80"), .weight = 1,
+	{.id = 24,
+		.name = STR("other/private:80"),
+		.weight = 1,
 		.status = BUILD_BACKEND_REF_NOT_PERMITTED},
 	{.id = 25, .name = STR("demo/empty:80"), .weight = 0, .service_id = 13},
 };
 static const struct build_rule api_rules[] = {
-	{.id = 32, .name = STR("demo/api rule 0"), .matches = api, .match_count = COUNT(api),
-		.backends = broken, .backend_count = COUNT(broken), .backend_timeout_ms = 500},
+	{.id = 32,
+		.name = STR("demo/api rule 0"),
+		.matches = api,
+		.match_count = COUNT(api),
+		.backends = broken,
+		.backend_count = COUNT(broken),
+		.backend_timeout_ms = 500},
 	{.id = 33, .name = STR("demo/api rule 1"), .matches = any, .match_count = 1},
 };
 static const struct build_route routes[] = {
-	{.id = 41, .name = STR("demo/app"), .created = 50, .rules = canary_rules,
+	{.id = 41,
+		.name = STR("demo/app"),
+		.created = 50,
+		.rules = canary_rules,
 		.rule_count = COUNT(canary_rules)},
-	{.id = 42, .name = STR("demo/api"), .created = 100, .rules = api_rules,
+	{.id = 42,
+		.name = STR("demo/api"),
+		.created = 100,
+		.rules = api_rules,
 		.rule_count = COUNT(api_rules)},
 };
 
@@ -73,10 +123,20 @@ static const struct build_attachment http_routes[] = {
 };
 static const struct build_attachment any_routes[] = {{.route = 0}};
 static const struct build_listener listeners[] = {
-	{.id = 52, .name = STR("infra/gw/other"), .addrs = addrs, .addr_count = 1, .port = 8080,
-		.attachments = any_routes, .attachment_count = 1},
-	{.id = 51, .name = STR("infra/gw/http"), .addrs = addrs, .addr_count = 2, .port = 80,
-		.hostname = STR("*.demo.lab"), .attachments = http_routes,
+	{.id = 52,
+		.name = STR("infra/gw/other"),
+		.addrs = addrs,
+		.addr_count = 1,
+		.port = 8080,
+		.attachments = any_routes,
+		.attachment_count = 1},
+	{.id = 51,
+		.name = STR("infra/gw/http"),
+		.addrs = addrs,
+		.addr_count = 2,
+		.port = 80,
+		.hostname = STR("*.demo.lab"),
+		.attachments = http_routes,
 		.attachment_count = COUNT(http_routes)},
 };
 static const struct ip_net trusted[] = {
@@ -88,7 +148,9 @@ const struct build_config *sample_config(void)
 {
 	static const struct build_config config = {
 		.generation = 7,
-		.settings = {.trusted = trusted, .trusted_count = 2, .header_timeout_ms = 10000,
+		.settings = {.trusted = trusted,
+			.trusted_count = 2,
+			.header_timeout_ms = 10000,
 			.exchange_bytes_max = 262144},
 		.listeners = listeners,
 		.listener_count = COUNT(listeners),

@@ -200,24 +200,39 @@ static struct build_config good(void)
 	bad_endpoints[0] = bad_endpoints[1] =
 		(struct build_endpoint){.id = 1, .addr = addr, .port = 80, .weight = 1};
 	bad_endpoints[1].id = 2;
-	bad_service[0] = bad_service[1] = (struct build_service){.id = 1, .name = STR("svc"),
-		.endpoints = bad_endpoints, .endpoint_count = 2};
+	bad_service[0] = bad_service[1] = (struct build_service){
+		.id = 1, .name = STR("svc"), .endpoints = bad_endpoints, .endpoint_count = 2};
 	for (unsigned i = 0; i < COUNT(bad_backends); i++)
-		bad_backends[i] = (struct build_backend){.id = i + 1, .name = STR("b"), .weight = 1,
-			.service_id = 1};
+		bad_backends[i] = (struct build_backend){
+			.id = i + 1, .name = STR("b"), .weight = 1, .service_id = 1};
 	bad_predicate = (struct build_predicate){.name = STR("n"), .value = STR("v")};
-	bad_match = (struct build_match){.path_type = BUILD_MATCH_PREFIX, .path = STR("/"),
-		.headers = &bad_predicate, .header_count = 1};
-	bad_rule = (struct build_rule){.id = 1, .name = STR("ns/r rule 0"), .matches = &bad_match,
-		.match_count = 1, .backends = bad_backends, .backend_count = 1};
-	bad_route = (struct build_route){.id = 1, .name = STR("ns/r"), .rules = &bad_rule,
-		.rule_count = 1};
+	bad_match = (struct build_match){.path_type = BUILD_MATCH_PREFIX,
+		.path = STR("/"),
+		.headers = &bad_predicate,
+		.header_count = 1};
+	bad_rule = (struct build_rule){.id = 1,
+		.name = STR("ns/r rule 0"),
+		.matches = &bad_match,
+		.match_count = 1,
+		.backends = bad_backends,
+		.backend_count = 1};
+	bad_route = (struct build_route){
+		.id = 1, .name = STR("ns/r"), .rules = &bad_rule, .rule_count = 1};
 	bad_attachment = (struct build_attachment){.route = 0};
-	bad_listener = (struct build_listener){.id = 1, .name = STR("l"), .addrs = &addr,
-		.addr_count = 1, .port = 80, .attachments = &bad_attachment, .attachment_count = 1};
-	return (struct build_config){.generation = 1, .listeners = &bad_listener,
-		.listener_count = 1, .routes = &bad_route, .route_count = 1,
-		.services = bad_service, .service_count = 1};
+	bad_listener = (struct build_listener){.id = 1,
+		.name = STR("l"),
+		.addrs = &addr,
+		.addr_count = 1,
+		.port = 80,
+		.attachments = &bad_attachment,
+		.attachment_count = 1};
+	return (struct build_config){.generation = 1,
+		.listeners = &bad_listener,
+		.listener_count = 1,
+		.routes = &bad_route,
+		.route_count = 1,
+		.services = bad_service,
+		.service_count = 1};
 }
 
 #define BAD(name, code)                                                                            \
@@ -268,7 +283,8 @@ static const struct bad bad_rows[] = {
 	{"a hostname in upper case is refused", "hostname \"A.example\"", -EINVAL, upper_hostname},
 	{"a wildcard inside is refused", "hostname", -EINVAL, inner_wildcard},
 	{"an attachment of no route is refused", "route 1 of 1", -EINVAL, lost_route},
-	{"a hostname that is no intersection is refused", "do not give", -EINVAL, false_intersection},
+	{"a hostname that is no intersection is refused", "do not give", -EINVAL,
+		false_intersection},
 	{"hostnames without intersection are refused", "do not give", -EINVAL, no_intersection},
 	{"a prefix of 129 bits is refused", "prefix length 129", -EINVAL, trusted_len},
 };
