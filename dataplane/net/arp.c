@@ -24,15 +24,11 @@ static void arp_output(struct net *n, unsigned port, uint16_t op, const struct i
 	const struct rte_ether_addr *target_mac, const struct ip_addr *target,
 	const struct rte_ether_addr *dst)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(n->pool);
 	uint8_t *p;
+	struct rte_mbuf *m = net_packet_new(n, port, ARP_LEN, &p);
 
-	if (m == NULL) {
-		net_count(n, NET_C_OUT_NO_MBUF);
+	if (m == NULL)
 		return;
-	}
-	*pkt_of(m) = (struct pkt){.port = (uint8_t)port};
-	p = (uint8_t *)rte_pktmbuf_append(m, ARP_LEN);
 	memcpy(p, arp_fixed, sizeof(arp_fixed));
 	be16_put(p + 6, op);
 	memcpy(p + 8, net_port(n, port)->mac.addr_bytes, RTE_ETHER_ADDR_LEN);

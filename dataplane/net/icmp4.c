@@ -125,13 +125,9 @@ void icmp4_unreachable(struct net *n, struct rte_mbuf *m, uint8_t code)
 		net_count(n, NET_C_ICMP_UNREACH_RATE);
 		return;
 	}
-	e = rte_pktmbuf_alloc(n->pool);
-	if (e == NULL) {
-		net_count(n, NET_C_OUT_NO_MBUF);
+	e = net_packet_new(n, pkt_of(m)->port, (uint16_t)(ICMP_HDR + quote), &p);
+	if (e == NULL)
 		return;
-	}
-	*pkt_of(e) = (struct pkt){.port = pkt_of(m)->port};
-	p = (uint8_t *)rte_pktmbuf_append(e, (uint16_t)(ICMP_HDR + quote));
 	memset(p, 0, ICMP_HDR);
 	p[0] = UNREACHABLE;
 	p[1] = code;

@@ -145,13 +145,9 @@ void icmp6_unreachable(struct net *n, struct rte_mbuf *m, uint8_t type, uint8_t 
 		net_count(n, NET_C_ICMP_UNREACH_RATE);
 		return;
 	}
-	e = rte_pktmbuf_alloc(n->pool);
-	if (e == NULL) {
-		net_count(n, NET_C_OUT_NO_MBUF);
+	e = net_packet_new(n, k->port, (uint16_t)(ICMP_HDR + quote), &p);
+	if (e == NULL)
 		return;
-	}
-	*pkt_of(e) = (struct pkt){.port = k->port};
-	p = (uint8_t *)rte_pktmbuf_append(e, (uint16_t)(ICMP_HDR + quote));
 	p[0] = type;
 	p[1] = code;
 	be32_put(p + 4, pointer);

@@ -54,8 +54,8 @@ static void ip4_deliver(struct net *n, struct rte_mbuf *m)
 	net_count(n, NET_C_IP4_IN);
 	switch (p->proto) {
 	case PROTO_TCP:
-		rte_pktmbuf_adj(m, (uint16_t)(m->l2_len + m->l3_len));
 		net_trace_in(m, "ip4_input");
+		rte_pktmbuf_adj(m, (uint16_t)(m->l2_len + m->l3_len));
 		mbufq_push(&n->tcp, m);
 		return;
 	case PROTO_ICMP:

@@ -97,8 +97,8 @@ static void ip6_deliver(struct net *n, struct rte_mbuf *m, unsigned pointer)
 	net_count(n, NET_C_IP6_IN);
 	switch (p->proto) {
 	case PROTO_TCP:
-		rte_pktmbuf_adj(m, (uint16_t)(m->l2_len + m->l3_len));
 		net_trace_in(m, "ip6_input");
+		rte_pktmbuf_adj(m, (uint16_t)(m->l2_len + m->l3_len));
 		mbufq_push(&n->tcp, m);
 		return;
 	case PROTO_ICMP6:

@@ -53,16 +53,12 @@ struct nd_send {
 
 static void nd_output(struct net *n, unsigned port, const struct nd_send *s)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(n->pool);
 	uint16_t sum, len = ND_LEN + ND_OPT_LEN;
 	uint8_t *h, *p;
+	struct rte_mbuf *m = net_packet_new(n, port, IP6_HDR + len, &h);
 
-	if (m == NULL) {
-		net_count(n, NET_C_OUT_NO_MBUF);
+	if (m == NULL)
 		return;
-	}
-	*pkt_of(m) = (struct pkt){.port = (uint8_t)port};
-	h = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(IP6_HDR + len));
 	p = h + IP6_HDR;
 	/* RFC 4861 7.1: hop limit 255 proves that no router forwarded it */
 	ip6_header_put(h, &s->src, &s->dst, len, PROTO_ICMP6, 255, 0);

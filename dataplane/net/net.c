@@ -107,20 +107,44 @@ uint64_t net_next_us(const struct net *n)
 	return RTE_MIN(timer_wheel_next_us(&n->wheel), n->announce_us);
 }
 
+struct rte_mbuf *net_packet_new(struct net *n, unsigned port, uint16_t len, uint8_t **ret_data)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(n->pool);
+
+	if (m == NULL) {
+		net_count(n, NET_C_OUT_NO_MBUF);
+		return NULL;
+	}
+	*pkt_of(m) = (struct pkt){.port = (uint8_t)port};
+	*ret_data = (uint8_t *)rte_pktmbuf_append(m, len);
+	bug_on(*ret_data == NULL);
+	return m;
+}
+
+static void trace_frame(struct rte_mbuf *m)
+{
+	const uint8_t *h = pkt_at(m, 0);
+
+	trace_emit("eth_input", RTE_ETHER_ADDR_PRT_FMT " > " RTE_ETHER_ADDR_PRT_FMT " port=%u len=%u",
+		h[6], h[7], h[8], h[9], h[10], h[11], h[0], h[1], h[2], h[3], h[4], h[5],
+		pkt_of(m)->port, m->pkt_len);
+}
+
 void net_trace_in(struct rte_mbuf *m, const char *stage)
 {
 	char src[IP_ADDR_STRLEN], dst[IP_ADDR_STRLEN];
-	const uint8_t *tcp = pkt_at(m, 0);
 	struct pkt *p = pkt_of(m);
+	const uint8_t *tcp;
 
 	if (!trace_is_on() || p->l4_len < 4)
 		return;
+	tcp = pkt_at(m, m->l2_len + m->l3_len);
 	if (!trace_match(&p->src, be16_get(tcp), &p->dst, be16_get(tcp + 2)))
 		return;
 	p->flags |= PKT_TRACED;
-	trace_emit(stage, "%s:%u > %s:%u ttl=%u l4_len=%u port=%u", ip_format(&p->src, src),
-		be16_get(tcp), ip_format(&p->dst, dst), be16_get(tcp + 2), p->ttl, p->l4_len,
-		p->port);
+	trace_frame(m);
+	trace_emit(stage, "%s:%u > %s:%u ttl=%u l4_len=%u", ip_format(&p->src, src),
+		be16_get(tcp), ip_format(&p->dst, dst), be16_get(tcp + 2), p->ttl, p->l4_len);
 }
 
 static const char *const counter_names[] = {

@@ -140,7 +140,12 @@ static inline bool net_link_is_up(const struct net *n, unsigned port)
 }
 
 /* net.c */
-/* Marks a segment that the trace filter wants, and says so; data starts at the TCP header. */
+/*
+ * A packet of our own with <len> bytes to be filled in at *ret_data; small enough for any buffer.
+ * NULL, counted: the pool is empty.
+ */
+struct rte_mbuf *net_packet_new(struct net *n, unsigned port, uint16_t len, uint8_t **ret_data);
+/* Marks a segment that the trace filter wants, and says so; its headers are still in front. */
 void net_trace_in(struct rte_mbuf *m, const char *stage);
 
 /* net_addrs.c */
