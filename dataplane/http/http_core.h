@@ -189,6 +189,7 @@ struct http {
 	struct timer housekeeping;
 	struct slots downs, ups, xs, head_bufs;
 	uint32_t sweep_down;	/* housekeeping: next client connection to look at */
+	bool sweep_again;	/* some of them had to be left for later */
 	uint64_t sweep_us;	/* when endpoints are looked over next */
 	uint32_t log_skip;	/* good requests until the next that is logged */
 	uint32_t held_bytes, held_high;

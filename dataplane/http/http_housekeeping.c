@@ -8,8 +8,8 @@
  */
 #include "dataplane/http/http_flow.h"
 
-#define DRAIN_IDLE_US 1000000u /* draining: a client that sends at least once a second gets its
-				* "Connection: close" with a response */
+#define DRAIN_IDLE_US 1000000u /* a client that sends at least once a second gets its "Connection:
+				* close" with a response; closing at once would meet its request half-way */
 
 #define CLOSE_PER_STEP 256u
 
@@ -46,17 +46,22 @@ static bool close_aged(struct http *h)
 	return false;
 }
 
-/* A connection between requests whose listener is gone, or that a drain may end, is closed. */
+/*
+ * A connection between requests whose listener is gone, or that a drain may end, is closed once it
+ * has been quiet for a while.
+ */
 static void look_at_down(struct http *h, struct http_down *d)
 {
-	if (d->state != DOWN_IDLE || !mbufq_is_empty(&d->c.rx) || tcp_peek(d->c.tcp)->bytes > 0)
+	bool unbound = h->config != NULL && !down_find_bind(h, d);
+
+	if (!unbound && !h->draining)
 		return;
-	if (h->draining && h->now_us - d->since_us >= DRAIN_IDLE_US)
-		http_count(h, HTTP_DOWN_DRAINED);
-	else if (h->config != NULL && !down_find_bind(h, d))
-		http_count(h, HTTP_DOWN_UNBOUND);
-	else
+	if (d->state != DOWN_IDLE || !mbufq_is_empty(&d->c.rx) || tcp_peek(d->c.tcp)->bytes > 0 ||
+		h->now_us - d->since_us < DRAIN_IDLE_US) {
+		h->sweep_again = true;
 		return;
+	}
+	http_count(h, h->draining ? HTTP_DOWN_DRAINED : HTTP_DOWN_UNBOUND);
 	d->c.in.done = true;
 	down_close(h, d);
 }
@@ -98,8 +103,10 @@ void http_housekeeping(struct http *h)
 	bool done;
 
 	check_pressure(h);
-	if (h->draining && h->sweep_down >= h->downs.count)
-		h->sweep_down = 0; /* again: others are between requests by now */
+	if (h->sweep_again && h->sweep_down >= h->downs.count) {
+		h->sweep_down = 0; /* others are between requests by now */
+		h->sweep_again = false;
+	}
 	done = sweep_downs(h);
 	done = sweep_ups(h) && done;
 	done = close_aged(h) && done;
