@@ -27,7 +27,8 @@ static void update_window(struct tcp_conn *c, const struct tcp_segment *s)
 static bool is_duplicate(const struct tcp_conn *c, const struct tcp_segment *s, uint32_t old_wnd)
 {
 	return s->ack == c->sack.una && s->len == 0 && (s->flags & (TCP_SYN | TCP_FIN)) == 0 &&
-		c->snd_wnd == old_wnd && tcp_sack_outstanding(&c->sack) > 0 && !c->probe_out;
+		c->snd_wnd == old_wnd && c->snd_wnd > 0 && !c->probe_out &&
+		tcp_sack_outstanding(&c->sack) > 0;
 }
 
 static void take_blocks(struct tcp_conn *c, const struct tcp_segment *s, struct tcp_ack_event *e)
