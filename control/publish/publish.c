@@ -105,6 +105,7 @@ int publish_new(const struct publish_config *cfg, struct publish **ret, struct e
 	p->scratch = calloc(1, sizeof(*p->scratch));
 	p->buf = malloc(MESSAGE_BYTES_MAX);
 	bug_on(p->name == NULL || p->state_dir == NULL || p->scratch == NULL || p->buf == NULL);
+	arena_init(&p->cfg_arena, 0);
 	list_init(&p->objects);
 	list_init(&p->queries);
 	rv = pub_epoch_open(p, err);
@@ -140,6 +141,7 @@ void publish_free(struct publish *p)
 	free(p->dps);
 	pub_query_free_all(p);
 	pub_objects_free(p);
+	arena_fini(&p->cfg_arena);
 	for (unsigned i = 0; i < PUBLISH_IMAGES_KEPT; i++)
 		free(p->old_paths[i]);
 	free(p->image_path);

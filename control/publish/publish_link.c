@@ -110,7 +110,7 @@ static void send_snapshot(struct pub_dataplane *d, uint64_t now_us)
 		return;
 	}
 	m.snapshot.generation = p->generation;
-	m.snapshot.revision = p->image_revision;
+	m.snapshot.revision = p->revision;
 	m.snapshot.structure = p->structure;
 	m.snapshot.image = p->image_digest;
 	m.snapshot.bytes = p->image_len;
@@ -118,8 +118,8 @@ static void send_snapshot(struct pub_dataplane *d, uint64_t now_us)
 	if (!pub_dataplane_send(d, &m))
 		return;
 	d->snapshots_sent++;
-	d->sent_revision = p->image_revision;
-	sent_push(d, PUB_SENT_SNAPSHOT, p->image_revision, p->image_us);
+	d->sent_revision = p->revision;
+	sent_push(d, PUB_SENT_SNAPSHOT, p->revision, p->image_us);
 }
 
 static void send_drain(struct pub_dataplane *d)
@@ -196,7 +196,7 @@ static void plan(struct pub_dataplane *d, uint64_t now_us)
 			return;
 		}
 		/* Told up to some revision of ours: what is above will do, and the next heartbeat tells. */
-		if (h->epoch == p->epoch && h->revision >= p->image_revision) {
+		if (h->epoch == p->epoch && h->revision >= p->base_revision) {
 			d->sent_revision = d->acked_revision = h->revision;
 			d->acked_generation = p->generation;
 			return;
@@ -243,19 +243,23 @@ static bool epoch_is_ours(struct pub_dataplane *d, uint64_t fence)
 }
 
 /*
- * A later generation than ours: our own memory of it was lost. Before the first update we go on
- * from there, so that an unchanged structure keeps its number; later ours gets one above it.
+ * A later generation than ours, or ours with another structure: our own memory of it was lost.
+ * Before the first update we go on from there, so that an unchanged structure keeps its number;
+ * later ours gets one above it, because one number must not mean two structures to workers.
  */
 static void generation_adopt(struct publish *p, const struct message *m, uint64_t now_us)
 {
-	if (m->hello.generation <= p->generation || m->hello.generation >= PUBLISH_GENERATION_MAX)
+	bool later = m->hello.generation > p->generation;
+	bool other = m->hello.generation == p->generation && m->hello.structure != p->structure;
+
+	if ((!later && !(other && p->wanted)) || m->hello.generation >= PUBLISH_GENERATION_MAX)
 		return;
 	if (!p->wanted) {
 		p->generation = m->hello.generation;
 		p->structure = m->hello.structure;
 		return;
 	}
-	pub_image_renumber(p, m->hello.generation + 1);
+	p->generation = m->hello.generation + 1;
 	for (uint32_t i = 0; i < p->dp_count; i++)
 		plan(&p->dps[i], now_us);
 }

@@ -4,6 +4,7 @@
  *
  *	publish.c		lifecycle, descriptor, questions about state
  *	publish_update.c	what changed? build_config -> objects, image, revision
+ *	publish_copy.c		the wanted configuration, kept
  *	publish_link.c		the session with one dataplane, and what it still lacks
  *	publish_query.c		open questions
  *	publish_epoch.c		lock, epoch and generation on disk
@@ -11,6 +12,7 @@
 #pragma once
 
 #include "control/publish/publish.h"
+#include "dataplane/base/arena.h"
 #include "dataplane/base/list.h"
 #include "dataplane/link/link.h"
 
@@ -18,7 +20,6 @@
 #define PUBLISH_WINDOW 256u	      /* changes sent and not acknowledged, per dataplane */
 #define PUBLISH_RETRY_MIN_US 500000u  /* a refused snapshot is sent again after this, doubling */
 #define PUBLISH_RETRY_MAX_US 30000000u
-#define PUBLISH_IMAGE_STALE 1024u     /* objects changed since the image was built: build anew */
 #define PUBLISH_IMAGES_KEPT 4u	      /* files; a dataplane may be reading an older one */
 #define PUBLISH_GENERATION_MAX (UINT64_C(1) << 62) /* a HELLO beyond is not believed */
 
@@ -109,11 +110,13 @@ struct publish {
 	struct pub_object **heads; /* owned, [mask + 1] */
 	uint32_t object_count, mask;
 
-	void *image;		/* owned: snapshot of <generation> at <image_revision> */
+	struct arena cfg_arena;	/* owns <cfg> */
+	struct build_config cfg;/* what is wanted */
+	uint64_t base_revision;	/* what came before cannot be told in small messages alone */
+	void *image;		/* owned: snapshot of <cfg> at <image_revision>; NULL: none built */
 	size_t image_len;
-	uint64_t image_digest, image_revision;
+	uint64_t image_digest, image_generation, image_revision;
 	char *image_path;	/* owned; NULL: not on disk */
-	uint32_t changes_since_image;
 	char *old_paths[PUBLISH_IMAGES_KEPT]; /* owned */
 	unsigned old_next;
 
@@ -132,10 +135,11 @@ void pub_objects_free(struct publish *p);
 const struct pub_object *pub_objects_above(const struct publish *p, uint64_t revision);
 /* The message of an object; generation and head are the caller's. */
 void pub_object_message(const struct pub_object *o, uint64_t generation, struct message *ret);
-/* Writes the image under a new name unless it is on disk. */
+/* Makes sure that the image on disk is that of the newest revision. */
 int pub_image_store(struct publish *p, struct err *err);
-/* A dataplane has seen a later generation than ours: the image gets a number above it. */
-void pub_image_renumber(struct publish *p, uint64_t generation);
+
+/* publish_copy.c */
+void pub_config_copy(const struct build_config *from, struct arena *a, struct build_config *ret);
 
 /* publish_link.c */
 int pub_dataplane_open(struct pub_dataplane *d, struct err *err);

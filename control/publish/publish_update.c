@@ -286,16 +286,26 @@ static void image_take(struct publish *p, void *image, size_t len, const struct 
 	p->image = image;
 	p->image_len = len;
 	p->image_digest = s->digest;
+	p->image_generation = p->generation;
 	p->image_revision = p->revision;
-	p->changes_since_image = 0;
 	image_forget_path(p);
 }
 
 int pub_image_store(struct publish *p, struct err *err)
 {
 	char path[PATH_MAX];
+	struct snapshot s;
+	void *image;
+	size_t len;
 	int rv;
 
+	if (p->image_revision != p->revision || p->image_generation != p->generation) {
+		p->cfg.generation = p->generation;
+		rv = build(&p->cfg, &image, &len, &s, err);
+		if (rv != 0)
+			return rv;
+		image_take(p, image, len, &s);
+	}
 	if (p->image_path != NULL)
 		return 0;
 	snprintf(path, sizeof(path), "%s/snapshot-%" PRIu64 "-%" PRIu64 "-%" PRIu64, p->state_dir,
@@ -307,18 +317,6 @@ int pub_image_store(struct publish *p, struct err *err)
 	p->image_path = strdup(path);
 	bug_on(p->image_path == NULL);
 	return 0;
-}
-
-void pub_image_renumber(struct publish *p, uint64_t generation)
-{
-	struct snapshot_header *h = p->image;
-
-	p->generation = generation;
-	if (h == NULL)
-		return;
-	h->generation = generation;
-	snapshot_seal(p->image, p->image_len);
-	image_forget_path(p);
 }
 
 /* A new image; every object in it has the same, new revision. */
@@ -338,24 +336,17 @@ static int update_image(struct publish *p, const struct build_config *cfg, uint6
 	p->image_us = now_us;
 	p->generation = generation;
 	p->structure = structure;
-	p->revision++;
+	p->base_revision = ++p->revision;
 	p->wanted = true;
 	objects_from_image(p, &s, p->revision, now_us);
 	image_take(p, image, len, &s);
 	return 0;
 }
 
-/* The same generation with all small changes inside, for dataplanes that come later. */
-static void refresh_image(struct publish *p, const struct build_config *cfg)
+static void keep(struct publish *p, const struct build_config *cfg)
 {
-	struct build_config in = *cfg;
-	struct snapshot s;
-	void *image;
-	size_t len;
-
-	in.generation = p->generation;
-	if (build(&in, &image, &len, &s, NULL) == 0)
-		image_take(p, image, len, &s);
+	arena_fini(&p->cfg_arena);
+	pub_config_copy(cfg, &p->cfg_arena, &p->cfg);
 }
 
 /* <o> has new content: it goes to the end of the line. */
@@ -364,7 +355,6 @@ static void object_changed(struct publish *p, struct pub_object *o, uint64_t old
 	o->revision = ++p->revision;
 	o->published_us = now_us;
 	p->state += o->digest - old;
-	p->changes_since_image++;
 	list_del(&o->link);
 	list_add_tail(&p->objects, &o->link);
 }
@@ -495,10 +485,10 @@ int publish_update(struct publish *p, const struct build_config *cfg, struct pub
 	}
 	if (rv != 0)
 		return rv;
+	if (out.kind != PUBLISH_NOTHING)
+		keep(p, cfg);
 	for (uint32_t i = 0; i < p->dp_count && out.kind != PUBLISH_NOTHING; i++)
 		pub_dataplane_published(&p->dps[i], out.kind == PUBLISH_SNAPSHOT, now_us);
-	if (p->changes_since_image > PUBLISH_IMAGE_STALE)
-		refresh_image(p, cfg);
 	out.generation = p->generation;
 	out.revision = p->revision;
 	*ret = out;

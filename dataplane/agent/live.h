@@ -50,6 +50,7 @@ struct live_context {
 	struct slots slots;
 	struct reclaim reclaim;
 	struct live *live;	    /* owned; published; NULL: none yet */
+	uint64_t serial;	    /* of the newest configuration built */
 };
 
 void live_init(struct live_context *c, struct worker_group *g, const struct agent_ops *ops);

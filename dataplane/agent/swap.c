@@ -24,6 +24,7 @@ void live_init(struct live_context *c, struct worker_group *g, const struct agen
 {
 	c->group = g;
 	c->live = NULL;
+	c->serial = 0;
 	slots_init(&c->slots, ops);
 	reclaim_init(&c->reclaim, g->qsbr, c);
 }
@@ -202,6 +203,7 @@ static enum message_result build(struct live_context *c, struct live *l, uint64_
 
 	l->cfg.snap = &l->snap;
 	l->cfg.generation = l->snap.generation;
+	l->cfg.serial = ++c->serial;
 	l->cfg.listener_count = snapshot_count(&l->snap, SNAPSHOT_LISTENER);
 	l->cfg.rule_count = snapshot_count(&l->snap, SNAPSHOT_RULE);
 	l->cfg.backend_count = snapshot_count(&l->snap, SNAPSHOT_BACKEND);

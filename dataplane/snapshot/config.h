@@ -52,7 +52,8 @@ struct weight_vector {
 
 struct config {
 	const struct snapshot *snap;	/* owned by the agent, valid until quiescence */
-	uint64_t generation;
+	uint64_t generation;	/* of the structure; stays when only weights and endpoints differ */
+	uint64_t serial;	/* of this object, never 0: an address alone may come back to life */
 	uint32_t listener_count, rule_count, backend_count, service_count;
 	const uint32_t *listener_slot;	/* [listener index in the image] */
 	const uint32_t *rule_slot;	/* [rule index] */

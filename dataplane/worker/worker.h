@@ -73,7 +73,7 @@ struct worker {
 	uint64_t now_us;		/* of this turn: one time stamp per burst, taken at ingress */
 	struct worker_clock clock;
 	const struct config *config;	/* borrowed, valid until the next quiescent point */
-	uint64_t generation;		/* of config: a pointer alone may come back to life */
+	uint64_t config_serial;		/* of config; 0: none yet */
 	uint64_t fib_serial;		/* of the routes that net has */
 	struct worker_group *group;
 	unsigned index;

@@ -65,7 +65,7 @@ static void listeners_take(struct worker *w, const struct config *c)
 	const struct worker_config *cfg = &w->group->cfg;
 
 	w->config = c;
-	w->generation = c->generation;
+	w->config_serial = c->serial;
 	tcp_set_listeners(w->tcp, c->tcp_listeners);
 	/* the agent refuses a generation with more addresses than fit */
 	bug_on(!net_set_addrs(w->net, c->vips, c->vip_count, cfg->sources, cfg->source_count));
@@ -94,7 +94,7 @@ static void config_take(struct worker *w)
 	rte_rcu_qsbr_quiescent(g->qsbr, w->index);
 	c = atomic_load_explicit(&g->config, memory_order_acquire);
 	f = atomic_load_explicit(&g->fib, memory_order_acquire);
-	if (unlikely(c != NULL && (c != w->config || c->generation != w->generation)))
+	if (unlikely(c != NULL && c->serial != w->config_serial))
 		listeners_take(w, c);
 	if (unlikely(f != NULL && fib_serial(f) != w->fib_serial)) {
 		w->fib_serial = fib_serial(f);

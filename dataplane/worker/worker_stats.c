@@ -76,9 +76,9 @@ static void worker_dump_one(const struct worker *w, FILE *out)
 	struct counter_set sets[WORKER_COUNTER_SETS_MAX];
 	unsigned count = worker_counter_sets(w, sets);
 
-	fprintf(out, "worker %u stage=%s turns=%" PRIu64 " generation=%" PRIu64 "\n", w->index,
+	fprintf(out, "worker %u stage=%s turns=%" PRIu64 " config=%" PRIu64 "\n", w->index,
 		worker_stage_name(atomic_load_explicit(&w->stats.stage, memory_order_relaxed)),
-		atomic_load_explicit(&w->stats.turns, memory_order_relaxed), w->generation);
+		atomic_load_explicit(&w->stats.turns, memory_order_relaxed), w->config_serial);
 	for (unsigned s = 0; s < count; s++)
 		for (unsigned i = 0; i < sets[s].count; i++)
 			if (sets[s].v[i] != 0)

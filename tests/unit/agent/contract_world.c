@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * contract_world.c: see contract_world.h.
+ */
+#include "tests/unit/agent/contract_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <dirent.h>
+#include <ftw.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "dataplane/base/arena.h"
+#include "dataplane/base/bug.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/snapshot/snapshot.h"
+
+/* The sanitizer cannot see the atomics inside nng (link_test.c says more). */
+__attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+	return "race:pthread_mutex_destroy";
+}
+
+/* -- what is configured ---------------------------------------------------------------------- */
+
+static uint64_t id_of(const char *kind, unsigned a, unsigned b)
+{
+	char text[64];
+	struct str part;
+
+	snprintf(text, sizeof(text), "%s/%u/%u", kind, a, b);
+	part = str_of(text);
+	return object_id(&part, 1);
+}
+
+uint64_t world_rule_id(unsigned rule)
+{
+	return id_of("rule", rule, 0);
+}
+
+uint64_t world_backend_id(unsigned rule, unsigned backend)
+{
+	return id_of("backend", rule, backend);
+}
+
+uint64_t world_service_id(unsigned service)
+{
+	return id_of("service", service, 0);
+}
+
+struct world_spec world_spec(unsigned rules)
+{
+	struct world_spec s = {.rules = rules, .listeners = 1, .endpoints = 2};
+
+	for (unsigned i = 0; i < rules; i++) {
+		s.w[i][0] = 80;
+		s.w[i][1] = 20;
+	}
+	return s;
+}
+
+static struct ip_addr address(unsigned a, unsigned b)
+{
+	const uint8_t v4[4] = {10, (uint8_t)a, (uint8_t)(b >> 8), (uint8_t)b};
+
+	return ip_from_v4(v4);
+}
+
+static void make_services(const struct world_spec *s, struct arena *a, struct build_config *c)
+{
+	struct build_service *services = arena_array(a, struct build_service, 2);
+
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned n = i == 0 ? s->endpoints : 1, first = i == 0 ? s->endpoint_first : 0;
+		struct build_endpoint *e = arena_array(a, struct build_endpoint, n + 1);
+
+		for (unsigned k = 0; k < n; k++) {
+			char *name = arena_printf(a, "%0*u", s->name_len ? (int)s->name_len : 1,
+				first + k);
+
+			e[k] = (struct build_endpoint){.id = id_of("endpoint", i, first + k),
+				.addr = address(i + 1, first + k + 1), .port = 8080, .weight = 1,
+				.name = str_of(name), .cluster = STR("us-east")};
+		}
+		services[i] = (struct build_service){.id = world_service_id(i), .endpoints = e,
+			.name = str_of(arena_printf(a, "us-east/demo/app-v%u:http", i + 1)),
+			.endpoint_count = n};
+	}
+	c->services = services;
+	c->service_count = 2;
+}
+
+static void make_route(const struct world_spec *s, struct arena *a, struct build_config *c)
+{
+	struct build_route *route = arena_new(a, struct build_route);
+	struct build_rule *rules = arena_array(a, struct build_rule, s->rules + 1);
+
+	for (unsigned i = 0; i < s->rules; i++) {
+		struct build_backend *b = arena_array(a, struct build_backend, 2);
+		struct build_match *m = arena_new(a, struct build_match);
+
+		for (unsigned k = 0; k < 2; k++)
+			b[k] = (struct build_backend){.id = world_backend_id(i, k),
+				.name = str_of(arena_printf(a, "demo/app-v%u:80", k + 1)),
+				.weight = s->w[i][k], .service_id = world_service_id(k)};
+		*m = (struct build_match){.path_type = BUILD_MATCH_PREFIX,
+			.path = str_of(arena_printf(a, "/%u", i))};
+		rules[i] = (struct build_rule){.id = world_rule_id(i), .matches = m,
+			.name = str_of(arena_printf(a, "demo/app rule %u", i)), .match_count = 1,
+			.backends = b, .backend_count = 2};
+	}
+	*route = (struct build_route){.id = id_of("route", 0, 0), .name = STR("demo/app"),
+		.rules = rules, .rule_count = s->rules};
+	c->routes = route;
+	c->route_count = 1;
+}
+
+static void world_config(const struct world_spec *s, struct arena *a, struct build_config *c)
+{
+	struct build_listener *l = arena_array(a, struct build_listener, s->listeners + 1);
+	struct build_attachment *att = arena_new(a, struct build_attachment);
+
+	*c = (struct build_config){.generation = 1};
+	make_services(s, a, c);
+	make_route(s, a, c);
+	for (unsigned i = 0; i < s->listeners; i++) {
+		struct ip_addr *addr = arena_new(a, struct ip_addr);
+
+		*addr = address(200, i + 1);
+		l[i] = (struct build_listener){.id = id_of("listener", i, 0), .addrs = addr,
+			.name = str_of(arena_printf(a, "infra/gw/http-%u", i)), .addr_count = 1,
+			.port = 80, .attachments = att, .attachment_count = 1};
+	}
+	c->listeners = l;
+	c->listener_count = s->listeners;
+}
+
+uint64_t world_state(const struct world_spec *s)
+{
+	struct build_config c;
+	struct arena a;
+	uint64_t sum = 0;
+
+	arena_init(&a, 0);
+	world_config(s, &a, &c);
+	for (unsigned i = 0; i < s->rules; i++) {
+		struct message_weight w[2];
+
+		for (unsigned k = 0; k < 2; k++)
+			w[k] = (struct message_weight){world_backend_id(i, k), s->w[i][k]};
+		sum += message_weights_digest(world_rule_id(i), w, 2);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		const struct build_service *b = &c.services[i];
+		struct message_endpoint *e = arena_array(&a, struct message_endpoint,
+			b->endpoint_count + 1);
+
+		for (unsigned k = 0; k < b->endpoint_count; k++)
+			e[k] = (struct message_endpoint){b->endpoints[k].id, b->endpoints[k].addr,
+				b->endpoints[k].port, b->endpoints[k].weight,
+				b->endpoints[k].draining, b->endpoints[k].name,
+				b->endpoints[k].cluster};
+		sum += message_endpoints_digest(b->id, e, b->endpoint_count);
+	}
+	arena_fini(&a);
+	return sum;
+}
+
+int world_try_publish(struct world *w, const struct world_spec *s, struct publish_outcome *out,
+	struct err *err)
+{
+	struct build_config c;
+	struct arena a;
+	int rv;
+
+	arena_init(&a, 0);
+	world_config(s, &a, &c);
+	rv = publish_update(w->publish, &c, out, err);
+	arena_fini(&a); /* nothing of it may be kept */
+	return rv;
+}
+
+struct publish_outcome world_publish(struct world *w, const struct world_spec *s)
+{
+	struct publish_outcome out;
+	struct err err;
+
+	if (world_try_publish(w, s, &out, &err) != 0)
+		fail_msg("%s", err.msg);
+	return out;
+}
+
+void world_image(const struct world_spec *s, uint64_t generation, void **ret, size_t *ret_len)
+{
+	struct build_config c;
+	struct arena a;
+	struct err err;
+
+	arena_init(&a, 0);
+	world_config(s, &a, &c);
+	c.generation = generation;
+	if (snapshot_build(&c, ret, ret_len, &err) != 0)
+		fail_msg("%s", err.msg);
+	arena_fini(&a);
+}
+
+/* -- workers --------------------------------------------------------------------------------- */
+
+/* Everything a real worker would trust. */
+static void worker_look(struct world_worker *me, const struct config *c)
+{
+	bug_on(c->snap->generation != c->generation);
+	for (uint32_t i = 0; i < c->rule_count; i++) {
+		const struct weight_vector *v = config_weights(c, i);
+		uint64_t sum = 0;
+
+		for (uint32_t k = 0; k < v->count; k++)
+			sum += v->w[k];
+		bug_on(sum != v->total || v->count != 2 || c->rule_slot[i] >= SLOTS_RULE_MAX);
+		if (v->rule_id == world_rule_id(0)) {
+			atomic_store(&me->seen_w[0], v->w[0]);
+			atomic_store(&me->seen_w[1], v->w[1]);
+		}
+	}
+	for (uint32_t i = 0; i < c->service_count; i++) {
+		const struct endpoint_set *e = config_endpoints(c, i);
+
+		for (uint32_t k = 0; k < e->count; k++)
+			bug_on(e->e[k].slot >= SLOTS_ENDPOINT_MAX || e->e[k].port != 8080);
+		if (e->service_id == world_service_id(0))
+			atomic_store(&me->seen_endpoints, e->count);
+	}
+	bug_on(c->tcp_listeners->count != c->listener_count || c->vip_count != c->listener_count);
+	atomic_store(&me->seen_serial, c->serial);
+}
+
+static void *worker_main(void *arg)
+{
+	struct world_worker *me = arg;
+	struct world *w = me->world;
+
+	rte_rcu_qsbr_thread_register(w->group.qsbr, me->index);
+	rte_rcu_qsbr_thread_online(w->group.qsbr, me->index);
+	while (!atomic_load(&w->stop)) {
+		const struct config *c;
+
+		while (me->index == 1 && atomic_load(&w->hang) && !atomic_load(&w->stop))
+			usleep(1000);
+		rte_rcu_qsbr_quiescent(w->group.qsbr, me->index);
+		c = atomic_load_explicit(&w->group.config, memory_order_acquire);
+		if (c != NULL)
+			worker_look(me, c);
+		atomic_fetch_add(&me->turns, 1);
+		usleep(50);
+	}
+	rte_rcu_qsbr_thread_offline(w->group.qsbr, me->index);
+	rte_rcu_qsbr_thread_unregister(w->group.qsbr, me->index);
+	return NULL;
+}
+
+static void workers_start(struct world *w)
+{
+	size_t bytes = rte_rcu_qsbr_get_memsize(WORKERS_MAX);
+
+	w->group = (struct worker_group){.count = WORLD_WORKERS};
+	w->group.qsbr = aligned_alloc(RTE_CACHE_LINE_SIZE, bytes);
+	rte_rcu_qsbr_init(w->group.qsbr, WORKERS_MAX);
+	atomic_store(&w->stop, false);
+	atomic_store(&w->hang, false);
+	for (unsigned i = 0; i < WORLD_WORKERS; i++) {
+		struct world_worker *me = &w->workers[i];
+
+		me->world = w;
+		me->index = i;
+		atomic_store(&me->seen_serial, 0);
+		assert_int_equal(pthread_create(&me->thread, NULL, worker_main, me), 0);
+	}
+}
+
+static void workers_stop(struct world *w)
+{
+	atomic_store(&w->stop, true);
+	for (unsigned i = 0; i < WORLD_WORKERS; i++)
+		pthread_join(w->workers[i].thread, NULL);
+}
+
+/* -- both ends ------------------------------------------------------------------------------- */
+
+void world_open(struct world *w)
+{
+	memset(w, 0, sizeof(*w));
+	snprintf(w->dir, sizeof(w->dir), "/tmp/sluice-contract-XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	snprintf(w->dp_dir, sizeof(w->dp_dir), "%s/dp", w->dir);
+	snprintf(w->control_dir, sizeof(w->control_dir), "%s/control", w->dir);
+	snprintf(w->url, sizeof(w->url), "ipc://%s/dp.ipc", w->dir);
+	assert_int_equal(mkdir(w->dp_dir, 0700), 0);
+	assert_int_equal(mkdir(w->control_dir, 0700), 0);
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+void world_close(struct world *w)
+{
+	world_control_stop(w);
+	world_dataplane_stop(w);
+	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void world_dataplane_start(struct world *w)
+{
+	const struct agent_config cfg = {.name = "dp0", .url = w->url, .state_dir = w->dp_dir};
+	static const struct agent_ops ops;
+	struct err err;
+
+	workers_start(w);
+	if (agent_start(&cfg, &w->group, &ops, &w->agent, &err) != 0)
+		fail_msg("%s", err.msg);
+}
+
+void world_dataplane_stop(struct world *w)
+{
+	if (w->agent == NULL)
+		return;
+	workers_stop(w);
+	agent_stop(w->agent);
+	agent_free(w->agent);
+	w->agent = NULL;
+	free(w->group.qsbr);
+}
+
+static void on_change(void *arg)
+{
+	struct world *w = arg;
+
+	w->changes++;
+}
+
+void world_control_start(struct world *w)
+{
+	const struct publish_target target = {.name = STR("dp0"), .url = w->url};
+	const struct publish_config cfg = {.name = STR("test"), .state_dir = w->control_dir,
+		.targets = &target, .target_count = 1, .on_change = on_change, .arg = w};
+	struct err err;
+
+	if (publish_new(&cfg, &w->publish, &err) != 0)
+		fail_msg("%s", err.msg);
+}
+
+void world_control_stop(struct world *w)
+{
+	publish_free(w->publish);
+	w->publish = NULL;
+}
+
+void world_file(const struct world *w, uint64_t number, const char *kind, char path[256])
+{
+	for (uint64_t n = number ? number : 1000; n > 0; n--) {
+		snprintf(path, 256, "%s/%lu.%s", w->dp_dir, n, kind);
+		if (number != 0 || access(path, F_OK) == 0)
+			return;
+	}
+	fail_msg("no %s in %s", kind, w->dp_dir);
+}
+
+bool world_run_until(struct world *w, bool (*cond)(struct world *w, uint64_t arg), uint64_t arg)
+{
+	uint64_t end = clock_mono_us() + WORLD_WAIT_MS * 1000;
+
+	while (cond == NULL || !cond(w, arg)) {
+		struct pollfd fd = {.fd = publish_poll_fd(w->publish), .events = POLLIN};
+
+		if (clock_mono_us() > end)
+			return false;
+		if (poll(&fd, 1, 5) > 0)
+			publish_dispatch(w->publish);
+	}
+	return true;
+}
+
+static bool is_over(struct world *w, uint64_t end)
+{
+	return clock_mono_us() >= end;
+}
+
+bool world_run(struct world *w, unsigned ms)
+{
+	return world_run_until(w, is_over, clock_mono_us() + ms * 1000);
+}
+
+struct publish_state world_state_of(struct world *w)
+{
+	struct publish_state s;
+
+	publish_state(w->publish, 0, &s);
+	return s;
+}
+
+bool world_is_synced(struct world *w, uint64_t arg)
+{
+	return world_state_of(w).synced;
+}
+
+bool world_is_applied(struct world *w, uint64_t revision)
+{
+	return publish_is_applied(w->publish, revision);
+}
+
+bool world_is_connected(struct world *w, uint64_t yes)
+{
+	return world_state_of(w).connected == (yes != 0);
+}
+
+struct answer {
+	bool done;
+	enum message_result status;
+	json_t *json;
+};
+
+static void on_answer(void *arg, enum message_result status, struct str text)
+{
+	struct answer *a = arg;
+
+	assert_false(a->done);
+	a->done = true;
+	a->status = status;
+	a->json = status == MESSAGE_RESULT_OK ? json_loadb(text.p, text.len, 0, NULL) : NULL;
+}
+
+static bool is_answered(struct world *w, uint64_t arg)
+{
+	return ((const struct answer *)(uintptr_t)arg)->done;
+}
+
+static struct answer ask(struct world *w, const char *verb, const char *args)
+{
+	struct answer a = {0};
+
+	assert_true(publish_query(w->publish, 0, str_of(verb), str_of(args), on_answer, &a) != 0);
+	assert_false(a.done);
+	assert_true(world_run_until(w, is_answered, (uintptr_t)&a));
+	return a;
+}
+
+json_t *world_query(struct world *w, const char *verb, const char *args)
+{
+	struct answer a = ask(w, verb, args);
+
+	assert_int_equal(a.status, MESSAGE_RESULT_OK);
+	assert_true(json_is_object(a.json));
+	return a.json;
+}
+
+enum message_result world_query_status(struct world *w, const char *verb, const char *args)
+{
+	struct answer a = ask(w, verb, args);
+
+	json_decref(a.json);
+	return a.status;
+}
+
+int64_t world_counter(struct world *w, const char *name)
+{
+	json_t *j = world_query(w, "config", ""), *row;
+	int64_t value = -1;
+	size_t i;
+
+	json_array_foreach(json_object_get(j, "counters"), i, row)
+		if (strcmp(json_string_value(json_object_get(row, "name")), name) == 0)
+			value = json_integer_value(json_object_get(row, "value"));
+	json_decref(j);
+	assert_true(value >= 0);
+	return value;
+}
+
+int64_t world_config_int(struct world *w, const char *key)
+{
+	json_t *j = world_query(w, "config", "");
+	int64_t value = json_integer_value(json_object_get(j, key));
+
+	json_decref(j);
+	return value;
+}
