@@ -275,7 +275,7 @@ static void hostile_text_reaches_no_terminal(void **state)
 {
 	struct store *s = store_new();
 
-	put2(s, "1.yaml", "apiVersion: v1\nkind: \"Ser\\e[31m\\nvice\"\nmetadata: {name: \"\\a\"}\n", "");
+	put2(s, "1.yaml", "apiVersion: v1\nkind: \"Odd\\e[31m\\nkind\"\nmetadata: {name: \"\\a\"}\n", "");
 	{
 		struct view *v = store_view(s);
 
