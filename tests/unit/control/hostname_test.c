@@ -20,7 +20,7 @@ static const char *const patterns[] = {"", "com", "*.com", "a.com", "*.a.com", "
 	"a-b.com", "*.a-b.com"};
 static const char *const names[] = {"com", "a.com", "b.com", "ba.com", "a.a.com", "b.a.com",
 	"x.b.com", "a.a.a.com", "x.a.a.com", "y.x.a.a.com", "x.ba.com", "xcom", "a.xcom", "org",
-	"a.org", "a-b.com", "c.a-b.com"};
+	"a.org", "a-b.com", "c.a-b.com", ".a.com", ".com"};
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
