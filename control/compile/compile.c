@@ -84,10 +84,11 @@ static void compile_services(const struct plan *p, struct arena *a, struct build
 			e[k] = endpoint(a, &s->endpoints[k]);
 		out[i] = (struct build_service){
 			.id = service_id(a, s),
-			.name = str_of(arena_printf(a, "%.*s/%.*s/%.*s:%.*s",
-				STR_FMT(s->obj->cluster), STR_FMT(s->obj->ns), STR_FMT(s->obj->name),
-				STR_FMT(s->port->name.len ? s->port->name :
-					number(a, "", s->port->port)))),
+			.name = str_of(
+				arena_printf(a, "%.*s/%.*s/%.*s:%.*s", STR_FMT(s->obj->cluster),
+					STR_FMT(s->obj->ns), STR_FMT(s->obj->name),
+					STR_FMT(s->port->name.len ? s->port->name
+								  : number(a, "", s->port->port)))),
 			.endpoints = e,
 			.endpoint_count = s->endpoints_count,
 		};

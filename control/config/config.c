@@ -148,7 +148,8 @@ static void config_finish(struct yaml_decoder *d, const struct yaml_node *n, voi
 {
 	struct control_config *c = obj;
 
-	UNIQUE(d, yaml_get(n, "clusters"), "clusters", "name", c->clusters, c->clusters_count, name);
+	UNIQUE(d, yaml_get(n, "clusters"), "clusters", "name", c->clusters, c->clusters_count,
+		name);
 	UNIQUE(d, yaml_get(n, "pools"), "pools", "name", c->pools, c->pools_count, name);
 	UNIQUE(d, yaml_get(n, "dataplanes"), "dataplanes", "name", c->dataplanes,
 		c->dataplanes_count, name);

@@ -170,7 +170,8 @@ static bool metadata_take(struct decoding *d, struct yaml_decoder *dec, const st
 	o->annotations = m.annotations;
 	namespace_label(o);
 	if (m.created.len && !time_parse(m.created, &o->created)) {
-		yaml_report(dec, n, "creationTimestamp", "must be a time like 2026-11-21T09:00:00Z");
+		yaml_report(
+			dec, n, "creationTimestamp", "must be a time like 2026-11-21T09:00:00Z");
 		rc = -1;
 	}
 	dec->path[0] = '\0';
@@ -236,7 +237,8 @@ static void name_guess(struct decoding *d, const struct yaml_node *doc)
 void object_decode(const struct yaml_file *f, const struct yaml_node *doc, struct str cluster,
 	const struct decode_handler *h)
 {
-	const struct yaml_node *version = yaml_get(doc, "apiVersion"), *kind = yaml_get(doc, "kind");
+	const struct yaml_node *version = yaml_get(doc, "apiVersion"),
+			       *kind = yaml_get(doc, "kind");
 	struct decoding d = {.file = f, .handler = h, .cluster = cluster, .kind = KIND_COUNT,
 		.kind_text = STR("document")};
 

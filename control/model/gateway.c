@@ -25,7 +25,8 @@ static void expression_finish(struct yaml_decoder *d, const struct yaml_node *n,
 	if (wants && r->values_count == 0)
 		yaml_report(d, n, "values", "must not be empty when operator is In or NotIn");
 	if (!wants && r->values_count != 0)
-		yaml_report(d, n, "values", "must be empty when operator is Exists or DoesNotExist");
+		yaml_report(
+			d, n, "values", "must be empty when operator is Exists or DoesNotExist");
 }
 
 static const struct yaml_field expression_fields[] = {
@@ -80,14 +81,16 @@ static void listener_finish(struct yaml_decoder *d, const struct yaml_node *n, v
 	const struct listener *l = obj;
 
 	if (l->tls != NULL && is_one_of(l->protocol, "HTTP", "TCP", "UDP"))
-		yaml_report(d, n, "tls", "must not be given for protocol %.*s", STR_FMT(l->protocol));
+		yaml_report(
+			d, n, "tls", "must not be given for protocol %.*s", STR_FMT(l->protocol));
 	if (str_eq(l->protocol, STR("HTTPS")) && l->tls != NULL && l->tls->mode != TLS_TERMINATE)
 		yaml_report(d, n, "tls.mode", "must be Terminate for protocol HTTPS");
 	if (str_eq(l->protocol, STR("TLS")) && l->tls == NULL)
 		yaml_report(d, n, "tls", "is required for protocol TLS");
 	if (l->tls != NULL && l->tls->mode == TLS_TERMINATE && !l->tls->has_certificates &&
 		!l->tls->has_options)
-		yaml_report(d, n, "tls", "needs certificateRefs or options when its mode is Terminate");
+		yaml_report(
+			d, n, "tls", "needs certificateRefs or options when its mode is Terminate");
 	if (l->hostname.p != NULL && is_one_of(l->protocol, "TCP", "UDP", "TCP"))
 		yaml_report(d, n, "hostname", "must not be given for protocol %.*s",
 			STR_FMT(l->protocol));
@@ -134,7 +137,8 @@ static const struct yaml_field gateway_tls_fields[] = {
 	YAML_PRESENT(struct gateway, "backend", has_backend_tls),
 	YAML_IGNORED("frontend"), /* speaks about HTTPS listeners, which are refused */
 };
-static const struct yaml_schema gateway_tls_schema = YAML_SCHEMA(struct gateway, gateway_tls_fields);
+static const struct yaml_schema gateway_tls_schema =
+	YAML_SCHEMA(struct gateway, gateway_tls_fields);
 
 static bool same_socket(const struct listener *a, const struct listener *b)
 {

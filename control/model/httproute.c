@@ -186,7 +186,8 @@ static void rule_finish(struct yaml_decoder *d, const struct yaml_node *n, void 
 		r->matches_count = 1;
 	}
 	if (r->backends_count != 0 && has_filter(r, STR("RequestRedirect")))
-		yaml_report(d, n, "filters", "RequestRedirect must not stand together with backendRefs");
+		yaml_report(d, n, "filters",
+			"RequestRedirect must not stand together with backendRefs");
 	if (has_filter(r, STR("RequestRedirect")) && has_filter(r, STR("URLRewrite")))
 		yaml_report(d, n, "filters", "RequestRedirect and URLRewrite exclude each other");
 }

@@ -170,7 +170,8 @@ static void book_write(const struct address_book *b, FILE *f)
 	for (uint32_t i = 0; i < b->entries_count; i++) {
 		const struct address_entry *e = &b->entries[i];
 
-		fprintf(f, "- {cluster: \"%.*s\", namespace: \"%.*s\", name: \"%.*s\", addresses: [",
+		fprintf(f,
+			"- {cluster: \"%.*s\", namespace: \"%.*s\", name: \"%.*s\", addresses: [",
 			STR_FMT(e->cluster), STR_FMT(e->ns), STR_FMT(e->name));
 		for (uint32_t k = 0; k < e->addresses_count; k++)
 			fprintf(f, "%s\"%.*s\"", k ? ", " : "", STR_FMT(e->addresses[k]));

@@ -2,10 +2,11 @@
 /*
  * addresses.c: a VIP belongs to one Gateway.
  *
- * Three passes over the Gateways, oldest first in each, so that nobody loses what he has to somebody
- * who came later: addresses that specs ask for by value; addresses that the book remembers; new ones
- * from the pools, the lowest free one of the first pool that has any. A Gateway without
- * spec.addresses gets one of each family that the pools have; an entry without a value gets one.
+ * Three passes over the Gateways, oldest first in each, so that nobody loses what he has to
+ * somebody who came later: addresses that specs ask for by value; addresses that the book
+ * remembers; new ones from the pools, the lowest free one of the first pool that has any. A Gateway
+ * without spec.addresses gets one of each family that the pools have; an entry without a value
+ * gets one.
  * Standard: Gateway API v1.7, GatewaySpec.addresses.
  */
 #include "control/reconcile/addresses.h"
@@ -255,8 +256,8 @@ static bool give_from_pools(struct reconcile *r, struct plan_gateway *gw, struct
 	return true;
 }
 
-static void pass_pools(struct reconcile *r, struct plan_gateway *gw, struct taken *t, struct wish *w,
-	struct address_result *res)
+static void pass_pools(struct reconcile *r, struct plan_gateway *gw, struct taken *t,
+	struct wish *w, struct address_result *res)
 {
 	bool all = true;
 

@@ -8,9 +8,10 @@
  * parentRef of a route and narrows the Gateway's listeners down, in the order in which the API
  * names its reasons; attach_route() then puts the route on those that are left:
  *
- *	1. those that the parentRef means (sectionName, port)	none left: NoMatchingParent
- *	2. those that admit the route's kind and namespace	none left: NotAllowedByListeners
- *	3. those that share a hostname with the route		none left: NoMatchingListenerHostname
+ *	those left after each question			none: the reason
+ *	1. the parentRef means it (sectionName, port)	NoMatchingParent
+ *	2. it admits the route's kind and namespace	NotAllowedByListeners
+ *	3. it shares a hostname with the route		NoMatchingListenerHostname
  *
  * A route attaches to a listener even when that listener cannot serve (conflicted, a protocol that
  * we do not speak): attachedRoutes counts it, and it serves as soon as the listener does.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * backends.c: from a backendRef to a port of a Service with its endpoints, or to the reason why not.
+ * backends.c: from a backendRef to a port of a Service and its endpoints, or to the reason why not.
  *
  * "references to Services SHOULD always be interpreted as endpoints within the same cluster"
  * (GEP-1748): the route's own, where only a federated Service reaches into others. The order of
@@ -14,7 +14,7 @@
 
 /* Ports of Services by address: each is resolved once, however many routes point to it. */
 struct service_table {
-	struct plan_service **slots;	/* open addressing, size a power of two, at most half full */
+	struct plan_service **slots; /* open addressing, size a power of two, at most half full */
 	uint32_t size, count;
 };
 
@@ -142,8 +142,8 @@ static void resolve_port(struct reconcile *r, const struct object *o, struct pla
 		b->service = service_get(r, o, port);
 }
 
-void backends_resolve(struct reconcile *r, const struct object *route, const struct backend_ref *ref,
-	struct plan_backend *ret)
+void backends_resolve(struct reconcile *r, const struct object *route,
+	const struct backend_ref *ref, struct plan_backend *ret)
 {
 	struct str ns = ref->ns.len ? ref->ns : route->ns;
 	const struct object *o;

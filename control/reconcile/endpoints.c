@@ -92,7 +92,8 @@ static struct str endpoint_name(struct reconcile *r, const struct object *servic
 
 	if (!foreign)
 		return name;
-	return str_of(arena_printf(r->arena, "%.*s/%.*s", STR_FMT(service->cluster), STR_FMT(name)));
+	return str_of(
+		arena_printf(r->arena, "%.*s/%.*s", STR_FMT(service->cluster), STR_FMT(name)));
 }
 
 static void add_slice(struct reconcile *r, const struct object *service,
@@ -111,8 +112,8 @@ static void add_slice(struct reconcile *r, const struct object *service,
 	}
 }
 
-void endpoints_of(struct reconcile *r, const struct object *service, const struct service_port *port,
-	bool foreign, struct endpoint_list *out)
+void endpoints_of(struct reconcile *r, const struct object *service,
+	const struct service_port *port, bool foreign, struct endpoint_list *out)
 {
 	for (uint32_t i = first_slice(r, service); i < r->slices_count; i++) {
 		const struct slice_ref *ref = &r->slices[i];

@@ -94,8 +94,10 @@ void federated_endpoints(struct reconcile *r, const struct object *service,
 	struct err err;
 
 	if (selector_parse(text, r->arena, &sel, &err) < 0) {
-		note_add(r, true, service, "the federation.tigera.io/serviceSelector is not valid, so that "
-			"nothing is federated: %s", err.msg);
+		note_add(r, true, service,
+			"the federation.tigera.io/serviceSelector is not valid, so that "
+			"nothing is federated: %s",
+			err.msg);
 		return;
 	}
 	for (uint32_t i = 0; i < all->count; i++)

@@ -3,8 +3,7 @@
  * plan.c: the steps of reconcile in their order, and the life of a plan.
  *
  *	classes -> gateways -> addresses -> listeners -> gateways' conditions
- *	                                        \-> routes: rules (backends, refs), parents (attach),
- *	                                            conditions
+ *	-> routes: rules (backends, refs), parents (attach), their conditions
  *	-> lastTransitionTime
  *
  * Level-triggered: each plan is made from nothing but its inputs, which costs a millisecond or two
@@ -67,9 +66,11 @@ static void note_foreign_gateway(struct reconcile *r, const struct object *o)
 	struct str class = o->gateway->class_name;
 
 	if (view_find(r->view, KIND_GATEWAY_CLASS, o->cluster, STR(""), class) == NULL)
-		note_add(r, false, o, "is left alone: GatewayClass %.*s does not exist", STR_FMT(class));
+		note_add(r, false, o, "is left alone: GatewayClass %.*s does not exist",
+			STR_FMT(class));
 	else
-		note_add(r, false, o, "is left alone: GatewayClass %.*s belongs to another controller",
+		note_add(r, false, o,
+			"is left alone: GatewayClass %.*s belongs to another controller",
 			STR_FMT(class));
 }
 
@@ -142,8 +143,8 @@ static struct plan_gateway *parent_gateway(struct reconcile *r, const struct obj
 		return NULL;
 	gw = plan_find_gateway(r->plan, route->cluster, ns, ref->name);
 	if (gw == NULL && view_find(r->view, KIND_GATEWAY, route->cluster, ns, ref->name) == NULL)
-		note_add(r, false, route, "parentRef: Gateway %.*s/%.*s does not exist", STR_FMT(ns),
-			STR_FMT(ref->name));
+		note_add(r, false, route, "parentRef: Gateway %.*s/%.*s does not exist",
+			STR_FMT(ns), STR_FMT(ref->name));
 	return gw;
 }
 

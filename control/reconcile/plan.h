@@ -52,7 +52,7 @@ struct plan_endpoint {
 	struct ip_addr addr;
 	uint16_t port;
 	bool draining;			/* serves on while it terminates */
-	struct str name;		/* the pod; "<cluster>/<pod>" when it is another cluster's */
+	struct str name;		/* the pod; "<cluster>/<pod>" of another cluster */
 	struct str cluster;		/* where it runs */
 };
 
@@ -74,7 +74,7 @@ struct plan_backend {
 struct plan_rule {
 	const struct http_rule *spec;
 	uint32_t index;			/* in spec.rules */
-	const char *dropped;		/* why this rule is left out (PartiallyInvalid); NULL: it is not */
+	const char *dropped;		/* why it is left out (PartiallyInvalid), or NULL */
 	struct plan_backend *backends;	/* as spec->backends */
 };
 
@@ -146,7 +146,7 @@ struct address_book;			/* addresses.h */
 struct plan_input {
 	struct view *view;		/* the plan takes a reference of its own */
 	const struct control_config *config;
-	const struct plan *acked;	/* newest plan that every live dataplane acknowledged, or NULL */
+	const struct plan *acked;	/* newest that every live dataplane has, or NULL */
 	const struct plan *previous;	/* for lastTransitionTime; NULL: everything changes now */
 	const struct address_book *book; /* assignments of the past, or NULL */
 	int64_t now_s;

@@ -55,8 +55,8 @@ bool refs_permitted(const struct view *v, const struct object *from, struct str 
 
 /* backends.c */
 void backends_prepare(struct reconcile *r);
-void backends_resolve(struct reconcile *r, const struct object *route, const struct backend_ref *ref,
-	struct plan_backend *ret);
+void backends_resolve(struct reconcile *r, const struct object *route,
+	const struct backend_ref *ref, struct plan_backend *ret);
 void backends_finish(struct reconcile *r);
 
 /* endpoints.c: the endpoints of one port of one Service, each address and port once. */
@@ -65,8 +65,8 @@ struct endpoint_list {
 	uint32_t count, room;
 };
 void endpoints_prepare(struct reconcile *r);
-void endpoints_of(struct reconcile *r, const struct object *service, const struct service_port *port,
-	bool foreign, struct endpoint_list *out);
+void endpoints_of(struct reconcile *r, const struct object *service,
+	const struct service_port *port, bool foreign, struct endpoint_list *out);
 /* Sorted by address and port, each once; one that is ready wins over one that drains. */
 void endpoints_sort(struct endpoint_list *l);
 
@@ -99,8 +99,8 @@ struct condition *condition_set(struct conditions *c, const char *type,
 const struct condition *condition_find(const struct conditions *c, const char *type);
 void conditions_class(struct reconcile *r, struct plan_class *c);
 /* Decides gw->accepted and gw->serves on the way: the conditions are the decision. */
-void conditions_gateway(struct reconcile *r, struct plan_gateway *gw, const struct plan_class *class,
-	const struct address_result *addresses);
+void conditions_gateway(struct reconcile *r, struct plan_gateway *gw,
+	const struct plan_class *class, const struct address_result *addresses);
 /* Decides parent->accepted. */
 void conditions_parent(struct reconcile *r, const struct plan_route *route,
 	struct plan_parent *parent, enum attach_verdict verdict);

@@ -4,8 +4,8 @@
  *
  * A rule that asks for something that this gateway does not do is left out whole, and the route
  * says so (PartiallyInvalid, "Dropped Rule"): serving it without its filter or its retry would be
- * another rule than the user wrote. A backendRef that does not resolve is no such case: it keeps its
- * weight and answers 500 for its share.
+ * another rule than the user wrote. A backendRef that does not resolve is no such case: it keeps
+ * its weight and answers 500 for its share.
  */
 #include "control/reconcile/reconcile.h"
 

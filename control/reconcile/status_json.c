@@ -160,7 +160,8 @@ static json_t *route_json(const struct plan *p, const struct plan_route *route)
 
 		json_object_set_new(o, "parentRef", parent_ref_json(route->parents[i].ref));
 		json_object_set_new(o, "controllerName", text(p->config->controller_name));
-		json_object_set_new(o, "conditions", conditions_json(&route->parents[i].conditions));
+		json_object_set_new(
+			o, "conditions", conditions_json(&route->parents[i].conditions));
 		json_array_append_new(parents, o);
 	}
 	json_object_set_new(j, "parents", parents);

@@ -210,7 +210,8 @@ void store_file_text(struct store *s, struct store_file *f, struct str text)
 		return;
 	f->text_hash = hash;
 	if (text.len == 0 && f->objects_count != 0) {
-		err_set(&err, EINVAL, "%s: is empty; remove the file to remove its objects", f->path);
+		err_set(&err, EINVAL, "%s: is empty; remove the file to remove its objects",
+			f->path);
 		store_file_problem(s, f, err.msg);
 		return;
 	}

@@ -6,11 +6,13 @@
  * an immutable list of all objects at one revision. Feeding is by file. Reading a file again
  * replaces exactly the objects that came from it, and never by something worse:
  *
- *	file cannot be parsed, or is empty	its objects stay as they were, the problem is noted
- *	one object in it is not valid		that object stays as it was, the others are taken
- *	an object whose name is unreadable	might be any of them: none of the old ones is removed
+ *	file cannot be parsed, or is empty	its objects stay as they were
+ *	one object in it is not valid		that one stays as it was, the others are taken
+ *	an object whose name is unreadable	might be any: none of the old ones is removed
  *	the file is gone			its objects are gone
- *	an object stands in two places		the first by path and line counts, the other is a problem
+ *	an object stands in two places		the first by path and line counts
+ *
+ * and what is wrong is a problem that the view carries.
  *
  * generation starts at 1 and grows when the spec changes, as with an API server. An object without
  * metadata.creationTimestamp counts as older than all others and ties are broken by name: the same

@@ -7,7 +7,7 @@
 #include "control/store/store_private.h"
 #include "dataplane/base/bug.h"
 
-/* Files are sorted, so the place in them is a total order: the first of two equal objects counts. */
+/* Files are sorted, so the place in them is an order: the first of two equal objects counts. */
 struct placed {
 	struct object *o;
 	uint32_t place;

@@ -57,7 +57,7 @@ struct yaml_field {
 	enum yaml_field_type type;
 	bool required;
 	size_t offset, count_offset;	/* count_offset: of a list's count */
-	int64_t min, max;		/* of a number, of a string's length, of a list's items; max 0: any */
+	int64_t min, max;		/* of number, string length, list items; max 0: any */
 	/* NULL when the string is fine, else how it must be: "must be ..." */
 	const char *(*check)(struct str s);
 	const char *const *words;	/* the only strings allowed, ends with NULL */

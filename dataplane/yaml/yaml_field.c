@@ -102,7 +102,8 @@ static bool size_bytes(struct str s, int64_t *ret)
 		str_ends(s, STR("Gi")) ? 30 : 0;
 	uint64_t v;
 
-	if (!str_to_u64(str_first(s, s.len - (shift ? 2 : 0)), &v) || v > ((uint64_t)INT64_MAX >> shift))
+	if (!str_to_u64(str_first(s, s.len - (shift ? 2 : 0)), &v) ||
+		v > ((uint64_t)INT64_MAX >> shift))
 		return false;
 	*ret = (int64_t)(v << shift);
 	return true;

@@ -51,7 +51,8 @@ static size_t digits(struct str s, size_t from)
 /* 0x, 0o and 0b with nothing but their digits behind them: "0xyz" is a name. */
 static bool prefixed_number(struct str s)
 {
-	static const char hex[] = "0123456789abcdefABCDEF_", octal[] = "01234567_", binary[] = "01_";
+	static const char hex[] = "0123456789abcdefABCDEF_", octal[] = "01234567_",
+			  binary[] = "01_";
 	const char *set = s.len < 3 || s.p[0] != '0' ? NULL : s.p[1] == 'x' ? hex :
 		s.p[1] == 'o' ? octal : s.p[1] == 'b' ? binary : NULL;
 
@@ -114,7 +115,8 @@ const char *yaml_describe(const struct yaml_node *n, char *buf, size_t size)
 	return buf;
 }
 
-static int wrong_type(const struct yaml_node *n, const char *want, const char *hint, struct err *err)
+static int wrong_type(
+	const struct yaml_node *n, const char *want, const char *hint, struct err *err)
 {
 	char buf[128];
 

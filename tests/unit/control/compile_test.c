@@ -97,7 +97,8 @@ static void ids_survive_weights_and_order(void **state)
 {
 	struct compiled a, b;
 
-	compiled_init(&a, "  - {name: main, backendRefs: [{name: s0, port: 80, weight: 80}, {name: s1, "
+	compiled_init(&a,
+		"  - {name: main, backendRefs: [{name: s0, port: 80, weight: 80}, {name: s1, "
 		"port: 80, weight: 20}]}\n");
 	compiled_init(&b, "  - {name: other, matches: [{path: {value: /x}}]}\n"
 		"  - {name: main, backendRefs: [{name: s2, port: 80}, {name: s1, port: 80, weight: 50}, "
@@ -145,8 +146,10 @@ static void what_does_not_resolve_keeps_its_share(void **state)
 	struct compiled a;
 	const struct build_backend *b;
 
-	compiled_init(&a, "  - backendRefs: [{name: s0, port: 80, weight: 3}, {name: nowhere, port: 80, "
-		"weight: 1}, {kind: Odd, group: x.y, name: s0, weight: 2}, {name: s0, namespace: other, "
+	compiled_init(&a,
+		"  - backendRefs: [{name: s0, port: 80, weight: 3}, {name: nowhere, port: 80, "
+		"weight: 1}, {kind: Odd, group: x.y, name: s0, weight: 2}, {name: s0, namespace: "
+		"other, "
 		"port: 80, weight: 4}, {name: s1, port: 80, weight: 0}]\n");
 	b = rule(&a, 0)->backends;
 	assert_int_equal(rule(&a, 0)->backend_count, 5);

@@ -164,8 +164,8 @@ static void compare(const char *name, const char *file, const char *have)
 		size_t na = strcspn(a, "\n"), nb = strcspn(b, "\n");
 
 		if (na != nb || memcmp(a, b, na) != 0)
-			fail_msg("%s:%d:\n  want %.*s\n  have %.*s", path, line, (int)na, a, (int)nb,
-				b);
+			fail_msg("%s:%d:\n  want %.*s\n  have %.*s", path, line, (int)na, a,
+				(int)nb, b);
 		a += na + (a[na] == '\n');
 		b += nb + (b[nb] == '\n');
 	}

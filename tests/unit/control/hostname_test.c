@@ -61,7 +61,8 @@ static void an_intersection_holds_exactly_the_common_names(void **state)
 	for (size_t i = 0; i < COUNT(patterns); i++) {
 		for (size_t j = 0; j < COUNT(patterns); j++) {
 			struct str both = {NULL, 0};
-			bool any = hostname_intersect(str_of(patterns[i]), str_of(patterns[j]), &both);
+			bool any =
+				hostname_intersect(str_of(patterns[i]), str_of(patterns[j]), &both);
 			char text[64] = "";
 
 			snprintf(text, sizeof(text), "%.*s", STR_FMT(both));

@@ -64,8 +64,9 @@ static struct result decode(const char *text)
 
 static void a_route_gets_the_defaults_of_its_crd(void **state)
 {
-	struct result r = decode(ROUTE "{parentRefs: [{name: gw}], rules: [{backendRefs: [{name: s, "
-		"port: 80}], matches: [{headers: [{name: a, value: b}]}]}]}\n");
+	struct result r =
+		decode(ROUTE "{parentRefs: [{name: gw}], rules: [{backendRefs: [{name: s, "
+			     "port: 80}], matches: [{headers: [{name: a, value: b}]}]}]}\n");
 	const struct http_rule *rule = &r.o->http_route->rules[0];
 
 	assert_string_equal(r.problems, "");
@@ -136,8 +137,10 @@ static void a_service_gets_the_defaults_of_its_kind(void **state)
 
 static void a_namespace_carries_its_name_as_a_label(void **state)
 {
-	static const char *const texts[] = {"metadata: {name: ns}", "metadata: {name: ns, labels: {a: b, "
-		"z: x}}", "metadata: {name: ns, labels: {kubernetes.io/metadata.name: ns}}"};
+	static const char *const texts[] = {"metadata: {name: ns}",
+		"metadata: {name: ns, labels: {a: b, "
+		"z: x}}",
+		"metadata: {name: ns, labels: {kubernetes.io/metadata.name: ns}}"};
 
 	for (size_t i = 0; i < 3; i++) {
 		char text[256];
@@ -145,7 +148,8 @@ static void a_namespace_carries_its_name_as_a_label(void **state)
 
 		snprintf(text, sizeof(text), "apiVersion: v1\nkind: Namespace\n%s\n", texts[i]);
 		r = decode(text);
-		assert_true(str_eq(kv_find(&r.o->labels, STR("kubernetes.io/metadata.name")), STR("ns")));
+		assert_true(str_eq(
+			kv_find(&r.o->labels, STR("kubernetes.io/metadata.name")), STR("ns")));
 		assert_int_equal(r.o->labels.count, i == 1 ? 3 : 1);
 		for (uint32_t k = 1; k < r.o->labels.count; k++)
 			assert_true(str_cmp(r.o->labels.items[k - 1].key,
@@ -161,24 +165,30 @@ static void a_creation_time_is_read(void **state)
 
 	assert_int_equal(r.o->created, 1795251600);
 	object_put(r.o);
-	r = decode("apiVersion: v1\nkind: Namespace\nmetadata: {name: ns, creationTimestamp: null}\n");
+	r = decode(
+		"apiVersion: v1\nkind: Namespace\nmetadata: {name: ns, creationTimestamp: null}\n");
 	assert_int_equal(r.o->created, 0);
 	object_put(r.o);
-	r = decode("apiVersion: v1\nkind: Namespace\nmetadata: {name: ns, creationTimestamp: today}\n");
+	r = decode("apiVersion: v1\nkind: Namespace\nmetadata: {name: ns, creationTimestamp: "
+		   "today}\n");
 	assert_null(r.o);
-	assert_string_equal(r.problems, "f:3: Namespace ns: metadata.creationTimestamp: must be a time "
+	assert_string_equal(r.problems,
+		"f:3: Namespace ns: metadata.creationTimestamp: must be a time "
 		"like 2026-11-21T09:00:00Z\n");
 }
 
 static void versions_with_the_same_fields_are_read(void **state)
 {
-	assert_int_equal(kind_of(STR("gateway.networking.k8s.io/v1"), STR("Gateway")), KIND_GATEWAY);
+	assert_int_equal(
+		kind_of(STR("gateway.networking.k8s.io/v1"), STR("Gateway")), KIND_GATEWAY);
 	assert_int_equal(kind_of(STR("gateway.networking.k8s.io/v1beta1"), STR("ReferenceGrant")),
 		KIND_REFERENCE_GRANT);
-	assert_int_equal(kind_of(STR("gateway.networking.k8s.io/v1alpha2"), STR("Gateway")), KIND_COUNT);
+	assert_int_equal(
+		kind_of(STR("gateway.networking.k8s.io/v1alpha2"), STR("Gateway")), KIND_COUNT);
 	assert_int_equal(kind_of(STR("v1"), STR("Service")), KIND_SERVICE);
 	assert_int_equal(kind_of(STR("v1beta1"), STR("Service")), KIND_COUNT);
-	assert_int_equal(kind_of(STR("discovery.k8s.io/v1"), STR("EndpointSlice")), KIND_ENDPOINT_SLICE);
+	assert_int_equal(
+		kind_of(STR("discovery.k8s.io/v1"), STR("EndpointSlice")), KIND_ENDPOINT_SLICE);
 	assert_int_equal(kind_of(STR("serving.knative.dev/v1"), STR("Service")), KIND_COUNT);
 	assert_int_equal(kind_of(STR(""), STR("")), KIND_COUNT);
 }
@@ -243,7 +253,8 @@ static void complaints_are_bounded(void **state)
 	n += (size_t)sprintf(text + n, "  hostnames: [");
 	for (int i = 0; i < 16; i++)
 		n += (size_t)sprintf(text + n, "A%d,", i);
-	sprintf(text + n, "]\n  parentRefs: [{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, "
+	sprintf(text + n,
+		"]\n  parentRefs: [{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, "
 		"{}, {}, {}, {}, {}, {}, {}, {}, {}]\n");
 	r = decode(text);
 	assert_null(r.o);

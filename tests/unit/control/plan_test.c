@@ -240,10 +240,14 @@ static char *status_text(const struct plan *p)
 
 static void the_order_of_files_does_not_matter(void **state)
 {
-	static const char *const texts[] = {CLASS, "---\napiVersion: v1\nkind: Service\nmetadata: {name: "
-		"a}\nspec: {ports: [{port: 80}]}\n", "---\napiVersion: gateway.networking.k8s.io/v1\n"
-		"kind: HTTPRoute\nmetadata: {name: b}\nspec: {parentRefs: [{name: g1, namespace: infra}]}\n",
-		"---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\n"
+	static const char *const texts[] = {CLASS,
+		"---\napiVersion: v1\nkind: Service\nmetadata: {name: "
+		"a}\nspec: {ports: [{port: 80}]}\n",
+		"---\napiVersion: gateway.networking.k8s.io/v1\n"
+		"kind: HTTPRoute\nmetadata: {name: b}\nspec: {parentRefs: [{name: g1, namespace: "
+		"infra}]}\n",
+		"---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: "
+		"a}\n"
 		"spec: {parentRefs: [{name: g0, namespace: infra}]}\n"};
 	struct rng rng;
 	char *want = NULL;

@@ -98,11 +98,13 @@ static void a_half_written_file_keeps_its_objects(void **state)
 	put2(s, "1.yaml", service_text("a", 80), "");
 	put2(s, "1.yaml", "kind: [", "");
 	assert_string_equal(services(s), "a:80");
-	assert_string_equal(problems(s), "*1.yaml:2: not YAML: while parsing a flow node, did not find "
+	assert_string_equal(problems(s),
+		"*1.yaml:2: not YAML: while parsing a flow node, did not find "
 		"expected node content");
 	put2(s, "1.yaml", "", "");
 	assert_string_equal(services(s), "a:80");
-	assert_string_equal(problems(s), "*1.yaml: is empty; remove the file to remove its objects");
+	assert_string_equal(
+		problems(s), "*1.yaml: is empty; remove the file to remove its objects");
 	put2(s, "1.yaml", service_text("a", 81), "");
 	assert_string_equal(services(s), "a:81@2");
 	assert_string_equal(problems(s), "");
@@ -119,11 +121,13 @@ static void an_invalid_object_keeps_its_last_good_version(void **state)
 	assert_string_equal(services(s), "a:80 b:81");
 	put2(s, "1.yaml", service_text("a", 0), service_text("b", 91));
 	assert_string_equal(services(s), "a:80 b:91@2");
-	assert_string_equal(problems(s), "*1.yaml:5: Service demo/a: spec.ports[0].port: must be between "
+	assert_string_equal(problems(s),
+		"*1.yaml:5: Service demo/a: spec.ports[0].port: must be between "
 		"1 and 65535, but is 0");
 	put2(s, "1.yaml", service_text("new", 0), service_text("b", 91));
 	assert_string_equal(services(s), "b:91@2");
-	assert_string_equal(problems(s), "1.yaml:5: Service demo/new: spec.ports[0].port: must be between "
+	assert_string_equal(problems(s),
+		"1.yaml:5: Service demo/new: spec.ports[0].port: must be between "
 		"1 and 65535, but is 0");
 	store_free(s);
 }
@@ -151,7 +155,8 @@ static void of_two_equal_objects_the_first_by_path_counts(void **state)
 	assert_string_equal(services(s), "a:82");
 	put2(s, "1.yaml", service_text("a", 81), "");
 	assert_string_equal(services(s), "a:81@2");
-	assert_string_equal(problems(s), "2.yaml:2: Service demo/a: stands already in 1.yaml:2, which is "
+	assert_string_equal(problems(s),
+		"2.yaml:2: Service demo/a: stands already in 1.yaml:2, which is "
 		"the one that counts");
 	put2(s, "1.yaml", service_text("a", 81), service_text("a", 83));
 	assert_string_equal(services(s), "a:81@2");
@@ -275,7 +280,8 @@ static void hostile_text_reaches_no_terminal(void **state)
 {
 	struct store *s = store_new();
 
-	put2(s, "1.yaml", "apiVersion: v1\nkind: \"Odd\\e[31m\\nkind\"\nmetadata: {name: \"\\a\"}\n", "");
+	put2(s, "1.yaml",
+		"apiVersion: v1\nkind: \"Odd\\e[31m\\nkind\"\nmetadata: {name: \"\\a\"}\n", "");
 	{
 		struct view *v = store_view(s);
 

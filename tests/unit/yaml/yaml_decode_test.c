@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * yaml_decode_test.c: tables read trees: every type with its limits, defaults, and the path and line
- * of every complaint.
+ * yaml_decode_test.c: tables read trees: every type with its limits, defaults, and the path and
+ * line of every complaint.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -136,7 +136,8 @@ static void an_empty_map_gives_the_defaults(void **state)
 
 static void every_type_is_read(void **state)
 {
-	static const char text[] = "text: ''\nword: one\npath: /a\nflag: false\nthere: [any, {thing: 1}]\n"
+	static const char text[] =
+		"text: ''\nword: one\npath: /a\nflag: false\nthere: [any, {thing: 1}]\n"
 		"maybe: false\ncount: 10\nwait: 1h2m3s4ms\nsize: 1Mi\nkind: two\n"
 		"labels: {b: '2', a: '1', c: }\ninner: {name: x}\nextra: {name: e, port: 1}\n"
 		"leaves: [{name: l}, {name: m, port: 100}]\nnames: [a, '2']\n"
@@ -234,9 +235,10 @@ static void durations_are_gep_2257(void **state)
 	static const struct {
 		const char *text;
 		int64_t ms; /* -1: refused */
-	} rows[] = {{"0s", 0}, {"1h", 3600000}, {"10m", 600000}, {"500ms", 500}, {"1h1m1s1ms", 3661001},
-		{"99999s", 99999000}, {"100000s", -1}, {"1h1m1s1ms1s", -1}, {"", -1}, {"1", -1},
-		{"s", -1}, {"1.5s", -1}, {"-1s", -1}, {"1d", -1}, {"1s ", -1}, {"99999h", -1}};
+	} rows[] = {{"0s", 0}, {"1h", 3600000}, {"10m", 600000}, {"500ms", 500},
+		{"1h1m1s1ms", 3661001}, {"99999s", 99999000}, {"100000s", -1}, {"1h1m1s1ms1s", -1},
+		{"", -1}, {"1", -1}, {"s", -1}, {"1.5s", -1}, {"-1s", -1}, {"1d", -1}, {"1s ", -1},
+		{"99999h", -1}};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		uint32_t ms = 0;

@@ -78,7 +78,8 @@ static void null_is_absent(void **state)
 {
 	struct yaml_file f;
 
-	assert_int_equal(yaml_parse(STR("a: null\nb:\nc: ~\nd: ''\ne: 'null'\n"), "f", &f, NULL), 0);
+	assert_int_equal(
+		yaml_parse(STR("a: null\nb:\nc: ~\nd: ''\ne: 'null'\n"), "f", &f, NULL), 0);
 	assert_null(yaml_get(f.docs, "a"));
 	assert_null(yaml_get(f.docs, "b"));
 	assert_null(yaml_get(f.docs, "c"));
@@ -138,15 +139,18 @@ static void errors_name_file_line_field_and_reason(void **state)
 	struct str s;
 	int64_t v;
 
-	assert_int_equal(yaml_parse(STR("\nport: '80'\nname: 80\nbig: 70000\n"), "x/gw.yaml", &f, &err), 0);
+	assert_int_equal(
+		yaml_parse(STR("\nport: '80'\nname: 80\nbig: 70000\n"), "x/gw.yaml", &f, &err), 0);
 	yaml_read_int(&f, yaml_get(f.docs, "port"), "spec.port", 1, 65535, &v, &err);
 	assert_string_equal(err.msg, "x/gw.yaml:2: spec.port: must be a number, but is the string "
 		"\"80\" (remove the quotes)");
 	yaml_read_str(&f, yaml_get(f.docs, "name"), "spec.name", &s, &err);
-	assert_string_equal(err.msg, "x/gw.yaml:3: spec.name: must be a string, but is the number 80 "
+	assert_string_equal(err.msg,
+		"x/gw.yaml:3: spec.name: must be a string, but is the number 80 "
 		"(put it in quotes)");
 	yaml_read_int(&f, yaml_get(f.docs, "big"), "spec.big", 1, 65535, &v, &err);
-	assert_string_equal(err.msg, "x/gw.yaml:4: spec.big: must be between 1 and 65535, but is 70000");
+	assert_string_equal(
+		err.msg, "x/gw.yaml:4: spec.big: must be between 1 and 65535, but is 70000");
 	yaml_file_fini(&f);
 }
 
