@@ -13,8 +13,8 @@
  *	2. it admits the route's kind and namespace	NotAllowedByListeners
  *	3. it shares a hostname with the route		NoMatchingListenerHostname
  *
- * A route attaches to a listener even when that listener cannot serve (conflicted, a protocol that
- * we do not speak): attachedRoutes counts it, and it serves as soon as the listener does.
+ * A route attaches to a listener even while that listener is in conflict and cannot serve:
+ * attachedRoutes counts it, and it serves as soon as the listener does.
  * Standards: Gateway API v1.7, Listener, AllowedRoutes, ParentReference, HTTPRouteSpec.hostnames.
  */
 #include "control/reconcile/hostname.h"
