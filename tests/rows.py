@@ -59,6 +59,8 @@ def make(Row, top):
             system("flip.py"), build=REL, needs=ROOT),
         Row("system", "restart", "control and dataplane killed under load",
             system("restart.py"), build=REL, needs=ROOT),
+        Row("system", "ping", "beside the kernel: echo, unreachable, routes, link, rules, tap",
+            system("ping.py"), build=REL, needs=ROOT),
         Row("system", "idle", "at rest <= 5 % of a core, first request within 5 ms",
             system("idle.py"), build=REL, needs=ROOT),
         Row("system", "big-body", "2 GiB up and down, slow and stalled readers, bounded",
