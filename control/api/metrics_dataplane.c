@@ -7,7 +7,8 @@
  *	net eth_drop_short (any name with "_drop_")	sluice_drops_total{layer, reason}
  *	net arp_replies_sent				sluice_net_arp_replies_sent_total
  *	listener responses_5xx				sluice_listener_responses_total{code_class}
- *	rule time_us (any name that ends in "_us")	sluice_rule_time_seconds_total
+ *	rule time_us					sluice_rule_time_seconds_total
+ *	agent apply_us_max (a gauge by its name)	sluice_agent_apply_seconds_max
  *
  * Objects carry the names of the configuration. Endpoints come and go with every rollout, so their
  * counters are summed per cluster; each by itself is in /api/v1/counters. Objects that are no
@@ -37,28 +38,52 @@ static uint64_t number_of(const json_t *v)
 	return n > 0 ? (uint64_t)n : 0;
 }
 
+/* Base units: "time_us" and "apply_us_last" are seconds, with their value in millionths. */
+static bool name_in_seconds(const char *name, char *buf, size_t size)
+{
+	const char *us = strstr(name, "_us");
+
+	if (us == NULL || (us[3] != '\0' && us[3] != '_'))
+		return false;
+	snprintf(buf, size, "%.*s_seconds%s", (int)(us - name), name, us + 3);
+	return true;
+}
+
+/* What may fall again, by the words that our tables use for it. */
+static bool is_gauge(const char *name)
+{
+	struct str s = str_of(name);
+
+	return str_ends(s, STR("_last")) || str_ends(s, STR("_max")) ||
+		strstr(name, "high_water") != NULL;
+}
+
+static void add_value(const struct sink *s, enum prom_type type, const char *scope,
+	const char *name, const char *help, struct prom_labels labels, uint64_t value)
+{
+	const char *end = type == PROM_COUNTER ? "_total" : "";
+	char metric[200], seconds[160];
+
+	if (name_in_seconds(name, seconds, sizeof(seconds))) {
+		snprintf(metric, sizeof(metric), "sluice_%s_%s%s", scope, seconds, end);
+		prom_add_f(s->p, type, metric, help, labels, (double)value / 1e6);
+	} else {
+		snprintf(metric, sizeof(metric), "sluice_%s_%s%s", scope, name, end);
+		prom_add(s->p, type, metric, help, labels, value);
+	}
+}
+
 /* <labels> has room for one more. */
 static void add_counter(const struct sink *s, const char *scope, const char *name,
 	const char *help, struct prom_label *labels, unsigned count, uint64_t value)
 {
-	size_t len = strlen(name);
-	char metric[160];
-
-	if (len > 3 && strcmp(name + len - 3, "_us") == 0) {
-		snprintf(metric, sizeof(metric), "sluice_%s_%.*s_seconds_total", scope,
-			(int)len - 3, name);
-		prom_add_f(s->p, PROM_COUNTER, metric, help, (struct prom_labels){labels, count},
-			(double)value / 1e6);
-		return;
-	}
-	if (len == sizeof("responses_2xx") - 1 && strncmp(name, "responses_", 10) == 0) {
+	if (strlen(name) == sizeof("responses_2xx") - 1 && strncmp(name, "responses_", 10) == 0) {
 		labels[count++] = (struct prom_label){"code_class", str_of(name + 10)};
-		snprintf(metric, sizeof(metric), "sluice_%s_responses_total", scope);
+		name = "responses";
 		help = "Responses by class of status.";
-	} else {
-		snprintf(metric, sizeof(metric), "sluice_%s_%s_total", scope, name);
 	}
-	prom_add(s->p, PROM_COUNTER, metric, help, (struct prom_labels){labels, count}, value);
+	add_value(s, is_gauge(name) ? PROM_GAUGE : PROM_COUNTER, scope, name, help,
+		(struct prom_labels){labels, count}, value);
 }
 
 static void add_set(const struct sink *s, const char *scope, const char *instance,
@@ -143,14 +168,15 @@ static void add_usage(const struct sink *s, struct str worker, const char *path,
 	json_t *v;
 
 	json_object_foreach((json_t *)obj, key, v) {
-		char name[160];
+		char name[120];
 
-		if (snprintf(name, sizeof(name), "%s_%s", path, key) >= (int)sizeof(name))
+		if (snprintf(name, sizeof(name), "%s%s%s", path, *path ? "_" : "", key) >=
+			(int)sizeof(name))
 			continue;
 		if (json_is_object(v))
 			add_usage(s, worker, name, v);
 		else if (json_is_integer(v) && strcmp(key, "worker") != 0)
-			prom_add(s->p, PROM_GAUGE, name, "As the worker reports it.",
+			add_value(s, PROM_GAUGE, "worker", name, "As the worker reports it.",
 				PROM_LABELS({"dataplane", s->dataplane}, {"worker", worker}),
 				number_of(v));
 	}
@@ -166,7 +192,7 @@ static void add_workers(const struct sink *s, const json_t *answer)
 
 		snprintf(number, sizeof(number), "%u",
 			(unsigned)number_of(json_object_get(w, "worker")));
-		add_usage(s, str_of(number), "sluice_worker", w);
+		add_usage(s, str_of(number), "", w);
 	}
 }
 

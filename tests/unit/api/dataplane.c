@@ -32,6 +32,9 @@ static bool verb_counters(struct agent *a, void *ctx, struct agent_query *q)
 		"help", "frames cut short", "value", 3, "name", "arp_in", "help", "ARP", "value", 5,
 		"scope", "port", "instance", "eth0", "counters", "name", "rx_packets", "help",
 		"packets", "value", 12, "objects");
+	json_array_append_new(json_object_get(json_array_get(json_object_get(q->answer, "sets"), 1),
+				      "counters"),
+		json_pack("{s:s, s:s, s:i}", "name", "nap_us", "help", "asleep", "value", 1500000));
 	return false;
 }
 
