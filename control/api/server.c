@@ -28,6 +28,8 @@
 #define SERVER_IDLE_S 15u
 #define SERVER_HEADER_BYTES_MAX (32u << 10) /* of request line and fields, per connection */
 #define SERVER_BACKLOG 64
+/* A body too long is read to its end up to here: who is answered while he sends may not look. */
+#define SERVER_DISCARD_BYTES_MAX (16u << 20)
 
 struct server {
 	struct loop *loop;
@@ -155,6 +157,8 @@ static enum MHD_Result take_body(struct carrier *c, const char *data, size_t len
 	size_t keep = c->body_len + len <= API_BODY_BYTES_MAX ? len : 0;
 	char *p;
 
+	if (c->body_len + len > SERVER_DISCARD_BYTES_MAX)
+		return MHD_NO;
 	if (keep > 0) {
 		p = realloc(c->body, c->body_len + keep);
 		if (p == NULL)
@@ -170,18 +174,11 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *conn, const c
 	const char *method, const char *version, const char *data, size_t *data_len, void **con_cls)
 {
 	struct carrier *c = *con_cls;
-	uint64_t len;
 
 	if (c == NULL)
 		return MHD_NO; /* out of memory in on_target() */
 	if (!c->started) {
-		c->started = true;
-		/* told before it is sent: refuse it before it is read */
-		if (str_to_u64(field(conn, MHD_HTTP_HEADER_CONTENT_LENGTH), &len) &&
-			len > API_BODY_BYTES_MAX) {
-			c->body_len = len;
-			return dispatch(c, method);
-		}
+		c->started = true; /* the body, if any, comes with the next calls */
 		return MHD_YES;
 	}
 	if (*data_len > 0) {
