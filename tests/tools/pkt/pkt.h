@@ -15,7 +15,7 @@
 #include "dataplane/tcp/tcp.h"
 
 #define PKT_PEERS 40u
-#define PKT_PENDING 256u
+#define PKT_PENDING 4096u
 #define PKT_LOCAL_PORT 80u
 
 enum { F_FIN = 1, F_SYN = 2, F_RST = 4, F_PSH = 8, F_ACK = 16, F_URG = 32 };
@@ -61,6 +61,7 @@ struct captured {
 struct peer {
 	struct ip_addr addr;
 	uint16_t port, local_port;
+	const struct peer *before;	/* the connection that had this 4-tuple, or NULL */
 	bool active;			/* the stack connects to it */
 	struct tcp_conn *c;		/* borrowed from the stack until closed */
 	enum tcp_reason refused;	/* by tcp_connect() */
@@ -71,6 +72,7 @@ struct peer {
 	bool rx_edge_known;
 	uint32_t rx_edge;		/* right edge that the stack announced, relative */
 	uint32_t tx_edge;		/* right edge that the peer announced, relative */
+	uint32_t snd_max;		/* number after all that the stack has sent, relative */
 	uint32_t ts_last;		/* last TSval of the stack */
 	uint64_t written, read;		/* stream offsets of the application */
 	struct mbufq held;		/* read, not credited */
@@ -90,6 +92,7 @@ struct page {
 	struct tcp *t;			/* owned */
 	struct tcp_listeners *listeners;/* owned */
 	struct rte_mempool *pool;	/* borrowed */
+	unsigned resting;		/* mbufs in it before the page */
 	struct rng rng;
 	uint64_t start_us, base_us, now_us;
 	struct ip_addr local;
@@ -126,5 +129,14 @@ void app_ready(struct page *g);
 void page_fail(struct page *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* One turn of the loop at the present time; <in> may be NULL. */
 void page_turn(struct page *g, struct mbufq *in);
+/* Runs the stack up to <until_us>; stops early at a segment for this peer when told so. */
+void page_clock_run(struct page *g, uint64_t until_us, bool stop_at_segment);
+/* Takes a captured segment off the list. */
+void page_drop(struct page *g, struct captured *c);
+/* A page without lines: page_init(), change g->cfg, page_start(), ..., page_end(). */
+void page_init(struct page *g, const char *file, bool v4, struct rte_mempool *pool);
+void page_start(struct page *g);
+/* Lets go of everything, waits, and looks for what is left; true when nothing ever failed. */
+bool page_end(struct page *g);
 /* True: the page holds; else <g->msg> says where and why. */
 bool page_run(struct page *g, const char *file, char *text, bool v4, struct rte_mempool *pool);

@@ -52,7 +52,7 @@ static struct captured *pending_here(struct page *g)
 	return NULL;
 }
 
-static void pending_drop(struct page *g, struct captured *c)
+void page_drop(struct page *g, struct captured *c)
 {
 	unsigned i = 0;
 
@@ -63,8 +63,7 @@ static void pending_drop(struct page *g, struct captured *c)
 	wire_forget(c);
 }
 
-/* Runs the stack up to <until_us>; stops early at a segment when <stop_at_segment>. */
-static void clock_run(struct page *g, uint64_t until_us, bool stop_at_segment)
+void page_clock_run(struct page *g, uint64_t until_us, bool stop_at_segment)
 {
 	for (unsigned turns = 0; g->now_us < until_us && !g->failed; turns++) {
 		uint64_t next = tcp_next_us(g->t);
@@ -152,7 +151,7 @@ static struct captured *segment_next(
 	char text[512];
 	struct captured *c;
 
-	clock_run(g, want_us + g->tolerance_us, true);
+	page_clock_run(g, want_us + g->tolerance_us, true);
 	c = pending_here(g);
 	if (g->failed)
 		return NULL;
@@ -184,7 +183,7 @@ static bool segment_match(
 			c->at_us > want_us + g->tolerance_us))
 			why = "time";
 		if (why != NULL && want->until && got.len == 0 && got.flags == F_ACK) {
-			pending_drop(g, c);
+			page_drop(g, c);
 			continue;
 		}
 		if (why != NULL) {
@@ -196,7 +195,7 @@ static bool segment_match(
 	} while (why != NULL);
 	g->base_us = c->at_us;
 	*ret_len = got.len;
-	pending_drop(g, c);
+	page_drop(g, c);
 	return true;
 }
 
@@ -206,12 +205,12 @@ static void may_line(struct page *g, const struct seg *want, uint64_t want_us)
 	struct captured *c;
 	struct seg got;
 
-	clock_run(g, want_us, false);
+	page_clock_run(g, want_us, false);
 	g->base_us = want_us;
 	c = pending_here(g);
 	if (!g->failed && c != NULL && wire_read(g, c, &got) && got.len == want->len &&
 		seg_differs(want, &got, true) == NULL)
-		pending_drop(g, c);
+		page_drop(g, c);
 }
 
 /* Any number of pure ACKs; what they acknowledge is for the lines that follow. */
@@ -220,12 +219,12 @@ static void acks_line(struct page *g, uint64_t want_us)
 	struct captured *c;
 	struct seg got;
 
-	clock_run(g, want_us, false);
+	page_clock_run(g, want_us, false);
 	g->base_us = want_us;
 	while (!g->failed && (c = pending_here(g)) != NULL) {
 		if (wire_read(g, c, &got) && (got.flags != F_ACK || got.len > 0))
 			return;
-		pending_drop(g, c);
+		page_drop(g, c);
 	}
 }
 
@@ -239,7 +238,7 @@ static void expect_line(struct page *g, char *text, uint64_t want_us)
 
 	if (sscanf(text, " (nothing for %31[0-9.])", num) == 1 && parse_seconds(num, &secs)) {
 		nothing_pending(g);
-		clock_run(g, want_us + secs, false);
+		page_clock_run(g, want_us + secs, false);
 		g->base_us = want_us + secs;
 		nothing_pending(g);
 		return;
@@ -284,6 +283,7 @@ static void conn_line(struct page *g, int argc, char **argv)
 		} else if (strcmp(argv[i], "isn") == 0) {
 			p->irs += (uint32_t)v;
 		} else if (strcmp(argv[i], "as") == 0 && v < PKT_PEERS) {
+			p->before = &g->peer[v];
 			p->addr = g->peer[v].addr;
 			p->port = g->peer[v].port;
 			p->local_port = g->peer[v].local_port;
@@ -363,7 +363,7 @@ static void run_line(struct page *g, char *line)
 		expect_line(g, line + 1, want_us);
 		return;
 	}
-	clock_run(g, want_us, false);
+	page_clock_run(g, want_us, false);
 	if (dt_us > 0)
 		nothing_pending(g);
 	g->base_us = want_us;
@@ -459,41 +459,55 @@ static void rest(struct page *g)
 		uint64_t next = tcp_next_us(g->t);
 
 		while (g->pending_count > 0)
-			pending_drop(g, g->pending[0]);
+			page_drop(g, g->pending[0]);
 		g->now_us = RTE_MAX(next == TIMER_NEVER ? 0 : next, g->now_us + TIMER_TICK_US);
 		page_turn(g, NULL);
 		tcp_usage(g->t, &u);
 	} while (!g->failed && (u.conns | u.half_open | u.timewait) != 0 && g->now_us < until);
 	while (g->pending_count > 0)
-		pending_drop(g, g->pending[0]);
+		page_drop(g, g->pending[0]);
 	if ((u.conns | u.half_open | u.timewait | u.charged_bytes) != 0)
 		page_fail(g, "left behind: %u connections, %u half-open, %u TIME_WAIT, %u bytes charged",
 			u.conns, u.half_open, u.timewait, u.charged_bytes);
 }
 
-bool page_run(struct page *g, const char *file, char *text, bool v4, struct rte_mempool *pool)
+void page_init(struct page *g, const char *file, bool v4, struct rte_mempool *pool)
 {
-	unsigned resting = rte_mempool_avail_count(pool);
-
 	*g = (struct page){.file = file, .v4 = v4, .pool = pool, .listen = true, .mtu = 1500,
 		.ports = 40000, .tolerance_us = 2000, .peer_isn = 0xfffffe00,
-		.start_us = START_US, .base_us = START_US, .now_us = START_US};
+		.start_us = START_US, .base_us = START_US, .now_us = START_US,
+		.resting = rte_mempool_avail_count(pool)};
 	pkt_page = g;
 	rng_seed(&g->rng, 1);
 	tcp_config_default(&g->cfg);
 	g->cfg.conns_max = 64;
 	g->cfg.timewait_max = 64;
-	each_line(g, text, configure);
-	if (g->failed)
-		return false;
+}
+
+void page_start(struct page *g)
+{
 	peers_init(g);
 	stack_new(g);
-	each_line(g, text, run_line);
-	nothing_pending(g);
+}
+
+bool page_end(struct page *g)
+{
 	rest(g);
 	tcp_free(g->t);
 	free(g->listeners);
-	if (rte_mempool_avail_count(pool) != resting)
-		page_fail(g, "%u mbufs leaked", resting - rte_mempool_avail_count(pool));
+	if (rte_mempool_avail_count(g->pool) != g->resting)
+		page_fail(g, "%u mbufs leaked", g->resting - rte_mempool_avail_count(g->pool));
 	return !g->failed;
+}
+
+bool page_run(struct page *g, const char *file, char *text, bool v4, struct rte_mempool *pool)
+{
+	page_init(g, file, v4, pool);
+	each_line(g, text, configure);
+	if (g->failed)
+		return false;
+	page_start(g);
+	each_line(g, text, run_line);
+	nothing_pending(g);
+	return page_end(g);
 }

@@ -56,6 +56,9 @@ static void note_injected(struct peer *p, const struct seg *s)
 	else if (p->syn_in.opts & p->syn_out.opts & OPT_WSCALE)
 		scale = RTE_MIN(p->syn_in.wscale, 14);
 	edge = ((s->flags & F_ACK) ? s->ack : 1) + (s->win << scale);
+	/* an ACK of what was never sent announces nothing */
+	if ((s->flags & F_ACK) && p->snd_max - s->ack > 1u << 30)
+		return;
 	if ((int32_t)(edge - p->tx_edge) > 0)
 		p->tx_edge = edge;
 }
@@ -64,7 +67,8 @@ static struct rte_mbuf *piece(struct page *g, const struct seg *s, uint32_t off,
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(g->pool);
 	bool first = off == 0, last = off + len == s->len;
-	uint32_t hlen = 20 + (first ? s->raw_len : 0);
+	uint32_t hlen = 20 + (first || !(s->flags & F_SYN) ? s->raw_len : 0);
+	uint32_t text = s->seq + off + ((s->flags & F_SYN) != 0); /* number of the first byte */
 	uint8_t flags = s->flags, *b;
 
 	bug_on(m == NULL);
@@ -72,9 +76,11 @@ static struct rte_mbuf *piece(struct page *g, const struct seg *s, uint32_t off,
 	memset(b, 0, 20);
 	if (!last)
 		flags &= (uint8_t) ~(F_FIN | F_PSH);
+	if (!first)
+		flags &= (uint8_t)~F_SYN;
 	be16_put(b, g->p->port);
 	be16_put(b + 2, g->p->local_port);
-	be32_put(b + 4, g->p->irs + s->seq + off);
+	be32_put(b + 4, g->p->irs + text - ((flags & F_SYN) != 0));
 	be32_put(b + 8, flags & F_ACK ? g->p->iss + s->ack : 0);
 	b[12] = (uint8_t)((s->doff >= 0 ? (unsigned)s->doff : hlen / 4) << 4);
 	b[13] = flags;
@@ -82,8 +88,7 @@ static struct rte_mbuf *piece(struct page *g, const struct seg *s, uint32_t off,
 	be16_put(b + 18, s->urg);
 	memcpy(b + 20, s->raw, hlen - 20);
 	for (uint32_t i = 0; i < len; i++)
-		b[hlen + i] = wire_byte(
-			s->seq + off + i - (flags & F_SYN ? 0 : 1), s->alt);
+		b[hlen + i] = wire_byte(text + i - 1, s->alt);
 	be16_put(b + 16, (uint16_t)(tcp_sum(&g->p->addr, &g->local, b, hlen + len) + s->badsum));
 	*pkt_of(m) = (struct pkt){.src = g->p->addr, .dst = g->local, .proto = IPPROTO_TCP,
 		.l4_len = (uint16_t)(hlen + len), .ttl = 64};
@@ -157,6 +162,8 @@ static const char *header_read(struct page *g, const struct captured *c, struct 
 /* The stack's ISN is learnt from its SYN; from there all numbers are relative. */
 static void make_relative(struct page *g, struct peer *p, struct seg *s)
 {
+	uint32_t next;
+
 	if ((s->flags & F_SYN) && !(p->iss_known && p->iss == s->seq)) {
 		p->iss = s->seq;
 		p->iss_known = true;
@@ -167,12 +174,27 @@ static void make_relative(struct page *g, struct peer *p, struct seg *s)
 	else if (p->syn_in.opts & p->syn_out.opts & OPT_WSCALE)
 		s->win <<= RTE_MIN(p->syn_out.wscale, 14);
 	s->seq -= p->iss;
+	next = s->seq + s->len + ((s->flags & F_SYN) != 0) + ((s->flags & F_FIN) != 0);
+	if (!(s->flags & F_RST) && ((s->flags & F_SYN) || (int32_t)(next - p->snd_max) > 0))
+		p->snd_max = next;
 	if (s->flags & F_ACK)
 		s->ack -= p->irs;
 	for (unsigned i = 0; i < 2 * s->sacks; i++)
 		s->sack[i / 2][i % 2] -= p->irs;
 	if (s->opts & OPT_TS)
 		p->ts_last = s->tsval;
+}
+
+/* RFC 9293 3.4.1, RFC 6191: numbers of the connection before it must not come again. */
+static const char *isn_check(const struct peer *p, const struct seg *s)
+{
+	const struct peer *b = p->before;
+
+	if (!(s->flags & F_SYN) || b == NULL || !b->iss_known || s->src_port != b->local_port)
+		return NULL;
+	if ((int32_t)(p->iss - (b->iss + b->snd_max)) < 0)
+		return "initial sequence number inside the connection before";
+	return NULL;
 }
 
 static const char *options_check(const struct peer *p, const struct seg *s)
@@ -258,6 +280,7 @@ bool wire_read(struct page *g, struct captured *c, struct seg *ret)
 	}
 	make_relative(g, p, ret);
 	if ((why = unchanged_check(c)) == NULL && (why = flags_check(ret)) == NULL &&
+		(why = isn_check(p, ret)) == NULL &&
 		(why = options_check(p, ret)) == NULL && (why = payload_check(g, c, ret)) == NULL)
 		why = window_check(p, ret);
 	if (why != NULL)
