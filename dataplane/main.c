@@ -29,9 +29,7 @@
 #include <rte_launch.h>
 
 #include "dataplane/agent/agent.h"
-#if __has_include("dataplane/agent/agent_inspect.h")
 #include "dataplane/agent/agent_inspect.h"
-#endif
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 #include "dataplane/base/privs.h"
@@ -226,14 +224,6 @@ static int workers_start(struct app *a, struct err *err)
 	gateway_config_worker(&a->cfg, &cfg);
 	return worker_group_init(&a->group, &cfg, a->pools, a->cfg.workers_count, err);
 }
-
-#if !__has_include("dataplane/agent/agent_inspect.h")
-static const struct agent_ops *agent_ops(struct worker_group *g)
-{
-	static const struct agent_ops none;
-	return &none;
-}
-#endif
 
 static int agent_begin(struct app *a, struct err *err)
 {

@@ -14,14 +14,16 @@
  *		revision_epoch, structure, state, image, draining, durable, journal: {records, bytes},
  *		slots: {listener: {used, max}, ...}, counters: [{name, help, value}]}
  *	counters [objects: true] -> {sets: [{scope, instance, counters: [{name, help, value,
- *		workers: [...]}]}], objects: {listener: [{id, name, counters: {name: value}}], ...}}
- *	conns [worker, cursor, limit] -> {conns: [{worker, local, remote, state, active, cwnd,
- *		ssthresh, srtt_us, rttvar_us, rto_us, snd_wnd, rcv_wnd, unacked, unread, bytes_in,
+ *		workers: [...]}]}], objects: {listener: [{id, name, configured, counters: {name:
+ *		value}}], ..., endpoint: [{..., cluster}]}, help: {listener: {name: text}, ...}}
+ *	conns [worker, cursor (where to begin), limit] -> {conns: [{worker, local, remote, state,
+ *		active, cwnd, ssthresh, srtt_us, rttvar_us, rto_us, snd_wnd, rcv_wnd, unacked, unread, bytes_in,
  *		bytes_out, retransmits, retransmits_spurious, mss, peer: {local, remote} | null}],
  *		next: {worker, cursor} | null}
  *	endpoints [service] -> {services: [{id, name, revision, endpoints: [{id, name, cluster,
  *		address, port, weight, draining, in_flight, idle, ejected_workers, ejected_us}]}]}
- *	workers -> {workers: [{worker, stage, turns, in_turn_us, ...usage of each layer}]}
+ *	workers -> {workers: [{worker, stage, turns, in_turn_us, packets: {...}, tcp: {...},
+ *		http: {...}}]}, without tcp and http when the worker does not answer
  *	neighbours -> {neighbours: [{worker, address, mac, port, state, age_us}]}
  *	trace {action: "start", [net, port, seconds]} | {action: "fetch"} | {action: "stop"}
  *		-> {on, lost, lines: [...]}
