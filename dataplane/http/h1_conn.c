@@ -7,8 +7,9 @@
  * a bounded number of head buffers. So a client that sends its head a byte at a time pins one mbuf
  * and nothing else, and its receive window never closes before its head is complete.
  *
- * The parser starts from the beginning each time, so after its first look it is asked again only
- * when h1_head_is_complete(), which looks at new bytes alone: the work per head stays linear.
+ * The parser starts from the beginning each time, so it is asked at the first bytes, at the
+ * end of the first line, and then when h1_head_is_complete(), which looks at new bytes alone: the
+ * work per head stays linear.
  */
 #include "dataplane/http/http_core.h"
 void h1_conn_init(struct http *h, struct h1_conn *c, enum h1_leg leg, struct tcp_conn *tcp)
@@ -83,10 +84,16 @@ static struct str head_bytes(const struct h1_conn *c)
 	return str_make(rte_pktmbuf_mtod(c->rx.head, const char *), c->rx.head->data_len);
 }
 
-static bool worth_parsing(const struct h1_conn *c, struct str s)
+/* The first line tells early whether somebody speaks HTTP at all; after it, only a whole head. */
+static bool worth_parsing(struct h1_conn *c, struct str s)
 {
-	return s.len > c->head_tried &&
-		(c->head_tried == 0 || h1_head_is_complete(s.p, s.len, c->head_tried));
+	bool first_line;
+
+	if (s.len <= c->head_tried)
+		return false;
+	first_line = !c->head_line && str_find(str_from(s, c->head_tried), '\n') >= 0;
+	c->head_line |= first_line;
+	return first_line || c->head_tried == 0 || h1_head_is_complete(s.p, s.len, c->head_tried);
 }
 
 /* Copies the next unread mbuf behind the bytes in the head buffer; false: nothing is there. */
@@ -224,6 +231,7 @@ void h1_conn_head_done(struct http *h, struct h1_conn *c, uint32_t len)
 		head_buf_release(h, c);
 	}
 	c->head_tried = 0;
+	c->head_line = false;
 	h1_conn_skip(h, c, len);
 }
 

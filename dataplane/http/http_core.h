@@ -101,6 +101,7 @@ struct h1_conn {
 	uint64_t acked_us;	/* last acknowledgement, or write to an empty queue */
 	struct body_in in;
 	uint8_t leg;
+	bool head_line;		/* the parser has seen the end of a first line */
 	bool eof;		/* the peer has closed its side; nothing follows rx */
 	bool dead;		/* TCP_EV_CLOSED was seen: nothing can be written */
 };

@@ -204,7 +204,8 @@ void exchange_fail(struct http *h, struct exchange *x, enum outcome why, int h1_
 		finish(h, x, cut_fate(x));
 		return;
 	}
-	x->rec.status = (uint16_t)outcome_status(why);
+	x->rec.status = (uint16_t)(why == OUTCOME_BAD_BODY ? h1_error_status(h1_error) :
+							     outcome_status(why));
 	if (!reply_send(h, x->down, x->rec.status, (enum h1_method)x->method, keep))
 		keep = false;
 	finish(h, x, keep ? DOWN_KEEP : DOWN_CLOSE);

@@ -10,6 +10,7 @@
 
 #include "dataplane/base/arena.h"
 #include "dataplane/http/access_log.h"
+#include "dataplane/http/h1.h"
 #include "dataplane/http/http.h"
 #include "dataplane/snapshot/snapshot.h"
 #include "dataplane/tcp/tcp.h"
@@ -33,6 +34,10 @@ struct world_conn {
 	size_t tx_len, tx_cap;
 	uint64_t fill_left;	/* pattern bytes still to be sent, behind tx */
 	uint32_t answers, answer_bytes; /* server: requests it answers by itself, and with how much */
+	bool in_body;		/* server: reading the body of a request it will answer */
+	uint64_t body_left, body_bytes;
+	struct h1_chunk chunk;
+	char request[128];	/* server: its method and target */
 	uint64_t tx_pattern, rx_pattern; /* offsets of the pattern so far */
 };
 
@@ -66,6 +71,7 @@ struct world {
 	struct world_conn conn[WORLD_CONNS];
 	uint64_t slot_ids[WORLD_OBJECTS * 4]; /* run-time slots by id, as the agent assigns them */
 	bool servers_answer;	/* servers that nobody accepted answer 204 by themselves */
+	char seen[8192];	/* by those who answer by themselves: "METHOD target +bytes", lines */
 	unsigned pieces;	/* sends are cut into pieces of 1..pieces bytes; 0: whole */
 	struct mbufq starved;	/* mbufs of the gateway's pool that we keep from it */
 };
@@ -86,8 +92,11 @@ struct ip_addr world_endpoint(const struct world *w, unsigned n);
 void world_apply(struct world *w, struct world_config *c);
 void world_endpoint_mode(struct world *w, unsigned n, enum world_endpoint_mode mode);
 
-/* Runs everything that can run at the present time. */
+/* Runs until nobody has anything to do now: packets take some microseconds each way. */
 void world_settle(struct world *w);
+/* world_server.c: answers the requests that <c> has received whole. */
+void world_server_run(struct world *w, struct world_conn *c);
+
 /* Lets time pass, running what becomes due. */
 void world_advance(struct world *w, uint64_t us);
 /* Lets at most <us> pass, until <done> says so; returns what it said last. */
@@ -105,6 +114,8 @@ void world_reset(struct world *w, struct world_conn *c);
 void world_poll(struct world *w, struct world_conn *c);
 /* Takes mbufs out of the gateway's pool until <left> are in it; UINT32_MAX gives all back. */
 void world_starve(struct world *w, uint32_t left);
+/* Frees the places of connections that have ended. */
+void world_forget_dead(struct world *w);
 /* Queues bytes to be sent as fast as they are taken. */
 void world_queue(struct world_conn *c, const void *data, size_t len);
 /* The gateway listens at the VIP although it has no configuration. */
