@@ -343,7 +343,8 @@ bool h1_head_is_complete(const char *buf, size_t len, size_t seen)
 	rest = str_from(rest, seen < 2 ? 0 : seen - 2);
 	for (ptrdiff_t i; (i = str_find(rest, '\n')) >= 0;) {
 		rest = str_from(rest, (size_t)i + 1);
-		if (str_starts(rest, STR("\n")) || str_starts(rest, STR("\r\n")))
+		/* an empty line, or what can only be an error: LF LF, CR without LF */
+		if (str_starts(rest, STR("\n")) || (str_starts(rest, STR("\r")) && rest.len >= 2))
 			return true;
 	}
 	return false;

@@ -19,7 +19,7 @@
 
 #include "tests/scenario/gateway/world.h"
 
-#define SEEDS 100
+#define SEEDS 60
 #define STEPS 600
 #define LIMIT 131072u
 

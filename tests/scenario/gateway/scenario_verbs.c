@@ -492,10 +492,14 @@ static void verb_usage(struct run *r, int argc, char **argv, const struct patter
 		const char *name;
 		uint64_t v;
 	} rows[] = {{"down", 0}, {"up", 0}, {"up_idle", 0}, {"held", 0}, {"held_high", 0},
-		{"head_buffers", 0}, {"mbufs", rte_mempool_in_use_count(r->w.gw_pool)}};
+		{"head_buffers", 0}, {"mbufs", rte_mempool_in_use_count(r->w.gw_pool)},
+		{"charged", 0}};
+	struct tcp_usage tcp;
 
 	world_settle(&r->w);
 	http_usage(r->w.http, &u);
+	tcp_usage(r->w.gw, &tcp);
+	rows[7].v = tcp.charged_bytes;
 	rows[0].v = u.down, rows[1].v = u.up, rows[2].v = u.up_idle, rows[3].v = u.held_bytes;
 	rows[4].v = u.held_bytes_high, rows[5].v = u.head_buffers;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -542,6 +546,18 @@ static void verb_apply(struct run *r, int argc, char **argv, const struct patter
 	world_settle(&r->w);
 }
 
+/* What follows happens at one moment: nobody runs until "thaw". */
+static void verb_freeze(struct run *r, int argc, char **argv, const struct pattern *t)
+{
+	r->w.frozen = true;
+}
+
+static void verb_thaw(struct run *r, int argc, char **argv, const struct pattern *t)
+{
+	r->w.frozen = false;
+	world_settle(&r->w);
+}
+
 static void verb_draining(struct run *r, int argc, char **argv, const struct pattern *t)
 {
 	http_set_draining(r->w.http, strcmp(argv[1], "on") == 0);
@@ -584,6 +600,8 @@ static const struct verb verbs[] = {
 	{"log", 2, false, false, verb_log},
 	{"apply", 1, false, false, verb_apply},
 	{"draining", 2, false, false, verb_draining},
+	{"freeze", 1, false, false, verb_freeze},
+	{"thaw", 1, false, false, verb_thaw},
 	{"listen", 1, false, false, verb_listen},
 	{"mbufs", 2, false, false, verb_mbufs},
 };

@@ -519,6 +519,8 @@ void world_settle(struct world *w)
 	uint64_t end = w->now_us + SETTLE_US;
 	unsigned turns = 0;
 
+	if (w->frozen)
+		return;
 	do {
 		turn(w);
 		if (!mbufq_is_empty(&nets[0].q) || !mbufq_is_empty(&nets[1].q)) {

@@ -70,6 +70,7 @@ struct world {
 	enum world_endpoint_mode mode[WORLD_ENDPOINTS + 1];
 	struct world_conn conn[WORLD_CONNS];
 	uint64_t slot_ids[WORLD_OBJECTS * 4]; /* run-time slots by id, as the agent assigns them */
+	bool frozen;		/* nobody runs */
 	bool servers_answer;	/* servers that nobody accepted answer 204 by themselves */
 	char seen[8192];	/* by those who answer by themselves: "METHOD target +bytes", lines */
 	unsigned pieces;	/* sends are cut into pieces of 1..pieces bytes; 0: whole */
