@@ -83,7 +83,6 @@ struct http *http_new(const struct http_config *cfg, struct tcp *tcp, struct rte
 	h->rng = rng;
 	h->log = log;
 	h->now_us = now_us;
-	h->generation = UINT64_MAX;
 	list_init(&h->ready);
 	list_init(&h->exchanges);
 	timer_wheel_init(&h->wheel, now_us);
@@ -174,11 +173,11 @@ void http_run(struct http *h, const struct config *cfg, uint64_t now_us)
 {
 	h->now_us = now_us;
 	h->config = cfg;
-	if (cfg != NULL && cfg->generation != h->generation) {
+	if (cfg != NULL && cfg->serial != h->serial) {
 		struct snapshot_settings s = snapshot_settings(cfg->snap);
 
 		limits_set(h, &s);
-		h->generation = cfg->generation;
+		h->serial = cfg->serial;
 		h->sweep_down = 0;
 		h->sweep_us = now_us;
 		timer_set(&h->wheel, &h->housekeeping, now_us);

@@ -117,7 +117,7 @@ struct http_down {
 	struct h1_conn c;
 	struct timer timer;	/* IDLE, HEAD, DISCARD; exchanges have their own */
 	uint64_t since_us;	/* of the state; HEAD: first byte of the head */
-	uint64_t generation;	/* of the configuration that <bind> belongs to */
+	uint64_t serial;		/* of the configuration that <bind> belongs to; 0: none */
 	uint32_t bind;		/* index in it; SLOT_NONE: the listener was removed */
 	uint32_t requests;
 	uint32_t discard_left;
@@ -182,7 +182,7 @@ struct http {
 	struct access_ring *log; /* borrowed, or NULL */
 	struct upstream *up;	/* owned */
 	const struct config *config; /* borrowed for the current turn; NULL between turns */
-	uint64_t generation;	/* of the configuration that <lim> was taken from */
+	uint64_t serial;	/* of the configuration that <lim> was taken from */
 	uint64_t now_us;
 	struct list ready;	/* h1_conn.ready */
 	struct list exchanges;	/* exchange.link */

@@ -29,7 +29,7 @@ struct h1_conn *down_open(struct http *h, struct tcp_conn *tc)
 		tcp_abort(h->tcp, tc, h->now_us);
 		return NULL;
 	}
-	*d = (struct http_down){.generation = UINT64_MAX, .bind = SLOT_NONE};
+	*d = (struct http_down){.bind = SLOT_NONE};
 	h1_conn_init(h, &d->c, H1_DOWN, tc);
 	h1_conn_set_budget(h, &d->c, RTE_MIN(HTTP_DOWN_BUDGET, h->lim.exchange_bytes));
 	timer_init(&d->timer);
@@ -66,9 +66,9 @@ bool down_find_bind(struct http *h, struct http_down *d)
 
 	if (h->config == NULL)
 		return d->bind != SLOT_NONE;
-	if (d->generation != h->config->generation) {
+	if (d->serial != h->config->serial) {
 		d->bind = snapshot_find_bind(h->config->snap, &f->local, f->local_port);
-		d->generation = h->config->generation;
+		d->serial = h->config->serial;
 	}
 	return d->bind != SLOT_NONE;
 }

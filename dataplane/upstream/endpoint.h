@@ -32,7 +32,7 @@ struct upstream {
 	struct list stale;	/* pool_conn.lru_link: taken from their endpoint, to be closed */
 	struct {
 		uint64_t pass;	/* number of the sweep under way */
-		uint64_t generation; /* of the configuration it walks */
+		uint64_t generation; /* of the configuration it walks: services keep their places */
 		uint32_t service, endpoint; /* marking: where it stands */
 		uint32_t slot;	/* expelling: where it stands */
 		bool running;

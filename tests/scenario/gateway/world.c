@@ -187,7 +187,7 @@ static void fill_config(struct world *w, struct world_config *c)
 	const struct snapshot *s = &c->snap;
 	struct config *cfg = &c->cfg;
 
-	*cfg = (struct config){.snap = s, .generation = c->in.generation,
+	*cfg = (struct config){.snap = s, .generation = c->in.generation, .serial = c->in.generation,
 		.listener_count = snapshot_count(s, SNAPSHOT_LISTENER),
 		.rule_count = snapshot_count(s, SNAPSHOT_RULE),
 		.backend_count = snapshot_count(s, SNAPSHOT_BACKEND),
