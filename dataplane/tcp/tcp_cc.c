@@ -152,15 +152,15 @@ void tcp_cc_on_idle(struct tcp_cc *cc)
 {
 	uint32_t iw = tcp_cc_initial_window(cc->mss);
 
-	/* RFC 5681 4.1: RW = min(IW, cwnd); ssthresh keeps what was learnt (RFC 2861 3.2) */
-	if (cc->cwnd > iw) {
-		uint32_t keep = cc->cwnd - cc->cwnd / 4;
-
-		if (cc->ssthresh < keep)
-			cc->ssthresh = keep;
+	/* RFC 5681 4.1: RW = min(IW, cwnd) */
+	if (cc->cwnd > iw)
 		cc->cwnd = iw;
-	}
-	if (cc->ssthresh == TCP_CC_SSTHRESH_INF)
-		hystart_restart(cc);
+	/*
+	 * What was learnt about the path is as old as the pause. A new connection in the place of
+	 * this one would find the path's limit by slow start, and so does this one; a low ssthresh
+	 * of an hour ago would make a pooled connection slower than a fresh one.
+	 */
+	cc->ssthresh = TCP_CC_SSTHRESH_INF;
+	hystart_restart(cc);
 	cc->ops->on_idle(cc);
 }

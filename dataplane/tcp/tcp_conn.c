@@ -114,6 +114,7 @@ void tcp_conn_init(struct tcp *t, struct tcp_conn *c, const struct tcp_flow *f, 
 	c->iss = tcp_isn(t, f);
 	c->ts_offset = tcp_ts_offset(t, f);
 	c->rcvd_us = t->now_us;
+	c->ack_every = TCP_ACK_EVERY;
 	for (unsigned i = 0; i < TCP_DUE_COUNT; i++)
 		c->due_us[i] = TIMER_NEVER;
 	mbufq_init(&c->rcvq);

@@ -36,6 +36,7 @@ enum tcp_phase {
 };
 
 #define TCP_RTX_LOG 6
+#define TCP_ACK_EVERY 2u	/* segments, RFC 9293 3.8.6.3 */
 
 /* Loss recovery (tcp_recovery.c). */
 struct tcp_recovery {
@@ -86,6 +87,7 @@ struct tcp_conn {
 	uint16_t rcv_mss_seen;	/* largest of the current sample */
 	uint8_t rcv_mss_count;	/* segments in it */
 	uint8_t ack_pending;	/* segments received since the last ACK was sent */
+	uint8_t ack_every;	/* send one when so many are pending; grows within a turn */
 	uint8_t quick_acks;	/* full segments still to be acknowledged at once */
 	uint8_t rcv_wscale;	/* shift of the windows we announce */
 	uint8_t snd_wscale;	/* shift of the windows we receive */

@@ -128,9 +128,11 @@ static bool take_back_probe(struct tcp *t, struct tcp_conn *c)
 
 static void restart_after_idle(struct tcp *t, struct tcp_conn *c)
 {
-	if (tcp_sack_outstanding(&c->sack) == 0 && c->sent_us != 0 &&
-		t->now_us - c->sent_us > c->rtt.rto_us)
-		tcp_cc_on_idle(&c->cc);
+	if (tcp_sack_outstanding(&c->sack) > 0 || c->sent_us == 0 ||
+		t->now_us - c->sent_us <= c->rtt.rto_us)
+		return;
+	tcp_cc_on_idle(&c->cc);
+	tcp_rtt_forget_min(&c->rtt); /* RACK's window is made of it */
 }
 
 static bool send_new(struct tcp *t, struct tcp_conn *c)
@@ -230,6 +232,7 @@ static void send_data(struct tcp *t, struct tcp_conn *c)
 
 void tcp_conn_output(struct tcp *t, struct tcp_conn *c)
 {
+	c->ack_every = TCP_ACK_EVERY;
 	if (may_send_data(c))
 		send_data(t, c);
 	if (c->ack_now && tcp_is_synchronized(c) && !tcp_emit_ack(t, c))

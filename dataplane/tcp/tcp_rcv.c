@@ -36,12 +36,20 @@ static bool has_budget(const struct tcp_conn *c, const struct rte_mbuf *m, uint3
 	return (uint64_t)c->charged + pkt_truesize(m) + spare <= c->budget;
 }
 
+/*
+ * RFC 9293 3.8.6.3: an ACK for at least every second segment, and within 500 ms. A burst that arrives
+ * in one turn is acknowledged after 2, 4, 8, ... more segments: enough ACKs to keep the sender's clock
+ * when some of them are lost or late, few enough not to double the work of a fast upload.
+ */
 void tcp_ack_owe(struct tcp *t, struct tcp_conn *c)
 {
 	if (c->ack_pending < UINT8_MAX)
 		c->ack_pending++;
-	/* RFC 9293 3.8.6.3: an ACK for at least every second segment, and within 500 ms */
-	if (c->ack_pending >= 2 || c->ack_now) {
+	if (c->ack_pending >= c->ack_every) {
+		c->ack_every = (uint8_t)RTE_MIN(2u * c->ack_every, 64u);
+		c->ack_now = !tcp_emit_ack(t, c);
+		tcp_want_output(t, c); /* the turn's end makes it 2 again */
+	} else if (c->ack_pending >= TCP_ACK_EVERY || c->ack_now) {
 		c->ack_now = true;
 		tcp_want_output(t, c);
 	} else if (c->due_us[TCP_DUE_DELACK] == TIMER_NEVER) {
@@ -64,8 +72,8 @@ static void ack_at_once(struct tcp *t, struct tcp_conn *c)
 
 static void ack_in_order(struct tcp *t, struct tcp_conn *c, uint32_t len, bool filled)
 {
-	if (filled) {
-		c->ack_now = true;
+	if (filled || c->rcv_adv - c->rcv_nxt < c->rcv_mss) {
+		c->ack_now = true; /* a hole is closed, or the peer has used up what it was told */
 	} else if (c->quick_acks > 0 && len >= c->rcv_mss) {
 		c->quick_acks--;
 		c->ack_now = true;

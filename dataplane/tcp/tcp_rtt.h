@@ -24,6 +24,11 @@ struct tcp_rtt_limits {
 void tcp_rtt_init(struct tcp_rtt *r, uint32_t rto_us);
 void tcp_rtt_sample(struct tcp_rtt *r, uint32_t rtt_us, uint32_t now_us,
 	const struct tcp_rtt_limits *lim);
+/* The path may have changed: the minimum is taken anew; RTO and what it is made of stay. */
+static inline void tcp_rtt_forget_min(struct tcp_rtt *r)
+{
+	r->min_us[0] = r->min_us[1] = 0;
+}
 /* The timeout to arm now, back-off included. */
 uint32_t tcp_rtt_timeout(const struct tcp_rtt *r, const struct tcp_rtt_limits *lim);
 /* Smallest sample of the last one to two epochs; 0: none. */
