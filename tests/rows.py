@@ -23,6 +23,13 @@ def inner(row, top):
     if row.name == "tcp-pages":
         pages = os.path.join(top, "tests/scenario/tcp")
         return [os.path.relpath(p, pages)[:-4] for p in sorted(glob.glob(pages + "/*/*.pkt"))]
+    if row.name in ("http-vectors", "gateway"):
+        kind = "vectors/h1/*.txt" if row.name == "http-vectors" else "scenario/gateway/*.scn"
+        out = []
+        for path in sorted(glob.glob(os.path.join(top, "tests", kind))):
+            with open(path, errors="replace") as f:
+                out += re.findall(r"^claim: (.*)", f.read(), re.M)
+        return out
     m = re.match(r"unit/(\w+)/(\w+)$", row.name)
     if not m:
         return []
@@ -48,6 +55,17 @@ def make(Row, top):
             [pkt, "--red", os.path.join(top, "tests/tools/pkt/red")], build=ASAN),
         Row("pages", "tcp-pages", "TCP against pages named by RFC clause, v4 and v6",
             [pkt, os.path.join(top, "tests/scenario/tcp")], build=ASAN),
+    ]
+    http = os.path.join(top, "build-asan/tests/unit/http")
+    out += [
+        Row("vectors", "http-vectors", "framing and smuggling vectors, parsers and gateway, from "
+            "both sides, at every split point",
+            ["/bin/sh", "-ec", 'for t; do "$t"; done', "sh",
+             http + "/h1_vectors_test", http + "/smuggling_test"], build=ASAN),
+        Row("gateway", "gateway", "requests through HTTP over the real TCP, v4, v6 and in pieces",
+            [http + "/gateway_test"], build=ASAN),
+        Row("gateway", "gateway-chaos", "whatever peers do, the gateway neither dies nor keeps "
+            "anything", [http + "/chaos_test"], build=ASAN),
     ]
     demo = ["/bin/sh", os.path.join(top, "scripts/demo"), "--check"]
     out += [
