@@ -3,8 +3,8 @@
  * eal_start.c: what DPDK is told about memory, cores and devices.
  *
  * Memory: hugepages without files (--in-memory), so that a crash leaves none behind, when enough
- * are free; else ordinary memory (--no-huge), which all ports but NICs can use. Devices are added by
- * port.c one by one, so that an error names the port. Each instance has a file prefix of its own.
+ * are free; else ordinary memory (--no-huge), which all ports but NICs can use. Devices are added
+ * by port.c one by one, so that an error names the port. Each instance has a file prefix of its own.
  */
 #include "dataplane/eal_start.h"
 
@@ -93,13 +93,12 @@ static int memory_args(struct arena *m, const struct gateway_config *c, unsigned
 			"a port of profile pci needs %lu MB of hugepages, %lu are free", need,
 			c->hugepages == 0 ? have : 0);
 	if (c->hugepages == 0 && have > 0)
-		log_warn("main", "need_mb=%lu free_mb=%lu msg=\"too few hugepages: ordinary memory\"",
-			need, have);
+		log_warn("main", "need_mb=%lu free_mb=%lu msg=\"too few hugepages\"", need, have);
 	arg_add(a, "--no-huge");
 	arg_add(a, "-m");
 	arg_add(a, arena_printf(m, "%lu", need));
 	arg_add(a, "--no-shconf");
-	arg_add(a, "--no-telemetry"); /* its socket lies in a folder that --no-shconf does not make */
+	arg_add(a, "--no-telemetry"); /* its socket's folder is not made by --no-shconf */
 	return 0;
 }
 

@@ -13,8 +13,6 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <libgen.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,7 +20,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
@@ -37,7 +34,7 @@
 #include "dataplane/eal_start.h"
 #include "dataplane/gateway_config.h"
 #include "dataplane/host/host.h"
-#include "dataplane/privs_check.h"
+#include "dataplane/identity.h"
 #include "dataplane/worker/access_writer.h"
 #include "dataplane/worker/worker.h"
 
@@ -65,84 +62,6 @@ struct app {
 };
 
 static struct app app;
-
-/* -- folders and identity ------------------------------------------------------------------ */
-
-/* Who we will be; without root, who we are. */
-static int identity(const struct gateway_config *c, struct privs_user *ret, struct err *err)
-{
-	*ret = (struct privs_user){geteuid(), getegid()};
-	if (geteuid() != 0)
-		return 0;
-	if (c->user != NULL)
-		return privs_lookup(c->user, ret, err);
-	if (privs_lookup("sluice", ret, err) == 0)
-		return 0;
-	return privs_lookup("nobody", ret, err);
-}
-
-/*
- * A folder that <u> can write to: made with its parents if missing. One that is root's becomes
- * <u>'s, as StateDirectory= of systemd has it; one of somebody else is left alone.
- */
-static int folder_own(const char *path, const struct privs_user *u, struct err *err)
-{
-	char part[4096];
-	struct stat st;
-
-	for (size_t i = 1; path[i - 1] != '\0' && i < sizeof(part); i++) {
-		if (path[i] != '/' && path[i] != '\0')
-			continue;
-		snprintf(part, sizeof(part), "%.*s", (int)i, path);
-		if (mkdir(part, 0755) < 0 && errno != EEXIST)
-			return err_set(err, errno, "%s: %s", part, strerror(errno));
-		if (path[i] == '\0')
-			break;
-	}
-	if (stat(path, &st) < 0)
-		return err_set(err, errno, "%s: %s", path, strerror(errno));
-	if (geteuid() == 0 && st.st_uid == 0 && u->uid != 0 && chown(path, u->uid, u->gid) < 0)
-		return err_set(err, errno, "%s: %s", path, strerror(errno));
-	return 0;
-}
-
-static int parent_own(const char *path, const struct privs_user *u, struct err *err)
-{
-	char copy[4096];
-
-	snprintf(copy, sizeof(copy), "%s", path);
-	return folder_own(dirname(copy), u, err);
-}
-
-static uint64_t caps_needed(const struct gateway_config *c)
-{
-	for (uint32_t i = 0; i < c->ports_count; i++)
-		if (c->ports[i].profile == PORT_AF_PACKET)
-			return PRIVS_CAP(CAP_NET_ADMIN); /* nft; the sockets are open already */
-	return 0;
-}
-
-static int give_up_root(struct app *a, struct err *err)
-{
-	const struct gateway_config *c = &a->cfg;
-	struct privs_user u;
-	int rc = identity(c, &u, err);
-
-	if (rc == 0)
-		rc = folder_own(c->state_directory, &u, err);
-	if (rc == 0)
-		rc = parent_own(c->url + strlen("ipc://"), &u, err);
-	if (rc == 0 && c->log_path != NULL && c->log_path[0] == '/')
-		rc = parent_own(c->log_path, &u, err);
-	if (rc < 0 || geteuid() != 0)
-		return rc; /* who starts without root decides himself what we may do */
-	rc = privs_drop(&u, caps_needed(c), err);
-#ifdef SLUICE_DEBUG
-	/* a change of user forbids core files and the leak checker's ptrace */
-	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-#endif
-	return rc < 0 ? rc : privs_check(&u, caps_needed(c), err);
-}
 
 /* -- start, in this order ------------------------------------------------------------------ */
 
@@ -291,7 +210,7 @@ static int app_start(struct app *a, struct err *err)
 	if (rc == 0)
 		rc = workers_start(a, err);
 	if (rc == 0)
-		rc = give_up_root(a, err);
+		rc = identity_take(&a->cfg, err);
 	if (rc == 0)
 		rc = host_start(&a->group, &a->host, err);
 	if (rc == 0)
@@ -471,14 +390,15 @@ static int app_run(struct app *a, const char *path)
 
 static const char help[] =
 	"Usage: sluice-dataplane [-c FILE]\n"
-	"       sluice-dataplane --check [-c FILE]   reads the configuration and says what is wrong\n"
+	"       sluice-dataplane --check [-c FILE]   reads the file and says what is wrong\n"
 	"\n"
 	"  -c, --config FILE       gateway.yaml (default " CONFIG_DEFAULT ")\n"
 	"      --log-level LEVEL   error, warn, info or debug; overrides the file's\n"
 	"      --version\n"
 	"  -h, --help\n"
 	"\n"
-	"Signals: SIGTERM drains and ends (a second one ends at once), SIGHUP opens the access log anew.\n"
+	"Signals: SIGTERM drains and ends, a second one ends at once; SIGHUP opens the access log\n"
+	"anew.\n"
 	"Exit status: 0 good, 1 failed, 2 usage or configuration.\n";
 
 struct options {

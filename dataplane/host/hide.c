@@ -40,7 +40,8 @@ static void set_write(FILE *f, const char *name, const char *type, bool v4,
 	for (unsigned i = 0; i < count; i++) {
 		if (ip_is_v4(&addrs[i]) != v4)
 			continue;
-		fprintf(f, "%s%s", n++ == 0 ? "\t\telements = { " : ", ", ip_format(&addrs[i], text));
+		fprintf(f, "%s%s", n++ == 0 ? "\t\telements = { " : ", ",
+			ip_format(&addrs[i], text));
 	}
 	fprintf(f, "%s\t}\n", n > 0 ? " }\n" : "");
 }

@@ -25,7 +25,8 @@
 
 struct table {
 	struct fib_iface ifaces[PORTS_MAX];
-	struct ip_addr tap4[PORTS_MAX], tap6[PORTS_MAX]; /* kernel's side of tap ports; "any": none */
+	/* the kernel's side of tap ports; "any": none */
+	struct ip_addr tap4[PORTS_MAX], tap6[PORTS_MAX];
 	uint32_t route_count;
 	bool full;	/* routes were left out */
 	struct fib_route routes[FIB_ROUTES_MAX];

@@ -14,7 +14,7 @@
 #include "dataplane/base/ip.h"
 #include "dataplane/port/port.h"
 
-#define FIB_ROUTES_MAX 65536u	/* a gateway takes defaults and its sites, not the Internet's table */
+#define FIB_ROUTES_MAX 65536u	/* defaults and sites, not the Internet's table */
 #define FIB_PATHS_MAX 8u	/* next hops of one route; more are left out */
 #define FIB_IFACE_ADDRS_MAX 16u	/* of one port */
 #define FIB_PORT_NONE 0xff	/* the path leaves by an interface that is not ours */
@@ -37,7 +37,7 @@ struct fib_iface {
 	bool up;		/* administratively up and with carrier */
 	uint16_t mtu;		/* IP bytes */
 	uint32_t addr_count;
-	struct ip_net addrs[FIB_IFACE_ADDRS_MAX]; /* the kernel's: address (host bits kept), length */
+	struct ip_net addrs[FIB_IFACE_ADDRS_MAX]; /* the kernel's, host bits kept */
 };
 
 /*

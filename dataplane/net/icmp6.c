@@ -75,7 +75,7 @@ static void error_input(struct net *n, struct rte_mbuf *m, const uint8_t *p, uns
 	}
 	e.too_big = p[0] == TOO_BIG;
 	e.mtu = e.too_big ? be32_get(p + 4) : 0;
-	/* RFC 4443 3.1: 1 administratively prohibited, 4 port, 5 and 6 policy; 3.4: 1 next header */
+	/* RFC 4443 3.1: 1 prohibited, 4 port, 5 and 6 policy; 3.4: 1 unknown next header */
 	e.hard = (p[0] == UNREACHABLE && (p[1] == 1 || p[1] >= 4)) ||
 		(p[0] == PARAMETER_PROBLEM && p[1] == 1);
 	net_count(n, NET_C_ICMP6_ERROR);

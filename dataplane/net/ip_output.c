@@ -34,8 +34,9 @@ static const struct fib_path *dst_route(struct net *n, const struct ip_addr *dst
 
 	*cache = (struct net_dst){.neigh = NEIGH_NONE};
 	if (path == NULL) {
-		net_count(n, r != NULL && r->path_count > 0 &&
-			r->paths[0].port != FIB_PORT_NONE ? NET_C_OUT_LINK_DOWN : NET_C_OUT_NO_ROUTE);
+		bool down = r != NULL && r->path_count > 0 && r->paths[0].port != FIB_PORT_NONE;
+
+		net_count(n, down ? NET_C_OUT_LINK_DOWN : NET_C_OUT_NO_ROUTE);
 		return NULL;
 	}
 	cache->generation = n->generation;

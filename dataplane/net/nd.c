@@ -110,7 +110,8 @@ static bool options_parse(const uint8_t *o, unsigned len, struct nd_view *v)
 {
 	uint8_t want = v->type == NEIGHBOR_SOLICITATION ? ND_OPT_SOURCE : ND_OPT_TARGET;
 
-	while (len > 0) { /* 7.1.1: "All included options have a length that is greater than zero" */
+	/* 7.1.1: "All included options have a length that is greater than zero" */
+	while (len > 0) {
 		if (len < 2 || o[1] == 0 || o[1] * 8u > len)
 			return false;
 		if (o[0] == want && o[1] == 1) {

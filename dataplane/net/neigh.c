@@ -187,7 +187,7 @@ static void neigh_stale(struct net *n, struct neigh *e)
 
 void neigh_confirm(struct net *n, struct neigh *e)
 {
-	/* RFC 4861 7.3.1: forward progress; without a link-layer address there is nothing to confirm */
+	/* RFC 4861 7.3.1: forward progress; without a MAC there is nothing to confirm */
 	if (e->state == NEIGH_INCOMPLETE)
 		return;
 	if (e->state == NEIGH_REACHABLE && n->now_us - e->confirmed_us < RETRANS_US)
@@ -213,7 +213,7 @@ static void neigh_send(struct net *n, const struct neigh *e, struct rte_mbuf *m)
 		return;
 	}
 	memcpy(h, e->l2, sizeof(e->l2));
-	/* by the packet's version, not the neighbour's: IPv4 may go over an IPv6 next hop (RFC 8950) */
+	/* by the packet's version: IPv4 may go over an IPv6 next hop (RFC 8950) */
 	be16_put(h + 12, h[RTE_ETHER_HDR_LEN] >> 4 == 4 ? ETH_TYPE_IP4 : ETH_TYPE_IP6);
 	port_tx(&n->queues[e->port], m);
 }
@@ -225,7 +225,7 @@ void neigh_output(struct net *n, struct neigh *e, struct rte_mbuf *m)
 		return;
 	}
 	if (unlikely(e->state == NEIGH_STALE)) {
-		/* 7.3.3: "The first time a node sends a packet to a neighbor whose entry is STALE" */
+		/* 7.3.3: "the first time a node sends a packet" to it */
 		e->state = NEIGH_DELAY;
 		timer_set(&n->wheel, &e->timer, n->now_us + DELAY_PROBE_US);
 	}

@@ -125,8 +125,8 @@ static void trace_frame(struct rte_mbuf *m)
 {
 	const uint8_t *h = pkt_at(m, 0);
 
-	trace_emit("eth_input", RTE_ETHER_ADDR_PRT_FMT " > " RTE_ETHER_ADDR_PRT_FMT " port=%u len=%u",
-		h[6], h[7], h[8], h[9], h[10], h[11], h[0], h[1], h[2], h[3], h[4], h[5],
+	trace_emit("eth_input",
+		RTE_ETHER_ADDR_PRT_FMT " > " RTE_ETHER_ADDR_PRT_FMT " port=%u len=%u", h[6], h[7], h[8], h[9], h[10], h[11], h[0], h[1], h[2], h[3], h[4], h[5],
 		pkt_of(m)->port, m->pkt_len);
 }
 

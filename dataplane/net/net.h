@@ -71,7 +71,7 @@ void ip4_input(struct net *n);
 void ip6_input(struct net *n);
 void icmp4_input(struct net *n);
 void icmp6_input(struct net *n);
-/* TCP segments to our addresses: data starts at the TCP header, pkt is filled. The caller empties it. */
+/* TCP segments to us: data starts at the TCP header, pkt is filled. The caller empties it. */
 struct mbufq *net_tcp_in(struct net *n);
 /* True: <dst> is an upstream source address of ours (dispatch by port slice, not by hash). */
 bool net_is_source(const struct net *n, const struct ip_addr *dst);
@@ -96,7 +96,7 @@ struct net_note {
 };
 #define NET_NOTE_SOLICITED 0x01 /* an answer to a question of ours: it can hear us */
 #define NET_NOTE_OVERRIDE 0x02	/* RFC 4861 4.4: replaces another link-layer address */
-#define NET_NOTE_ASKED 0x04	/* it asked for one of ours, so it will be talked to: may make an entry */
+#define NET_NOTE_ASKED 0x04	/* it asked for one of ours: may make an entry */
 #define NET_NOTE_NO_MAC 0x08	/* mac is empty: can confirm what is known, cannot teach */
 /* What this turn's packets said. */
 const struct net_note *net_notes(const struct net *n, unsigned *ret_count);

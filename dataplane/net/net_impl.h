@@ -59,7 +59,7 @@ enum neigh_state { /* RFC 4861 7.3.2 */
 };
 
 struct neigh {
-	uint8_t l2[2 * RTE_ETHER_ADDR_LEN]; /* its address and ours, ready for the front of a frame */
+	uint8_t l2[2 * RTE_ETHER_ADDR_LEN]; /* its address, then ours: the front of a frame */
 	uint8_t state;			/* enum neigh_state */
 	uint8_t port;
 	uint16_t version;		/* changes when the slot gets another owner */
@@ -92,7 +92,7 @@ struct net {
 	struct port_queue *queues;	/* borrowed */
 	unsigned queue_count;
 	const struct fib *fib;		/* borrowed, or NULL */
-	bool link_up[PORTS_MAX];	/* copied from fib, which may be gone when the next one comes */
+	bool link_up[PORTS_MAX];	/* copied: fib may be gone when the next one comes */
 	struct rte_mempool *pool;	/* borrowed */
 	struct addr_table *addrs;	/* owned: in force */
 	struct addr_table *addrs_spare;	/* owned: the next one is built here */

@@ -17,7 +17,7 @@
 
 #include "dataplane/base/bug.h"
 #include "dataplane/base/ip.h"
-#include "dataplane/port/poison.h" /* sanitizer builds: hooks on alloc, append, prepend, adj, trim */
+#include "dataplane/port/poison.h" /* hooks of sanitizer builds: alloc, append, adj, ... */
 
 /* Private area of an mbuf, 64 bytes = one cache line. */
 struct pkt {

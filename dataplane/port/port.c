@@ -26,6 +26,7 @@
 #define RING_FRAMES 2048 /* of an af_packet queue: what a fast sender fills during a 1 ms nap */
 #define RING_DESCS 1024	 /* of a NIC's queue */
 #define TAP_DESCS 8	 /* the tap driver reads one frame over as many buffers */
+#define BIND_HINT "bind it with: dpdk-devbind.py -b vfio-pci %s"
 #define RX_CSUM (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM)
 
 static const char *const profile_names[PORT_PROFILE_COUNT] = {
@@ -89,16 +90,16 @@ static int pci_check(const struct port_config *cfg, struct err *err)
 	n = readlink(path, target, sizeof(target) - 1);
 	if (n < 0)
 		return err_set(err, ENODEV,
-			"port %s: pci %s: no driver holds it; bind it with: dpdk-devbind.py -b vfio-pci %s",
-			cfg->name, cfg->pci, cfg->pci);
+			"port %s: pci %s: no driver holds it; " BIND_HINT, cfg->name, cfg->pci,
+			cfg->pci);
 	target[n] = '\0';
 	driver = strrchr(target, '/') != NULL ? strrchr(target, '/') + 1 : target;
 	/* mlx4 and mlx5 are driven beside their kernel driver */
 	if (strcmp(driver, "vfio-pci") != 0 && strcmp(driver, "igb_uio") != 0 &&
 		strcmp(driver, "uio_pci_generic") != 0 && strncmp(driver, "mlx", 3) != 0)
 		return err_set(err, EBUSY,
-			"port %s: pci %s: the kernel's %s holds it; bind it with: dpdk-devbind.py -b vfio-pci %s",
-			cfg->name, cfg->pci, driver, cfg->pci);
+			"port %s: pci %s: the kernel's %s holds it; " BIND_HINT, cfg->name,
+			cfg->pci, driver, cfg->pci);
 	return 0;
 }
 
@@ -151,7 +152,7 @@ static int device_add(const struct port_config *cfg, uint8_t index, unsigned que
 static void groups_receive(uint16_t ethdev)
 {
 	if (rte_eth_allmulticast_enable(ethdev) != 0)
-		rte_eth_promiscuous_enable(ethdev); /* eth_input() filters; a deaf port shows at once */
+		rte_eth_promiscuous_enable(ethdev); /* eth_input() filters */
 }
 
 static int queues_setup(struct port *p, struct rte_mempool *const *pools, uint16_t rx, uint16_t tx)

@@ -99,7 +99,7 @@ void port_close(struct port *p);
 /* Called by the worker's loop. */
 void port_queue_init(struct port_queue *q, const struct port *p, uint16_t queue,
 	struct rte_mempool *pool);
-/* A burst of at most PORT_BURST packets with pkt filled in as far as a port can; the caller owns them. */
+/* A burst of at most PORT_BURST packets, their pkt begun; the caller owns them. */
 unsigned port_rx(struct port_queue *q, struct rte_mbuf **pkts);
 /* Takes <m>, a complete frame; it leaves with the next flush at the latest. */
 void port_tx(struct port_queue *q, struct rte_mbuf *m);

@@ -6,7 +6,8 @@
  * costs more than a test of one bit of pkt.flags. The IP layer marks packets that match
  * (PKT_TRACED); every stage that has something to say about a marked packet says it beside its own
  * code with trace_pkt(), so a walk reads in the order of the stages. What concerns a connection and
- * not a packet uses trace_flow(). The agent drains the ring; a full ring loses lines and counts them.
+ * not a packet uses trace_flow(). The agent drains the ring; a full ring loses lines and counts
+ * them.
  *
  *	trace_pkt(m, "tcp", "%s -> %s ack=%u", from, to, ack);
  *	-> 12.345678 w0 tcp SYN_RECEIVED -> ESTABLISHED ack=1

@@ -209,7 +209,8 @@ static void icmp_dispatch(struct worker *w, const struct net_icmp_error *e)
 	struct dispatch *d = &w->dispatch;
 	struct dispatch_note note = {.kind = DISPATCH_NOTE_ICMP, .icmp = *e};
 	/* as the receiver of the flow's own packets would see it */
-	uint32_t hash = dispatch_hash(&d->key, &e->remote, e->remote_port, &e->local, e->local_port);
+	uint32_t hash = dispatch_hash(
+		&d->key, &e->remote, e->remote_port, &e->local, e->local_port);
 	unsigned to = dispatch_owner(d, net_is_source(w->net, &e->local), hash, e->local_port);
 
 	if (to == d->self)

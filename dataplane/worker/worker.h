@@ -70,7 +70,7 @@ struct worker_idle {
 };
 
 struct worker {
-	uint64_t now_us;		/* of this turn: one time stamp per burst, taken at ingress */
+	uint64_t now_us;		/* of this turn: one stamp per burst, at ingress */
 	struct worker_clock clock;
 	const struct config *config;	/* borrowed, valid until the next quiescent point */
 	uint64_t config_serial;		/* of config; 0: none yet */
@@ -103,7 +103,7 @@ struct worker_group {
 	unsigned port_count;
 	struct rte_rcu_qsbr *qsbr;	/* worker i is reader i; reader <count> is host/ */
 	_Atomic(const struct config *) config; /* agent: w, workers: r; NULL until the first one */
-	_Atomic(const struct fib *) fib;	/* host mirror: w, workers: r; NULL until the first one */
+	_Atomic(const struct fib *) fib;	/* host: w, workers: r; NULL until the first one */
 	atomic_bool draining;		/* no new connections, Connection: close */
 	atomic_bool stop;		/* leave the loop */
 };

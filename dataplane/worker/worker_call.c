@@ -46,7 +46,7 @@ void worker_mailbox_run(struct worker *w)
 /* Until the state is no longer <state>, or <us> are over. */
 static void state_wait(struct worker_mailbox *b, uint32_t state, uint64_t us)
 {
-	struct timespec ts = {.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
+	struct timespec ts = {(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
 
 	syscall(SYS_futex, &b->state, FUTEX_WAIT_PRIVATE, state, &ts, NULL, 0);
 }

@@ -30,6 +30,7 @@ uint64_t worker_clock_us(struct worker_clock *c, uint64_t last_us)
 		c->us_base = clock_mono_us();
 		c->tsc_base = tsc;
 	}
-	us = c->us_base + (uint64_t)(((unsigned __int128)(tsc - c->tsc_base) * c->us_per_tsc_32) >> 32);
+	us = c->us_base;
+	us += (uint64_t)(((unsigned __int128)(tsc - c->tsc_base) * c->us_per_tsc_32) >> 32);
 	return us > last_us ? us : last_us;
 }

@@ -84,7 +84,7 @@ static void drain_take(struct worker *w)
 	http_set_draining(w->http, draining);
 }
 
-/* The newest configuration and routes. Whatever the last turn read of the old ones is let go here. */
+/* The newest configuration and routes; what the last turn read of the old ones is let go. */
 static void config_take(struct worker *w)
 {
 	struct worker_group *g = w->group;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * worker_stats.c: names of stages and counters, the watchdog's eye, and the dump of a dying process.
+ * worker_stats.c: names of stages and counters, the watchdog's eye, a dying process's dump.
  *
  * All of this reads what workers write, from other threads, relaxed: a number may be a moment old.
  */

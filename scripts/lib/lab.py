@@ -16,6 +16,7 @@ starts it also ends: processes by pid, namespaces by name, files with its direct
 """
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -50,6 +51,14 @@ PODS = {
 
 class LabError(Exception):
     pass
+
+
+def service_user():
+    """Whom both programs become when their configuration names nobody."""
+    try:
+        return pwd.getpwnam("sluice").pw_name
+    except KeyError:
+        return "nobody"
 
 
 def run(*argv, check=True, timeout=30, **kw):

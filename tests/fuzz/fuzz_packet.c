@@ -120,7 +120,8 @@ static void repair4(uint8_t *h, size_t room)
 		return;
 	memset(h + 10, 0, 2);
 	sum_put(h + 10, csum_add(0, h, (uint32_t)ihl));
-	l4_repair(h + ihl, total - ihl, h[9], csum_pseudo(&src, &dst, h[9], (uint32_t)(total - ihl)));
+	l4_repair(h + ihl, total - ihl, h[9],
+		csum_pseudo(&src, &dst, h[9], (uint32_t)(total - ihl)));
 }
 
 static void repair6(uint8_t *h, size_t room)

@@ -154,8 +154,9 @@ static struct ip_addr random_addr(struct rng *g, bool v4)
 static struct ip_net random_net(struct rng *g)
 {
 	bool v4 = rng_below(g, 2);
-	struct ip_net n = {random_addr(g, v4), (uint8_t)(v4 ? 96 + rng_below(g, 33) : rng_below(g, 129))};
+	struct ip_net n = {random_addr(g, v4), 0};
 
+	n.len = (uint8_t)(v4 ? 96 + rng_below(g, 33) : rng_below(g, 129));
 	for (unsigned bit = n.len; bit < 128; bit++)
 		n.addr.b[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
 	return n;
