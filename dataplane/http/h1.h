@@ -153,6 +153,7 @@ struct h1_request_out {
 	struct str client;	/* address of the peer, for X-Forwarded-For */
 	struct str proto;	/* X-Forwarded-Proto: "http" */
 	uint16_t port;		/* X-Forwarded-Port: where the peer connected to */
+	struct str authority;	/* Host of a request that names none (HTTP/1.0): address[:port] */
 	struct str request_id;	/* X-Request-Id, unless a trusted peer sent one */
 	bool trusted;		/* the peer's H1_HEADER_ORIGIN fields stay, For is appended to */
 	bool close;		/* Connection: close */

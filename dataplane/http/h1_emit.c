@@ -186,8 +186,8 @@ size_t h1_emit_request(const struct h1_head *h, const struct h1_request_out *out
 		put(&o, h->query);
 	}
 	put(&o, STR(" HTTP/1.1\r\n"));
-	/* RFC 9112 3.2: always a Host, empty when the target has no authority */
-	put_field(&o, STR("Host"), h->host);
+	/* RFC 9112 3.2, 3.3: always a Host; without one, what the connection was made to */
+	put_field(&o, STR("Host"), h->host.len > 0 ? h->host : out->authority);
 	put_fields(&o, h, keep_in_request, out);
 	if (h->body == H1_BODY_CHUNKED)
 		put_field(&o, STR("Transfer-Encoding"), STR("chunked"));

@@ -8,15 +8,28 @@
  */
 #include "dataplane/http/http_flow.h"
 
+#include <stdio.h>
+
+/* Where the client connected to, as the authority of an http URI (RFC 9110 4.2.1). */
+static struct str authority(const struct tcp_flow *f, char buf[IP_ADDR_STRLEN + 8])
+{
+	const char *form = ip_is_v4(&f->local) ? "%s:%u" : "[%s]:%u";
+	char ip[IP_ADDR_STRLEN];
+	int n = snprintf(buf, IP_ADDR_STRLEN + 8, form, ip_format(&f->local, ip), f->local_port);
+
+	return str_make(buf, (size_t)n - (f->local_port == 80 ? strlen(":80") : 0));
+}
+
 enum outcome request_emit(struct http *h, struct exchange *x)
 {
 	const struct tcp_flow *f = tcp_conn_flow(x->down->c.tcp);
-	char ip[IP_ADDR_STRLEN];
+	char ip[IP_ADDR_STRLEN], local[IP_ADDR_STRLEN + 8];
 	struct h1_request_out out = {
 		.client = str_of(ip_format(&f->remote, ip)),
 		.proto = STR("http"),
 		.port = f->local_port,
 		.request_id = str_make(x->rec.id, x->rec.id_len),
+		.authority = h->head.host.len > 0 ? h->head.host : authority(f, local),
 		.trusted = x->trusted,
 		.expect = x->expects,
 	};

@@ -57,10 +57,10 @@ static const struct request_row {
 		"GET /x?y HTTP/1.1\r\nHost: A:80\r\n" OURS "X-Forwarded-Host: A:80\r\n"
 		"X-Forwarded-Port: 80\r\nX-Request-Id: id-1\r\n\r\n",
 		{PLAIN}},
-	{"HTTP/1.0 without Host leaves with an empty one", "GET / HTTP/1.0\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: \r\n" OURS
+	{"HTTP/1.0 without Host leaves with the address that it came to", "GET / HTTP/1.0\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: [::1]:81\r\n" OURS
 		"X-Forwarded-Port: 80\r\nX-Request-Id: id-1\r\n\r\n",
-		{PLAIN}},
+		{PLAIN, .authority = STR("[::1]:81")}},
 	{"an empty query keeps its question mark", "GET /? HTTP/1.1\r\nHost: a\r\n\r\n",
 		"GET /? HTTP/1.1\r\nHost: a\r\n" OURS_A "\r\n", {PLAIN}},
 	{"a length stays where it was", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
