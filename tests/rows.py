@@ -67,6 +67,11 @@ def make(Row, top):
         Row("gateway", "gateway-chaos", "whatever peers do, the gateway neither dies nor keeps "
             "anything", [http + "/chaos_test"], build=ASAN),
     ]
+    for corpus in sorted(glob.glob(os.path.join(top, "tests/fuzz/corpus/*"))):
+        name = os.path.basename(corpus)
+        run = [os.path.join(top, "build-asan/tests/fuzz", "fuzz_" + name), "--mutate"]
+        out.append(Row("fuzz", f"fuzz-{name}", "replays its corpus and seeded mutations of it",
+                       run + ["20000", corpus], run + ["2000000", corpus], build=ASAN))
     demo = ["/bin/sh", os.path.join(top, "scripts/demo"), "--check"]
     out += [
         Row("system", "demo", "200 requests split 160/40, mesh 495/5, 404, 500 without the grant; "
