@@ -57,7 +57,7 @@ static bool alloc_slots(struct tcp *t)
 	const struct tcp_config *cfg = &t->cfg;
 	uint32_t blocks = RANGE_BLOCKS(cfg->conns_max);
 
-	/* slots are cleared when they are first used, so memory that is never needed stays unmapped */
+	/* slots are cleared when first used, so memory that is never needed stays unmapped */
 	t->conns = slots_alloc(cfg->conns_max, sizeof(*t->conns));
 	t->syns = slots_alloc(cfg->syn_backlog, sizeof(*t->syns));
 	t->ranges = slots_alloc((size_t)blocks * TCP_SACK_LARGE, sizeof(*t->ranges));

@@ -52,7 +52,7 @@ enum {
 	TCP_EV_CONNECTED = 1 << 0,
 	TCP_EV_READABLE = 1 << 1,	/* new in-order bytes */
 	TCP_EV_SENT = 1 << 2,		/* the peer acknowledged bytes: see tcp_released_take() */
-	TCP_EV_EOF = 1 << 3,		/* the peer's FIN is in order; no byte follows the unread ones */
+	TCP_EV_EOF = 1 << 3,		/* the peer's FIN is in order: unread bytes are the last */
 	TCP_EV_CLOSED = 1 << 4,		/* dead, see tcp_close_reason() */
 };
 
@@ -103,7 +103,7 @@ struct tcp_config {
 	uint32_t conns_max;		/* pool of full connections */
 	uint32_t timewait_max;		/* TIME_WAIT records */
 	uint32_t syn_backlog;		/* half-open connections before SYN cookies are sent */
-	uint32_t conns_per_source_max;	/* established + half-open per remote address (v6: /64); 0: no limit */
+	uint32_t conns_per_source_max;	/* open and half-open per address (v6: /64); 0: no limit */
 	uint32_t rcv_budget;		/* default receive budget of a new connection, bytes */
 	uint32_t rto_min_us;		/* 200 000 */
 	uint32_t rto_max_us;		/* 60 000 000 */
@@ -111,9 +111,9 @@ struct tcp_config {
 	uint32_t syn_retries;		/* 5 */
 	uint32_t retries;		/* 8 retransmissions of data before TCP_REASON_TIMEOUT */
 	uint32_t delack_us;		/* 40 000 */
-	uint32_t timewait_us;		/* 10 000 000; the deviation from 2 MSL is argued in tcp_timewait.c */
+	uint32_t timewait_us;		/* 10 000 000; why not 2 MSL: tcp_timewait.c */
 	uint32_t fin_wait_2_us;		/* 30 000 000: an orphan waits so long for the peer's FIN */
-	uint32_t linger_us;		/* 2 000 000: an orphan drains incoming data so long, then RST */
+	uint32_t linger_us;		/* 2 000 000: an orphan drains data so long, then RST */
 	uint32_t keepalive_us;		/* 60 000 000 idle before the first probe; 0: off */
 	uint32_t keepalive_interval_us;	/* 10 000 000 */
 	uint32_t keepalive_probes;	/* 5 */
@@ -212,7 +212,7 @@ struct tcp_conn_info {
 	void *user;
 };
 void tcp_conn_info(const struct tcp_conn *c, uint64_t now_us, struct tcp_conn_info *ret);
-/* Calls <fn> for every connection of this worker, from index *cursor on, at most <max>; resumable. */
+/* Calls <fn> for every connection, from index *cursor on, at most <max>; resumable. */
 typedef void (*tcp_conn_fn)(struct tcp_conn *c, void *ctx);
 void tcp_foreach(struct tcp *t, uint32_t *cursor, uint32_t max, tcp_conn_fn fn, void *ctx);
 /* Counters in the order of tcp.def; single writer, read relaxed by the agent. */

@@ -72,7 +72,8 @@ static void take_rtt(struct tcp *t, struct tcp_conn *c, const struct tcp_segment
 		tcp_rtt_sample(&c->rtt, e->rtt_us, now, &t->rto);
 }
 
-static void take_echo(const struct tcp_conn *c, const struct tcp_segment *s, struct tcp_ack_event *e)
+static void take_echo(
+	const struct tcp_conn *c, const struct tcp_segment *s, struct tcp_ack_event *e)
 {
 	if (c->ts_on && s->opt.has_ts && s->opt.tsecr != 0 && c->rec.has_rtx_ts)
 		e->echo_old = seq_lt(s->opt.tsecr, c->rec.rtx_ts);

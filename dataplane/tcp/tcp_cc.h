@@ -2,8 +2,8 @@
 /*
  * tcp_cc.h: congestion control: how much may be in the network.
  *
- * An algorithm is a struct of functions over struct tcp_cc; it never sees a connection. When to call
- * which is decided in tcp_recovery.c. All amounts are bytes.
+ * An algorithm is a struct of functions over struct tcp_cc; it never sees a connection. When to
+ * call which is decided in tcp_recovery.c. All amounts are bytes.
  */
 #pragma once
 

@@ -56,7 +56,7 @@ struct tcp_recovery {
 	uint32_t reno_sacked;	/* without SACK: bytes that duplicate ACKs say have arrived */
 	uint32_t rtx_ts;	/* TSval of the first retransmission of the phase (Eifel) */
 	struct tcp_sack_block rtx_log[TCP_RTX_LOG]; /* retransmissions not proved needless yet */
-	uint32_t rtx_count;	/* retransmissions of the phase; above TCP_RTX_LOG: no undo by DSACK */
+	uint32_t rtx_count;	/* retransmissions of the phase; many: no undo by DSACK */
 	uint32_t rtx_needless;	/* ... of which a DSACK was seen */
 	uint32_t tlp_end;	/* SND.NXT after the probe */
 	uint32_t rto_us;	/* time of the timeout, low 32 bits (F-RTO) */
@@ -96,7 +96,7 @@ struct tcp_conn {
 
 	/* line 2: sending */
 	struct mbufq sndq;	/* owned; [SND.UNA, snd_end), pkt.seq set */
-	struct rte_mbuf *snd_cursor; /* in sndq: holds or precedes SND.NXT; NULL: start at the head */
+	struct rte_mbuf *snd_cursor; /* in sndq: holds or precedes SND.NXT; NULL: the head */
 	struct rte_mbuf *rtx_cursor; /* the same for the last retransmission */
 	uint32_t snd_end;	/* sequence number after the last byte written */
 	uint32_t snd_wnd;	/* bytes */

@@ -5,12 +5,12 @@
  * A port is free when its 4-tuple is in no table of this worker. A TIME_WAIT record does not block
  * it once it is a second old and timestamps tell the two connections apart (the RFC 6191 argument,
  * seen from the opener's side: our timestamp clock is later, our ISS is above its last sequence
- * number). When every port is taken the answer is TCP_REASON_NO_PORT, and the search is not repeated
- * for that destination within a few milliseconds.
+ * number). When every port is taken the answer is TCP_REASON_NO_PORT, and the search is not
+ * repeated for that destination within a few milliseconds.
  */
 #include "dataplane/tcp/tcp_stack.h"
 
-#define REUSE_AFTER_MS 1000u	/* RFC 6191 2: the timestamp clock has ticked, old segments are gone */
+#define REUSE_AFTER_MS 1000u	/* RFC 6191 2: the timestamp clock has ticked */
 #define NO_PORT_US 10000u
 
 /* May <f> be opened? *ret_iss_min: above it the ISS must be, when *ret_has_min. */

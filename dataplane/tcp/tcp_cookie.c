@@ -100,8 +100,9 @@ bool tcp_cookies_are_out(const struct tcp_cookies *k, uint64_t now_us)
 	return k->issued_us != 0 && now_us - k->issued_us <= 2 * (uint64_t)ROTATE_US;
 }
 
-bool tcp_cookie_check(struct tcp_cookies *k, struct rng *rng, const struct tcp_flow *f, uint32_t irs,
-	uint32_t iss, bool has_ts, uint32_t tsecr, uint64_t now_us, struct tcp_cookie *ret)
+bool tcp_cookie_check(struct tcp_cookies *k, struct rng *rng, const struct tcp_flow *f,
+	uint32_t irs, uint32_t iss, bool has_ts, uint32_t tsecr, uint64_t now_us,
+	struct tcp_cookie *ret)
 {
 	uint8_t i = (iss >> 28) & 7, options = has_ts ? (uint8_t)(tsecr & TS_MASK) : OPTIONS_NONE;
 

@@ -33,7 +33,8 @@ uint32_t tcp_cookie_make(struct tcp_cookies *k, struct rng *rng, const struct tc
  * Is <iss> a cookie of ours for <f> and <irs>, not older than two rotations? <tsecr> is the echo
  * in the segment, when it <has_ts>. Fills *ret.
  */
-bool tcp_cookie_check(struct tcp_cookies *k, struct rng *rng, const struct tcp_flow *f, uint32_t irs,
-	uint32_t iss, bool has_ts, uint32_t tsecr, uint64_t now_us, struct tcp_cookie *ret);
+bool tcp_cookie_check(struct tcp_cookies *k, struct rng *rng, const struct tcp_flow *f,
+	uint32_t irs, uint32_t iss, bool has_ts, uint32_t tsecr, uint64_t now_us,
+	struct tcp_cookie *ret);
 /* May a cookie that was issued still come back? */
 bool tcp_cookies_are_out(const struct tcp_cookies *k, uint64_t now_us);

@@ -2,10 +2,11 @@
 /*
  * tcp_emit.c: segments onto the wire.
  *
- * Every segment is a fresh header mbuf. Short payload is copied behind the header, longer payload is
- * chained as indirect mbufs that refer to the send queue's, so nothing in the queue is ever written
- * to and a retransmission is built anew from it. The checksum is complete when ip_output() gets the
- * chain. Every segment with ACK carries the current window and settles the ACK that was owed.
+ * Every segment is a fresh header mbuf. Short payload is copied behind the header, longer payload
+ * is chained as indirect mbufs that refer to the send queue's, so nothing in the queue is ever
+ * written to and a retransmission is built anew from it. The checksum is complete when ip_output()
+ * gets the chain. Every segment with ACK carries the current window and settles the ACK that was
+ * owed.
  */
 #include "dataplane/base/bytes.h"
 #include "dataplane/tcp/tcp_csum.h"
@@ -53,7 +54,8 @@ static void header_append(struct rte_mbuf *m, const struct tcp_flow *f, const st
 }
 
 /* The checksum, then down. <m> is a chain of pkt_len bytes. */
-static void transmit(struct tcp *t, struct rte_mbuf *m, const struct tcp_flow *f, struct net_dst *dst)
+static void transmit(
+	struct tcp *t, struct rte_mbuf *m, const struct tcp_flow *f, struct net_dst *dst)
 {
 	uint64_t sum = csum_pseudo(&f->local, &f->remote, m->pkt_len) + csum_chain(m, m->pkt_len);
 	uint16_t c = (uint16_t)~csum_fold(sum);
@@ -306,7 +308,7 @@ void tcp_emit_reset_for(struct tcp *t, const struct tcp_flow *f, const struct tc
 
 	if (s->flags & TCP_RST)
 		return;
-	/* RFC 9293 3.10.7.1: <SEQ=SEG.ACK><CTL=RST>, or <SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK> */
+	/* <SEQ=SEG.ACK><CTL=RST>, or <SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK> */
 	if (s->flags & TCP_ACK) {
 		r.seq = s->ack;
 	} else {

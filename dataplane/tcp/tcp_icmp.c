@@ -2,11 +2,11 @@
 /*
  * tcp_icmp.c: what routers say about our segments, believed only as far as is safe.
  *
- * A message counts when the sequence number in it is of data in flight (RFC 5927 4.1), which a blind
- * attacker has to guess. In a synchronized state nothing an ICMP message says ends a connection
- * (RFC 5927 5.2, RFC 1122 4.2.3.9 as updated by RFC 5461): retransmission decides. In SYN-SENT a
- * hard error does. "Too big" lowers the MSS, never below what every path carries, and what was too
- * big goes out again at once, which is no sign of congestion.
+ * A message counts when the sequence number in it is of data in flight (RFC 5927 4.1), which a
+ * blind attacker has to guess. In a synchronized state nothing an ICMP message says ends a
+ * connection (RFC 5927 5.2, RFC 1122 4.2.3.9 as updated by RFC 5461): retransmission decides. In
+ * SYN-SENT a hard error does. "Too big" lowers the MSS, never below what every path carries, and
+ * what was too big goes out again at once, which is no sign of congestion.
  *
  * Standards: RFC 1191, RFC 8201, RFC 5927, RFC 5461, RFC 6633 (source quench never gets here).
  */
@@ -35,7 +35,7 @@ static void send_again(struct tcp *t, struct tcp_conn *c)
 		return;
 	tcp_sack_lose_all(&c->sack);
 	if (r->phase == TCP_PHASE_OPEN) {
-		/* slow start from the present window: it is the size that was wrong, not the amount */
+		/* from the present window on: the size was wrong, not the amount */
 		r->phase = TCP_PHASE_LOSS;
 		r->recover = c->sack.nxt;
 		r->go_back = true;

@@ -23,10 +23,12 @@ static uint32_t rcv_wnd(const struct tcp_conn *c)
 }
 
 /*
- * An unacceptable segment is answered with where we are, unless it is a RST. Bare ACKs count against
- * the challenge limit, lest two confused peers answer each other for ever; a keepalive is no such.
+ * An unacceptable segment is answered with where we are, unless it is a RST. Bare ACKs count
+ * against the challenge limit, lest two confused peers answer each other for ever; a keepalive is
+ * no such.
  */
-static bool refuse(struct tcp *t, struct tcp_conn *c, const struct tcp_segment *s, enum tcp_counter n)
+static bool refuse(
+	struct tcp *t, struct tcp_conn *c, const struct tcp_segment *s, enum tcp_counter n)
 {
 	tcp_count(t, n);
 	if (s->flags & TCP_RST)
@@ -67,7 +69,8 @@ static void remember_timestamp(struct tcp *t, struct tcp_conn *c, const struct t
 }
 
 /*
- * Step 1: the sequence number. RFC 9293 3.10.7.4 table 6: acceptable when any part is in the window.
+ * Step 1: the sequence number. RFC 9293 3.10.7.4 table 6: acceptable when any part is in the
+ * window.
  */
 static bool is_acceptable(const struct tcp_conn *c, const struct tcp_segment *s)
 {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tcp_listen.c: segments for no connection: CLOSED, LISTEN and half-open (RFC 9293 3.10.7.1, .2, and
- * SYN-RECEIVED of 3.10.7.4).
+ * tcp_listen.c: segments for no connection: CLOSED, LISTEN and half-open (RFC 9293 3.10.7.1, .2,
+ * and SYN-RECEIVED of 3.10.7.4).
  *
- * A SYN costs one small record (struct tcp_syn), a full connection is made by the ACK that completes
- * the handshake (tcp_accept.c). When the records are used up, SYNs are answered by cookies and cost
- * nothing. Limits are checked on the SYN already: connections in all, and per source.
+ * A SYN costs one small record (struct tcp_syn), a full connection is made by the ACK that
+ * completes the handshake (tcp_accept.c). When the records are used up, SYNs are answered by
+ * cookies and cost nothing. Limits are checked on the SYN already: connections in all, and per
+ * source.
  *
  * Standards: RFC 9293 3.10.7, RFC 4987, RFC 5961 3.2 and 4.2, RFC 6528, RFC 7323.
  */
@@ -35,7 +36,8 @@ const struct tcp_listener *tcp_listener_lookup(
 	return NULL;
 }
 
-uint16_t tcp_peer_mss(const struct tcp *t, const struct ip_addr *remote, const struct tcp_options *o)
+uint16_t tcp_peer_mss(
+	const struct tcp *t, const struct ip_addr *remote, const struct tcp_options *o)
 {
 	/* RFC 9293 3.7.1, MUST-15: without the option 536, or 1220 for IPv6 */
 	uint16_t mss = ip_is_v4(remote) ? 536 : 1220;
@@ -226,8 +228,8 @@ static void listen_ack(struct tcp *t, const struct tcp_flow *f, uint64_t hash,
 	if (!tcp_cookie_check(&t->cookies, t->rng, f, s->seq - 1, s->ack - 1,
 			t->cfg.timestamps && s->opt.has_ts, s->opt.tsecr, t->now_us, &k)) {
 		/*
-		 * While cookies are out, text without a good one may be the second segment of a peer
-		 * whose first was lost: a RST would kill what its retransmission will open.
+		 * While cookies are out, text without a good one may be the second segment of a
+		 * peer whose first was lost: a RST would kill what its retransmission will open.
 		 */
 		if (tcp_segment_len(s) > 0 && tcp_cookies_are_out(&t->cookies, t->now_us)) {
 			tcp_count(t, TCP_N_DROP_BEFORE_COOKIE);

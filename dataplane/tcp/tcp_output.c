@@ -193,7 +193,8 @@ bool tcp_send_window_probe(struct tcp *t, struct tcp_conn *c)
 
 	/* RFC 9293 3.8.6.2.1 (4): the override: a small open window is used at last */
 	if (fresh && c->snd_wnd > 1)
-		len = RTE_MIN(RTE_MIN(c->snd_wnd, (uint32_t)c->mss), tcp_snd_limit(c) - c->sack.nxt);
+		len = RTE_MIN(RTE_MIN(c->snd_wnd, (uint32_t)c->mss),
+			tcp_snd_limit(c) - c->sack.nxt);
 	if (!tcp_emit_data(t, c, c->sack.una, len))
 		return false;
 	tcp_count(t, TCP_N_WINDOW_PROBE);

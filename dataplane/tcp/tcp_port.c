@@ -2,10 +2,10 @@
 /*
  * tcp_port.c: source ports that cannot be guessed and do not collide.
  *
- * RFC 6056 3.3.4 (double-hash): the walk for a destination begins at a secret offset plus a
- * counter that a few destinations share, and goes on port by port, so a port that was used last is
- * tried last. On a port with RSS only the ports whose replies reach this worker are walked
- * (port/rss.h), in the same manner. Whether a candidate is free is asked of the table by tcp_connect.c.
+ * RFC 6056 3.3.4 (double-hash): the walk for a destination begins at a secret offset plus a counter
+ * that a few destinations share, and goes on port by port, so a port that was used last is tried
+ * last. On a port with RSS only the ports whose replies reach this worker are walked (port/rss.h),
+ * in the same manner. Whether a candidate is free is asked of the table by tcp_connect.c.
  */
 #include "dataplane/tcp/tcp_port.h"
 

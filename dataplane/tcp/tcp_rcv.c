@@ -2,11 +2,11 @@
 /*
  * tcp_rcv.c: steps 7 and 8 of RFC 9293 3.10.7.4: the segment's text and its FIN.
  *
- * The receive budget is enforced here, as a hard bound: a segment is kept in an mbuf of its own only
- * while the budget has a whole truesize left; otherwise it is copied behind the bytes before it where
- * they leave tailroom, or dropped under its own counter. Small segments are copied in any case, so
- * that a stream of single bytes pins kilobytes and not megabytes. Out-of-order segments leave one
- * truesize free, so that the segment everybody waits for always finds room.
+ * The receive budget is enforced here, as a hard bound: a segment is kept in an mbuf of its own
+ * only while the budget has a whole truesize left; otherwise it is copied behind the bytes before
+ * it where they leave tailroom, or dropped under its own counter. Small segments are copied in any
+ * case, so that a stream of single bytes pins kilobytes and not megabytes. Out-of-order segments
+ * leave one truesize free, so that the segment everybody waits for always finds room.
  *
  * Acknowledgements: every second segment or after the delay; at once for anything that is out of
  * order, fills a hole or is a duplicate (RFC 5681 4.2), for a FIN, and for full segments while the
@@ -37,9 +37,10 @@ static bool has_budget(const struct tcp_conn *c, const struct rte_mbuf *m, uint3
 }
 
 /*
- * RFC 9293 3.8.6.3: an ACK for at least every second segment, and within 500 ms. A burst that arrives
- * in one turn is acknowledged after 2, 4, 8, ... more segments: enough ACKs to keep the sender's clock
- * when some of them are lost or late, few enough not to double the work of a fast upload.
+ * RFC 9293 3.8.6.3: an ACK for at least every second segment, and within 500 ms. A burst that
+ * arrives in one turn is acknowledged after 2, 4, 8, ... more segments: enough ACKs to keep the
+ * sender's clock when some of them are lost or late, few enough not to double the work of a fast
+ * upload.
  */
 void tcp_ack_owe(struct tcp *t, struct tcp_conn *c)
 {

@@ -40,7 +40,8 @@ enum tcp_reasm_result tcp_reasm_add(struct tcp_reasm *r, uint32_t seq, struct rt
  * Moves what has become in order at *<nxt> to the end of <dst>, advancing *<nxt>; returns the
  * bytes. Charges of mbufs that turn out to be wholly old are added to *<ret_charge>.
  */
-uint32_t tcp_reasm_take(struct tcp_reasm *r, uint32_t *nxt, struct mbufq *dst, uint32_t *ret_charge);
+uint32_t tcp_reasm_take(
+	struct tcp_reasm *r, uint32_t *nxt, struct mbufq *dst, uint32_t *ret_charge);
 /* Bytes [start, end) came again: RFC 2883 wants to hear of it, once. */
 static inline void tcp_reasm_note_dsack(struct tcp_reasm *r, uint32_t start, uint32_t end)
 {

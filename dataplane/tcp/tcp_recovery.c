@@ -208,7 +208,8 @@ static void reno_count(struct tcp_conn *c, struct tcp_ack_event *e)
 		/* a partial ACK: one segment filled the hole, the others had been counted */
 		uint32_t known = e->acked > c->mss ? e->acked - c->mss : 0;
 
-		known = r->phase == TCP_PHASE_OPEN ? r->reno_sacked : RTE_MIN(known, r->reno_sacked);
+		if (r->phase == TCP_PHASE_OPEN || known > r->reno_sacked)
+			known = r->reno_sacked;
 		r->reno_sacked -= known;
 		e->d.bytes -= RTE_MIN(known, e->d.bytes);
 		r->dupacks = 0;
@@ -228,8 +229,8 @@ static void reno_count(struct tcp_conn *c, struct tcp_ack_event *e)
  */
 
 /*
- * Without SACK there is one retransmission at a time. What acknowledges the first one sooner than any
- * round trip was, acknowledges the original: it had only been overtaken.
+ * Without SACK there is one retransmission at a time. What acknowledges the first one sooner than
+ * any round trip was, acknowledges the original: it had only been overtaken.
  */
 static bool came_too_soon(const struct tcp *t, const struct tcp_conn *c,
 	const struct tcp_ack_event *e)

@@ -52,7 +52,7 @@ struct tcp_arrival {
 /* What one ACK, with all its blocks, told us. Zeroed by the caller, filled by the calls below. */
 struct tcp_delivery {
 	uint32_t bytes;		/* that left the network by it */
-	struct tcp_arrival newest[2]; /* most recently sent: [0] of what was sent once, [1] of rtx */
+	struct tcp_arrival newest[2]; /* most recently sent: [0] of those sent once, [1] of rtx */
 	bool has_rtt;		/* a range sent once was acknowledged: Karn's algorithm allows it */
 	uint32_t rtt_sent_us;	/* its earliest transmission */
 	bool reordered;		/* it was sent once and is below something that arrived before */
@@ -115,7 +115,7 @@ bool tcp_sack_next_lost(const struct tcp_sack *s, uint32_t *ret_start, uint32_t 
 bool tcp_sack_head_is_lost(const struct tcp_sack *s, uint32_t mss, unsigned dupthresh);
 /* The first byte is SACKED although it is not acknowledged: only a reneging receiver does that. */
 bool tcp_sack_head_is_sacked(const struct tcp_sack *s);
-/* The last up to <max> bytes below <nxt> that are not SACKED and have one history (RFC 8985 7.3). */
+/* The last bytes, at most <max>, not SACKED and of one history (RFC 8985 7.3). */
 bool tcp_sack_tail(const struct tcp_sack *s, uint32_t max, uint32_t *ret_start, uint32_t *ret_len);
 /* Every invariant; for tests and debug builds. */
 bool tcp_sack_is_sound(const struct tcp_sack *s);

@@ -15,10 +15,11 @@ static bool checksum_is_good(const struct rte_mbuf *m, const struct pkt *p)
 {
 	if (p->flags & PKT_CSUM_GOOD)
 		return true;
-	return csum_fold(csum_pseudo(&p->src, &p->dst, p->l4_len) + csum_chain(m, p->l4_len)) == 0xffff;
+	return csum_fold(csum_pseudo(&p->src, &p->dst, p->l4_len) + csum_chain(m, p->l4_len)) ==
+		0xffff;
 }
 
-/* IP has padding cut off; what is longer still is a disagreement of lengths, what is shorter too. */
+/* IP has cut the padding off; what is still longer is cut here, what is shorter disagrees. */
 static enum tcp_counter check_lengths(struct rte_mbuf *m, const struct pkt *p)
 {
 	if (p->l4_len < TCP_HEADER_LEN || p->l4_len > m->pkt_len)

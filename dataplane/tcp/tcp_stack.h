@@ -233,7 +233,8 @@ void tcp_probe_schedule(struct tcp *t, struct tcp_conn *c);
 void tcp_idle_restart(struct tcp *t, struct tcp_conn *c);
 
 /* tcp_listen.c */
-void tcp_listen_input(struct tcp *t, const struct tcp_flow *f, uint64_t hash, struct tcp_segment *s);
+void tcp_listen_input(
+	struct tcp *t, const struct tcp_flow *f, uint64_t hash, struct tcp_segment *s);
 void tcp_syn_input(struct tcp *t, struct tcp_syn *y, struct tcp_segment *s);
 void tcp_syn_timers_run(struct tcp *t, unsigned budget);
 const struct tcp_listener *tcp_listener_lookup(
@@ -255,4 +256,5 @@ void tcp_timewait_run(struct tcp *t);
 /* Takes another source port for a connection in SYN_SENT and sends its SYN from there. */
 bool tcp_connect_next_port(struct tcp *t, struct tcp_conn *c);
 /* The MSS that a SYN's options stand for, bounded from below. */
-uint16_t tcp_peer_mss(const struct tcp *t, const struct ip_addr *remote, const struct tcp_options *o);
+uint16_t tcp_peer_mss(
+	const struct tcp *t, const struct ip_addr *remote, const struct tcp_options *o);

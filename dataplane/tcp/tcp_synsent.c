@@ -71,7 +71,7 @@ void tcp_synsent_negotiate(struct tcp *t, struct tcp_conn *c, const struct tcp_s
 void tcp_established(struct tcp *t, struct tcp_conn *c, const struct tcp_segment *s)
 {
 	tcp_cc_init(&c->cc, c->cc.ops, c->mss);
-	/* RFC 6298 5.7: after a retransmitted SYN start with 3 s, whatever comes next corrects it */
+	/* RFC 6298 5.7: after a retransmitted SYN start with 3 s; data corrects it */
 	if (c->syn_rtx) {
 		tcp_rtt_init(&c->rtt, RTE_MAX(SYN_RTX_RTO_US, t->cfg.rto_initial_us));
 		/* RFC 5681 3.1: a lost SYN leaves an initial window of one segment */
@@ -81,7 +81,8 @@ void tcp_established(struct tcp *t, struct tcp_conn *c, const struct tcp_segment
 	c->quick_acks = QUICK_ACKS;
 	c->snd_wl1 = s->seq;
 	c->snd_wl2 = s->ack;
-	c->rcv_mss = (uint16_t)(tcp_mss_announced(t, &c->flow.remote, &c->dst) - (c->ts_on ? 12 : 0));
+	c->rcv_mss = tcp_mss_announced(t, &c->flow.remote, &c->dst);
+	c->rcv_mss = (uint16_t)(c->rcv_mss - (c->ts_on ? 12 : 0));
 	tcp_set_state(t, c, TCP_ESTABLISHED);
 	if (c->fin_queued) /* RFC 9293 3.10.4: a CLOSE that waited for the handshake */
 		tcp_set_state(t, c, TCP_FIN_WAIT_1);

@@ -21,7 +21,7 @@
 struct tcp_bucket {
 	uint16_t tag[TCP_TABLE_SLOTS]; /* 0: free */
 	uint32_t ref[TCP_TABLE_SLOTS];
-	uint32_t passed;	/* entries that wanted this bucket or passed it and live further on */
+	uint32_t passed;	/* entries that wanted or passed this bucket and live further on */
 	uint32_t unused[3];
 };
 _Static_assert(sizeof(struct tcp_bucket) == 64, "one cache line per bucket");
@@ -56,7 +56,8 @@ static inline uint64_t tcp_table_hash(const struct tcp_table *t, const struct ip
 	const struct ip_addr *remote, uint16_t local_port, uint16_t remote_port)
 {
 	uint64_t ports = (uint64_t)local_port << 16 | remote_port;
-	uint64_t h = hash_mix(tcp_word(local->b + 8) ^ t->key[0], tcp_word(remote->b + 8) ^ t->key[1]);
+	uint64_t h = hash_mix(
+		tcp_word(local->b + 8) ^ t->key[0], tcp_word(remote->b + 8) ^ t->key[1]);
 
 	if (!ip_is_v4(remote))
 		h = hash_mix(h ^ t->key[2],

@@ -111,12 +111,12 @@ void tcp_idle_restart(struct tcp *t, struct tcp_conn *c)
 static bool give_up(struct tcp *t, struct tcp_conn *c, enum tcp_counter why, enum tcp_reason reason)
 {
 	tcp_count(t, why);
-	/* RFC 9293 3.8.3: R2 reached: the connection is closed; a RST tells a peer that still lives */
+	/* RFC 9293 3.8.3: R2 is reached; a RST tells a peer that still lives */
 	tcp_conn_reset(t, c, reason);
 	return false;
 }
 
-/* Nothing was sent, for want of an mbuf: that is our trouble, the peer's patience is not used up. */
+/* Nothing was sent, for want of an mbuf: our trouble, it does not count against the peer. */
 static bool again_soon(struct tcp *t, struct tcp_conn *c, enum tcp_deadline which)
 {
 	tcp_due(c, which, t->now_us + TCP_RETRY_US);
@@ -298,8 +298,9 @@ uint64_t tcp_next_us(const struct tcp *t)
 	if (syn < next)
 		next = syn;
 	if (t->timewait.used > 0) {
-		uint32_t wait = t->timewait.r[t->timewait.head].until_ms - (uint32_t)(t->now_us / 1000);
-		uint64_t at = (t->now_us / 1000 + ((int32_t)wait > 0 ? wait : 0)) * 1000;
+		uint64_t now_ms = t->now_us / 1000;
+		uint32_t wait = t->timewait.r[t->timewait.head].until_ms - (uint32_t)now_ms;
+		uint64_t at = (now_ms + ((int32_t)wait > 0 ? wait : 0)) * 1000;
 
 		if (at < next)
 			next = at;

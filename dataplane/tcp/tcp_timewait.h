@@ -10,7 +10,7 @@
 #define TCP_TIMEWAIT_NONE UINT32_MAX
 
 struct tcp_timewait_record {
-	uint64_t hash;		/* keyed hash of the 4-tuple: with the ports it stands for the flow */
+	uint64_t hash;		/* keyed, of the 4-tuple: with the ports it stands for the flow */
 	uint16_t local_port, remote_port;
 	uint32_t snd_nxt, rcv_nxt;
 	uint32_t ts_recent, ts_offset;

@@ -3,8 +3,8 @@
  * tcp_timewait_input.c: segments for a connection that is over.
  *
  * A retransmitted FIN is acknowledged and the wait starts anew; a RST is ignored, because it could
- * be an old duplicate that ends the wait early (RFC 1337); a SYN that is provably newer than the old
- * connection begins a new one (RFC 6191, RFC 9293 3.10.7.4, fourth step).
+ * be an old duplicate that ends the wait early (RFC 1337); a SYN that is provably newer than the
+ * old connection begins a new one (RFC 6191, RFC 9293 3.10.7.4, fourth step).
  */
 #include "dataplane/tcp/tcp_stack.h"
 

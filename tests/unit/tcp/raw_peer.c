@@ -185,7 +185,8 @@ struct tcp_conn *raw_accept(struct raw *r, uint16_t wnd, uint32_t *ret_iss)
 
 struct tcp_conn *raw_accept_full(struct raw *r, uint32_t *ret_iss, uint32_t *ret_ts)
 {
-	struct tcp_options syn = {.has_mss = true, .mss = 1460, .sack_permitted = true, .has_ts = true,
+	struct tcp_options syn = {.has_mss = true, .mss = 1460, .sack_permitted = true,
+		.has_ts = true,
 		.tsval = 100, .has_wscale = true, .wscale = 7};
 
 	return finish(r, &syn, 5000, ret_iss, ret_ts);

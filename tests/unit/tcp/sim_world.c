@@ -1,244 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * sim_world.c: the wire, the clock and the applications of the simulation.
- *
- * Packets under way sit in a heap ordered by arrival (then by number, so that a seed repeats).
+ * sim_world.c: the clock and the applications of the simulation.
  */
-#include "tests/unit/tcp/sim_world.h"
+#include "tests/unit/tcp/sim_wire.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "dataplane/base/hash.h"
-
-#define HEAP_MAX 65536u
-#define STREAMS_MAX 4096
-#define SERVER_PORT 80
-#define QUEUE_MAX 4096
-#define HOLD_US 5000u /* a held packet goes on after this when nobody passes it */
-
-struct net {
-	struct world *w;
-	unsigned side;
-};
-
-struct flying {
-	uint64_t at_us, number;
-	struct rte_mbuf *m;
-};
-
-struct direction {
-	struct wire wire;
-	struct wire_stats stats;
-	uint64_t free_ns;	/* the line is busy until then */
-	uint64_t leaves_ns[QUEUE_MAX]; /* ring: when the queued packets are on the line */
-	unsigned first, queued;
-	struct rte_mbuf *held;	/* being reordered */
-	unsigned held_for;	/* packets still to pass it */
-	uint64_t held_until_us;
-};
-
-struct stream {
-	bool used, open;
-	struct tcp_conn *c;
-	unsigned side;
-	uint64_t seed_out, seed_in, sent, opened_us;
-	uint64_t allowance_us;	/* up to here the reading rate has been used */
-	bool fin_sent;
-	struct stream_plan plan;
-	struct stream_result res;
-};
-
-struct world {
-	struct world_config cfg;
-	struct rng rng, stack_rng[2];
-	uint64_t now_us, numbers;
-	struct net net[2];
-	struct tcp *tcp[2];
-	struct rte_mempool *pool[2];
-	struct direction dir[2];
-	struct flying *heap;
-	unsigned flying;
-	struct mbufq rx[2];
-	struct tcp_listeners *listeners;
-	struct stream stream[STREAMS_MAX][2];
-	int conns;
-};
-
-/*
- * The wire.
- */
-
-static bool earlier(const struct flying *a, const struct flying *b)
-{
-	return a->at_us != b->at_us ? a->at_us < b->at_us : a->number < b->number;
-}
-
-static void heap_push(struct world *w, uint64_t at_us, struct rte_mbuf *m)
-{
-	unsigned i = w->flying++;
-	struct flying f = {at_us, w->numbers++, m};
-
-	bug_on(w->flying > HEAP_MAX);
-	for (; i > 0 && earlier(&f, &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
-		w->heap[i] = w->heap[(i - 1) / 2];
-	w->heap[i] = f;
-}
-
-static struct rte_mbuf *heap_pop(struct world *w)
-{
-	struct rte_mbuf *m = w->heap[0].m;
-	struct flying f = w->heap[--w->flying];
-	unsigned i = 0;
-
-	for (;;) {
-		unsigned k = 2 * i + 1;
-
-		if (k >= w->flying)
-			break;
-		if (k + 1 < w->flying && earlier(&w->heap[k + 1], &w->heap[k]))
-			k++;
-		if (!earlier(&w->heap[k], &f))
-			break;
-		w->heap[i] = w->heap[k];
-		i = k;
-	}
-	w->heap[i] = f;
-	return m;
-}
-
-static bool chance(struct world *w, double p)
-{
-	return p > 0 && (double)(rng_u64(&w->rng) >> 11) / 9007199254740992.0 < p;
-}
-
-/* A copy in the receiver's pool, as its port would have put it there. */
-static struct rte_mbuf *copy_for(
-	struct world *w, unsigned to, const struct rte_mbuf *m, const struct pkt *p)
-{
-	struct rte_mbuf *n = rte_pktmbuf_alloc(w->pool[to]);
-	uint32_t off = 0;
-
-	if (n == NULL)
-		return NULL;
-	rte_pktmbuf_adj(n, 0);
-	n->data_off += w->cfg.v6 ? 54 : 34; /* where Ethernet and IP headers were */
-	for (; m != NULL; m = m->next) {
-		memcpy(rte_pktmbuf_mtod_offset(n, char *, off), rte_pktmbuf_mtod(m, const char *),
-			m->data_len);
-		off += m->data_len;
-	}
-	n->data_len = (uint16_t)off;
-	n->pkt_len = off;
-	*pkt_of(n) = *p;
-	pkt_of(n)->next = NULL;
-	return n;
-}
-
-static void arrive(struct world *w, unsigned d, struct rte_mbuf *m, uint64_t at_us)
-{
-	pkt_of(m)->port = (uint8_t)(1 - d);
-	heap_push(w, at_us, m);
-}
-
-/* The packet is through the queue and on the line; when it is not lost it arrives at <at_us>. */
-static void cross(struct world *w, unsigned d, struct rte_mbuf *m, bool data, uint64_t at_us)
-{
-	struct direction *dir = &w->dir[d];
-
-	if (chance(w, dir->wire.corrupt)) {
-		uint64_t bit = rng_below(&w->rng, (uint64_t)m->data_len * 8);
-
-		dir->stats.data_lost += data;
-		rte_pktmbuf_mtod(m, uint8_t *)[bit / 8] ^= (uint8_t)(1u << (bit % 8));
-	}
-	if (chance(w, dir->wire.dup)) {
-		struct rte_mbuf *again = copy_for(w, 1 - d, m, pkt_of(m));
-
-		dir->stats.duplicated++;
-		if (again != NULL)
-			arrive(w, d, again, at_us);
-	}
-	if (dir->held == NULL && chance(w, dir->wire.reorder)) {
-		dir->stats.reordered++;
-		dir->held = m;
-		dir->held_for = 1 + (unsigned)rng_below(&w->rng, dir->wire.reorder_max);
-		dir->held_until_us = at_us + HOLD_US;
-		return;
-	}
-	arrive(w, d, m, at_us);
-	if (dir->held != NULL && --dir->held_for == 0) {
-		arrive(w, d, dir->held, at_us);
-		dir->held = NULL;
-	}
-}
-
-static void release_held(struct world *w)
-{
-	for (unsigned d = 0; d < 2; d++) {
-		struct direction *dir = &w->dir[d];
-
-		if (dir->held != NULL && dir->held_until_us <= w->now_us) {
-			arrive(w, d, dir->held, w->now_us);
-			dir->held = NULL;
-		}
-	}
-}
-
-/* Packets that wait for the line, or are on it. */
-static unsigned backlog(struct direction *d, uint64_t now_ns)
-{
-	for (; d->queued > 0 && d->leaves_ns[d->first] <= now_ns; d->queued--)
-		d->first = (d->first + 1) % QUEUE_MAX;
-	return d->queued;
-}
-
-/* The packet takes its place in the queue; false when it is full. */
-static bool enqueue(struct direction *d, uint64_t now_ns, uint64_t ns)
-{
-	if (ns == 0)
-		return true;
-	if (backlog(d, now_ns) >= (d->wire.queue ? d->wire.queue : QUEUE_MAX))
-		return false;
-	d->free_ns = RTE_MAX(d->free_ns, now_ns) + ns;
-	d->leaves_ns[(d->first + d->queued++) % QUEUE_MAX] = d->free_ns;
-	return true;
-}
-
-static bool has_payload(const struct rte_mbuf *m)
-{
-	const uint8_t *h = rte_pktmbuf_mtod(m, const uint8_t *);
-
-	return m->pkt_len > (uint32_t)(h[12] >> 4) * 4;
-}
-
-void ip_output(struct net *n, struct rte_mbuf *m, const struct ip_addr *src,
-	const struct ip_addr *dst, uint8_t proto, uint8_t ecn, struct net_dst *cache)
-{
-	struct world *w = n->w;
-	struct direction *dir = &w->dir[n->side];
-	uint32_t ip_len = m->pkt_len + (w->cfg.v6 ? 40 : 20);
-	uint64_t ns = dir->wire.mbit ? (uint64_t)(ip_len + 38) * 8000 / dir->wire.mbit : 0;
-	bool data = has_payload(m), lost;
-	struct pkt p = {.src = *src, .dst = *dst, .proto = proto, .l4_len = (uint16_t)m->pkt_len};
-	struct rte_mbuf *copy;
-
-	rte_mbuf_sanity_check(m, 1);
-	dir->stats.packets++;
-	dir->stats.data_packets += data;
-	lost = !enqueue(dir, w->now_us * 1000, ns);
-	dir->stats.queue_drops += lost;
-	if (!lost) {
-		lost = chance(w, dir->wire.loss) ||
-			(dir->wire.drop_above && ip_len > dir->wire.drop_above);
-	}
-	copy = lost ? NULL : copy_for(w, 1 - n->side, m, &p);
-	dir->stats.data_lost += data && copy == NULL;
-	rte_pktmbuf_free(m);
-	if (copy != NULL)
-		cross(w, n->side, copy, data,
-			RTE_MAX(dir->free_ns / 1000, w->now_us) + dir->wire.delay_us);
-}
 
 uint16_t ip_route_mtu(struct net *n, const struct ip_addr *dst, struct net_dst *cache)
 {
@@ -419,9 +188,9 @@ static void apps_run(struct world *w)
 
 static void deliver(struct world *w)
 {
-	release_held(w);
+	wire_release_held(w);
 	while (w->flying > 0 && w->heap[0].at_us <= w->now_us) {
-		struct rte_mbuf *m = heap_pop(w);
+		struct rte_mbuf *m = wire_heap_pop(w);
 
 		mbufq_push(&w->rx[pkt_of(m)->port], m);
 	}
@@ -558,7 +327,7 @@ struct world *world_new(const struct world_config *cfg)
 void world_free(struct world *w)
 {
 	while (w->flying > 0)
-		rte_pktmbuf_free(heap_pop(w));
+		rte_pktmbuf_free(wire_heap_pop(w));
 	for (unsigned side = 0; side < 2; side++) {
 		tcp_free(w->tcp[side]);
 		rte_pktmbuf_free(w->dir[side].held);
@@ -650,26 +419,26 @@ uint64_t world_counter(const struct world *w, unsigned side, const char *name)
 	return 0;
 }
 
+static void dump_stream(const struct world *w, int i, unsigned side)
+{
+	const struct stream *s = &w->stream[i][side];
+	struct tcp_conn_info c = {.state = TCP_CLOSED};
+
+	if (s->c != NULL)
+		tcp_conn_info(s->c, w->now_us, &c);
+	fprintf(stderr, "%d.%u %s sent %lu/%lu received %lu eof %d reason %s\n", i, side,
+		tcp_state_str(c.state), s->sent, s->plan.send_bytes, s->res.received, s->res.eof,
+		tcp_reason_str(s->res.reason));
+	fprintf(stderr, "\tunacked %u unread %u windows %u/%u cwnd %u charged %u rto %u\n",
+		c.unacked, c.unread, c.snd_wnd, c.rcv_wnd, c.cwnd, c.charged, c.rto_us);
+}
+
 void world_dump(struct world *w)
 {
 	for (int i = 0; i < w->conns; i++)
-		for (unsigned side = 0; side < 2; side++) {
-			const struct stream *s = &w->stream[i][side];
-			struct tcp_conn_info info = {0};
-
-			if (s->res.ended)
-				continue;
-			if (s->c != NULL)
-				tcp_conn_info(s->c, w->now_us, &info);
-			fprintf(stderr,
-				"%d.%u %s sent %lu/%lu received %lu eof %d unacked %u unread %u "
-				"snd_wnd %u rcv_wnd %u cwnd %u charged %u rto %u\n",
-				i, side, s->c ? tcp_state_str(info.state) : "-", s->sent, s->plan.send_bytes,
-				s->res.received, s->res.eof, info.unacked, info.unread,
-				info.snd_wnd, info.rcv_wnd, info.cwnd, info.charged, info.rto_us);
-			s = &w->stream[i][1 - side];
-			fprintf(stderr, "    other: reason %s ended %d received %lu sent %lu\n",
-				tcp_reason_str(s->res.reason), s->res.ended, s->res.received, s->sent);
+		if (!w->stream[i][0].res.ended || !w->stream[i][1].res.ended) {
+			dump_stream(w, i, 0);
+			dump_stream(w, i, 1);
 		}
 	for (unsigned side = 0; side < 2; side++) {
 		unsigned n;

@@ -2,8 +2,8 @@
 /*
  * sim_world.h: two TCP stacks, a wire between them and a clock that only the test moves.
  *
- * The wire has bandwidth, a queue, delay, and seeded impairments; every packet that leaves a stack by
- * ip_output() crosses it as a copy. Applications are streams: each side of a connection sends so
+ * The wire has bandwidth, a queue, delay, and seeded impairments; every packet that leaves a stack
+ * by ip_output() crosses it as a copy. Applications are streams: each side of a connection sends so
  * many bytes of a pattern that its peer checks byte by byte.
  */
 #pragma once

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tcp_options_test.c: option lists as bytes, what they mean, and what is refused; every good list is
- * also cut at every place and read back from what emit makes of it.
+ * tcp_options_test.c: option lists as bytes, what they mean, and what is refused; every good list
+ * is also cut at every place and read back from what emit makes of it.
  */
 #include "tests/unit/tcp/tcp_test.h"
 
@@ -30,12 +30,13 @@ static const struct row rows[] = {
 		{.has_ts = true, .tsval = 0x01020304, .tsecr = 0x05060708}},
 	{"one SACK block", B(1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 9), true,
 		{.sack_count = 1, .sack = {{1, 9}}}},
-	{"four SACK blocks", B(1, 1, 5, 34, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5,
-		0, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 8), true,
+	{"four SACK blocks", B(1, 1, 5, 34, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4,
+		0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 8), true,
 		{.sack_count = 4, .sack = {{1, 2}, {3, 4}, {5, 6}, {7, 8}}}},
 	{"an unknown option is skipped (MUST-6)", B(254, 4, 1, 2, 2, 4, 2, 24), true,
 		{.has_mss = true, .mss = 536}},
-	{"a Fast Open cookie is skipped", B(34, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1), true, {.mss = 0}},
+	{"a Fast Open cookie is skipped", B(34, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1), true,
+		{.mss = 0}},
 	{"MPTCP is skipped", B(30, 12, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8), true, {.mss = 0}},
 	{"what follows the end of the list is not read", B(0, 2, 1, 255), true, {.mss = 0}},
 	{"a window scale above 14 is reported as it is", B(3, 3, 255, 0), true,
@@ -130,7 +131,8 @@ static void a_syn_has_the_usual_order(void **state)
 {
 	static const uint8_t expect[] = {
 		2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7};
-	struct tcp_options o = {.has_mss = true, .mss = 1460, .sack_permitted = true, .has_ts = true,
+	struct tcp_options o = {.has_mss = true, .mss = 1460, .sack_permitted = true,
+		.has_ts = true,
 		.tsval = 9, .has_wscale = true, .wscale = 7};
 	uint8_t out[TCP_OPTIONS_MAX];
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tcp_parts_test.c: the small pure parts: table and source counts against naive lists, cookies, source
- * ports, TIME_WAIT records, path MTUs, checksums.
+ * tcp_parts_test.c: the small pure parts: table and source counts against naive lists, cookies,
+ * source ports, TIME_WAIT records, path MTUs, checksums.
  */
 #include "tests/unit/tcp/tcp_test.h"
 
@@ -195,7 +195,8 @@ static void cookie_setup(struct cookie_world *w, uint64_t now)
 
 static void a_cookie_brings_back_what_it_was_made_of(void **state)
 {
-	static const uint16_t mss[][2] = {{1460, 1460}, {1459, 1440}, {536, 536}, {535, 64}, {9000, 8940}};
+	static const uint16_t mss[][2] = {
+		{1460, 1460}, {1459, 1440}, {536, 536}, {535, 64}, {9000, 8940}};
 	struct cookie_world w;
 
 	cookie_setup(&w, 0);
@@ -246,9 +247,11 @@ static void a_changed_cookie_flow_or_option_is_refused(void **state)
 	assert_false(tcp_cookie_check(&w.k, &w.rng, &w.f, 77, 0, true, ts, 1, &got));
 	iss = tcp_cookie_make(&w.k, &w.rng, &w.f, 77, &c, 1, &ts);
 	for (unsigned bit = 0; bit < 32; bit++)
-		good += tcp_cookie_check(&w.k, &w.rng, &w.f, 77, iss ^ (1u << bit), true, ts, 2, &got);
+		good += tcp_cookie_check(
+			&w.k, &w.rng, &w.f, 77, iss ^ (1u << bit), true, ts, 2, &got);
 	for (unsigned bit = 0; bit < 6; bit++)
-		good += tcp_cookie_check(&w.k, &w.rng, &w.f, 77, iss, true, ts ^ (1u << bit), 2, &got);
+		good += tcp_cookie_check(
+			&w.k, &w.rng, &w.f, 77, iss, true, ts ^ (1u << bit), 2, &got);
 	good += tcp_cookie_check(&w.k, &w.rng, &w.f, 78, iss, true, ts, 2, &got);
 	good += tcp_cookie_check(&w.k, &w.rng, &w.f, 77, iss, false, 0, 2, &got);
 	other = w.f, other.remote_port++;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tcp_reasm_test.c: reassembly against an array of bytes, on random overlapping segments whose copies
- * differ, so that "the first copy wins" is visible; and what the SACK blocks say.
+ * tcp_reasm_test.c: reassembly against an array of bytes, on random overlapping segments whose
+ * copies differ, so that "the first copy wins" is visible; and what the SACK blocks say.
  */
 #include "tests/unit/tcp/tcp_test.h"
 

@@ -198,7 +198,8 @@ static void one_round(struct tcp_cc *cc, uint64_t now_us, uint32_t rtt_us, uint3
 
 	while (done < window) {
 		uint32_t n = window - done < 2 * cc->mss ? window - done : 2 * cc->mss;
-		struct tcp_cc_ack a = {.now_us = now_us, .bytes = n, .rtt_us = rtt_us, .srtt_us = rtt_us};
+		struct tcp_cc_ack a = {
+			.now_us = now_us, .bytes = n, .rtt_us = rtt_us, .srtt_us = rtt_us};
 
 		done += n;
 		*seq += n;

@@ -188,8 +188,8 @@ static void do_all(struct run *r)
 static void step(struct run *r)
 {
 	static void (*const op[])(struct run *) = {
-		do_send, do_send, do_send, do_ack, do_block, do_block, do_lose, do_resend, do_resend,
-		do_all};
+		do_send, do_send, do_send, do_ack, do_block, do_block, do_lose, do_resend,
+		do_resend, do_all};
 	unsigned n = r->s.n;
 
 	r->now += pick(r, 1000) + 1;
@@ -332,7 +332,8 @@ static const struct dsack_row dsack_rows[] = {
 	{"a block below the ACK is (RFC 2883 4.1)", 1, 4000, {{3000, 3500}, {0, 0}}, true},
 	{"a block up to the ACK is", 1, 4000, {{3500, 4000}, {0, 0}}, true},
 	{"a block above the ACK is not", 1, 4000, {{4500, 5000}, {0, 0}}, false},
-	{"a block inside the next one is (RFC 2883 4.2)", 2, 4000, {{5000, 5500}, {4500, 6000}}, true},
+	{"a block inside the next one is (RFC 2883 4.2)", 2, 4000, {{5000, 5500}, {4500, 6000}},
+		true},
 	{"a block beside the next one is not", 2, 4000, {{7000, 7500}, {4500, 6000}}, false},
 	{"an empty block is not", 1, 4000, {{3000, 3000}, {0, 0}}, false},
 };

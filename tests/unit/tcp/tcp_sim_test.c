@@ -38,8 +38,10 @@ static const struct row rows[] = {
 	{"clean, no window scale", .wire = {LINE}, .no_ws = true, .mbit_min = 40},
 	{"2 % loss", .wire = {LINE, LOSS}, .mbit_min = 9, .spurious_max = 0.01},
 	{"2 % loss v6", .wire = {LINE, LOSS}, .v6 = true, .mbit_min = 9, .spurious_max = 0.01},
-	{"2 % loss, NewReno", .wire = {LINE, LOSS}, .newreno = true, .mbit_min = 8, .spurious_max = 0.01},
-	{"2 % loss, no SACK", .wire = {LINE, LOSS}, .no_sack = true, .mbit_min = 7, .spurious_max = 0.06},
+	{"2 % loss, NewReno", .wire = {LINE, LOSS}, .newreno = true, .mbit_min = 8,
+		.spurious_max = 0.01},
+	{"2 % loss, no SACK", .wire = {LINE, LOSS}, .no_sack = true, .mbit_min = 7,
+		.spurious_max = 0.06},
 	{"2 % loss, no timestamps", .wire = {LINE, LOSS}, .no_ts = true, .mbit_min = 9,
 		.spurious_max = 0.01},
 	{"2 % loss, no window scale", .wire = {LINE, LOSS}, .no_ws = true, .mbit_min = 8,
@@ -49,8 +51,8 @@ static const struct row rows[] = {
 		.spurious_max = 0.01},
 	{"3 % reorder, no timestamps", .wire = {LINE, REORDER}, .no_ts = true, .mbit_min = 60,
 		.spurious_max = 0.01},
-	{"3 % reorder by up to 8", .wire = {LINE, .reorder = 0.03, .reorder_max = 8}, .mbit_min = 30,
-		.spurious_max = 0.05},
+	{"3 % reorder by up to 8", .wire = {LINE, .reorder = 0.03, .reorder_max = 8},
+		.mbit_min = 30, .spurious_max = 0.05},
 	{"1 % duplicate", .wire = {LINE, DUP}, .mbit_min = 60, .spurious_max = 0.01},
 	{"1 % duplicate, no SACK", .wire = {LINE, DUP}, .no_sack = true, .mbit_min = 60,
 		.spurious_max = 0.01},
@@ -232,7 +234,7 @@ static void random_life(uint64_t seed)
 	for (int i = 0; i < 40; i++) {
 		plans[i][0] = random_plan(&rng);
 		plans[i][1] = random_plan(&rng);
-		/* a cookie's peer must speak: nothing else repeats a lost last ACK of the handshake */
+		/* a cookie's peer must speak: nothing else repeats a lost last ACK */
 		plans[i][0].send_bytes += plans[i][0].send_bytes == 0;
 		if (plans[i][0].close_when_sent) /* one has to begin */
 			plans[i][1].close_when_sent = false;
