@@ -3,6 +3,7 @@
  * http_log.c: what remains of a request: counts per object, one record in the access log's ring.
  */
 #include "dataplane/http/http_flow.h"
+#include "dataplane/port/trace.h"
 
 static uint32_t cap_u32(uint64_t v)
 {
@@ -119,6 +120,8 @@ void log_exchange(struct http *h, struct exchange *x)
 	struct access_record *r = &x->rec;
 
 	r->total_us = cap_u32(h->now_us - r->start_us);
+	trace_flow(&r->client, r->client_port, &r->client, r->client_port, "http_done",
+		"%s status=%u us=%u", outcome_name(r->outcome), r->status, r->total_us);
 	count_all(h, r);
 	push(h, r);
 	upstream_unuse(h->up, COUNTER_LISTENER, r->listener);

@@ -7,6 +7,7 @@
  * another configuration.
  */
 #include "dataplane/http/http_flow.h"
+#include "dataplane/port/trace.h"
 
 #define HOST_MAX 255u /* RFC 1035 2.3.4; a longer name matches nothing */
 
@@ -61,6 +62,15 @@ static enum outcome pick(struct http *h, struct exchange *x, uint32_t rule_index
 	return OUTCOME_OK;
 }
 
+static void trace_choice(const struct access_record *r)
+{
+	char text[IP_ADDR_STRLEN];
+
+	trace_flow(&r->client, r->client_port, &r->client, r->client_port, "http_route",
+		"%.*s %.*s%.*s -> %s port %u", r->method_len, r->method, r->host_len, r->host,
+		r->path_len, r->path, ip_format(&r->upstream, text), r->upstream_port);
+}
+
 static enum outcome choose_endpoint(struct http *h, struct exchange *x,
 	const struct endpoint_set *set, uint64_t exclude_id)
 {
@@ -78,6 +88,7 @@ static enum outcome choose_endpoint(struct http *h, struct exchange *x,
 	x->rec.endpoint = e->slot;
 	x->rec.upstream = e->addr;
 	x->rec.upstream_port = e->port;
+	trace_choice(&x->rec);
 	return OUTCOME_OK;
 }
 

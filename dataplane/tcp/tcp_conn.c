@@ -7,6 +7,7 @@
  * tcp_conn_to_timewait(). What remains then is a husk: unread data, if any, until its owner calls
  * tcp_close(), or nothing when it is an orphan.
  */
+#include "dataplane/port/trace.h"
 #include "dataplane/tcp/tcp_stack.h"
 
 #define MOVE(s) (1u << (s))
@@ -27,6 +28,8 @@ static const uint16_t moves[TCP_STATE_COUNT] = {
 void tcp_set_state(struct tcp *t, struct tcp_conn *c, enum tcp_state s)
 {
 	bug_on(!(moves[c->state] & MOVE(s)));
+	trace_flow(&c->flow.local, c->flow.local_port, &c->flow.remote, c->flow.remote_port,
+		"tcp_state", "%s -> %s", tcp_state_str(c->state), tcp_state_str(s));
 	c->state = (uint8_t)s;
 	if (s == TCP_ESTABLISHED)
 		tcp_count(t, TCP_N_ESTABLISHED);

@@ -11,6 +11,7 @@
  * Standards: RFC 9293 3.10.7, RFC 5961, RFC 7323 5, RFC 1337 (by tcp_timewait_input.c).
  */
 #include "dataplane/base/bytes.h"
+#include "dataplane/port/trace.h"
 #include "dataplane/tcp/tcp_stack.h"
 
 #define BATCH 32u
@@ -266,9 +267,12 @@ static void input_one(struct tcp *t, struct rte_mbuf *m)
 	why = tcp_segment_parse(m, &s);
 	if (why != TCP_N_NONE) {
 		tcp_count(t, why);
+		trace_pkt(m, "drop", "%s", tcp_counter_name(why));
 		rte_pktmbuf_free(m);
 		return;
 	}
+	trace_pkt(m, "tcp_input", "seq=%u ack=%u len=%u wnd=%u flags=%#x", s.seq, s.ack, s.len, s.wnd,
+		s.flags);
 	dispatch(t, &s);
 	if (s.m != NULL)
 		rte_pktmbuf_free(s.m);
