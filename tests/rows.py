@@ -59,9 +59,10 @@ def make(Row, top):
     http = os.path.join(top, "build-asan/tests/unit/http")
     out += [
         Row("vectors", "http-vectors", "framing and smuggling vectors, parsers and gateway, from "
-            "both sides, at every split point",
+            "both sides, at every split point; scenarios",
             ["/bin/sh", "-ec", 'for t; do "$t"; done', "sh",
-             http + "/h1_vectors_test", http + "/smuggling_test"], build=ASAN),
+             http + "/h1_vectors_test", http + "/smuggling_test",
+             http + "/gateway_test"], build=ASAN),
         Row("gateway", "gateway", "requests through HTTP over the real TCP, v4, v6 and in pieces",
             [http + "/gateway_test"], build=ASAN),
         Row("gateway", "gateway-chaos", "whatever peers do, the gateway neither dies nor keeps "
@@ -72,6 +73,10 @@ def make(Row, top):
         run = [os.path.join(top, "build-asan/tests/fuzz", "fuzz_" + name), "--mutate"]
         out.append(Row("fuzz", f"fuzz-{name}", "replays its corpus and seeded mutations of it",
                        run + ["20000", corpus], run + ["2000000", corpus], build=ASAN))
+    for test in ("agent/contract_test", "agent/link_test", "api/control_test", "api/request_test",
+                 "loop/loop_test"):
+        out.append(Row("tsan", f"tsan/{test}", "the programs' threads under ThreadSanitizer",
+                       [os.path.join(top, "build-tsan/tests/unit", test)], build=TSAN))
     demo = ["/bin/sh", os.path.join(top, "scripts/demo"), "--check"]
     out += [
         Row("system", "demo", "200 requests split 160/40, mesh 495/5, 404, 500 without the grant; "
