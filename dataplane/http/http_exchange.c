@@ -11,6 +11,7 @@
  * or when it fails. Its one timer stands at the earliest of the deadlines that hold at the moment.
  */
 #include "dataplane/http/http_flow.h"
+#include "dataplane/port/trace.h"
 
 /* RFC 9110 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT and DELETE are idempotent. */
 static bool is_idempotent(enum h1_method m)
@@ -108,6 +109,19 @@ static enum outcome route_and_emit(struct http *h, struct exchange *x)
 	return why != OUTCOME_OK ? why : request_emit(h, x);
 }
 
+static void trace_route(const struct exchange *x, enum outcome why)
+{
+	const struct tcp_flow *f = tcp_conn_flow(x->down->c.tcp);
+	const struct access_record *r = &x->rec;
+	char to[IP_ADDR_STRLEN] = "-";
+
+	if (why == OUTCOME_OK)
+		ip_format(&r->upstream, to);
+	trace_flow(&f->local, f->local_port, &f->remote, f->remote_port, "http_route",
+		"%.*s %.*s%.*s: %s, endpoint %s:%u", r->method_len, r->method, r->host_len, r->host,
+		r->path_len, r->path, outcome_name(why), to, r->upstream_port);
+}
+
 void exchange_start(struct http *h, struct http_down *d, uint32_t head_len)
 {
 	struct exchange *x = slots_alloc(&h->xs);
@@ -119,6 +133,8 @@ void exchange_start(struct http *h, struct http_down *d, uint32_t head_len)
 	}
 	init(h, x, d);
 	why = route_and_emit(h, x);
+	if (trace_is_on())
+		trace_route(x, why);
 	h1_conn_head_done(h, &d->c, head_len);
 	if (why != OUTCOME_OK)
 		exchange_fail(h, x, why, 0);

@@ -7,6 +7,7 @@
  * client connection outlives it and the client can tell a complete body from a broken one.
  */
 #include "dataplane/http/http_flow.h"
+#include "dataplane/port/trace.h"
 
 /* The head in h->head, edited, to the client. False: the exchange has ended. */
 static bool write_head(struct http *h, struct exchange *x, const struct h1_response_out *out)
@@ -76,6 +77,14 @@ static bool may_keep(struct http *h, const struct exchange *x)
 	return down_may_discard(x->down) && down_find_bind(h, x->down);
 }
 
+static void trace_response(const struct http *h, const struct exchange *x)
+{
+	const struct tcp_flow *f = tcp_conn_flow(x->down->c.tcp);
+
+	trace_flow(&f->local, f->local_port, &f->remote, f->remote_port, "http_response",
+		"%u after %u us", h->head.status, x->rec.ttfb_us);
+}
+
 static bool final(struct http *h, struct exchange *x)
 {
 	struct h1_conn *up = &x->up->c;
@@ -83,6 +92,8 @@ static bool final(struct http *h, struct exchange *x)
 
 	x->rec.status = h->head.status;
 	x->rec.ttfb_us = (uint32_t)RTE_MAX(h->now_us - x->rec.start_us, 1u);
+	if (trace_is_on())
+		trace_response(h, x);
 	x->up_keep = h->head.keep_alive && h->head.body != H1_BODY_CLOSE;
 	x->out_kind = (uint8_t)out_kind(x, h->head.body);
 	x->down_keep = may_keep(h, x);

@@ -242,12 +242,35 @@ void tcp_conn_input(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
  * The burst.
  */
 
+static const char *kind_str(const struct tcp *t, uint32_t ref)
+{
+	if (ref == TCP_TABLE_NONE)
+		return "no connection";
+	switch (ref & TCP_REF_KIND) {
+	case TCP_REF_CONN:
+		return tcp_state_str(t->conns[ref & TCP_REF_INDEX].state);
+	case TCP_REF_SYN:
+		return tcp_state_str(TCP_SYN_RECEIVED);
+	default:
+		return tcp_state_str(TCP_TIME_WAIT);
+	}
+}
+
+static void trace(const struct tcp *t, const struct tcp_segment *s, uint32_t ref)
+{
+	trace_pkt(s->m, "tcp_input", "%s flags=%s%s%s%s%s seq=%u ack=%u len=%u wnd=%u", kind_str(t, ref),
+		s->flags & TCP_SYN ? "S" : "", s->flags & TCP_FIN ? "F" : "",
+		s->flags & TCP_RST ? "R" : "", s->flags & TCP_PSH ? "P" : "",
+		s->flags & TCP_ACK ? "." : "", s->seq, s->ack, s->len, s->wnd);
+}
+
 static void dispatch(struct tcp *t, struct tcp_segment *s)
 {
 	struct tcp_flow f = {*s->dst, *s->src, s->dst_port, s->src_port};
 	uint64_t hash = tcp_flow_hash(t, &f);
 	uint32_t ref = tcp_flow_lookup(t, &f, hash);
 
+	trace(t, s, ref);
 	if (ref == TCP_TABLE_NONE)
 		tcp_listen_input(t, &f, hash, s);
 	else if ((ref & TCP_REF_KIND) == TCP_REF_CONN)
@@ -266,6 +289,7 @@ static void input_one(struct tcp *t, struct rte_mbuf *m)
 	tcp_count(t, TCP_N_RX_SEGMENTS);
 	why = tcp_segment_parse(m, &s);
 	if (why != TCP_N_NONE) {
+		trace_pkt(m, "tcp_input", "dropped: %s", tcp_counter_name(why));
 		tcp_count(t, why);
 		trace_pkt(m, "drop", "%s", tcp_counter_name(why));
 		rte_pktmbuf_free(m);

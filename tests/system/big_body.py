@@ -16,8 +16,8 @@ import sys
 import threading
 import time
 
-from common import LONG, check, counters, file_of, finish, gateway, lab, load_manifests, route, \
-    say, service
+from common import LONG, at_rest, check, counters, file_of, finish, gateway, lab, \
+    load_manifests, packets_free, route, say, service
 
 SIZE = (2 << 30) if LONG else (2 << 30) // 10
 STALL = 30 if LONG else 5
@@ -102,12 +102,6 @@ def beside_slow_ones(box):
     check(got == want, "the slow and the stalled reader got every byte")
 
 
-def resting(box):
-    """Usage counters that must be zero when nobody is connected."""
-    flat = counters(box)
-    return {k: v for k, v in flat.items() if re.search(r"\.usage\.", k) and v != 0}
-
-
 def limit_256k(name, text):
     if name == "gateway.yaml":
         text = re.sub(r"(?m)^(\s*exchangeBytes:).*", r"\g<1> 256Ki", text)
@@ -132,6 +126,7 @@ def main():
         box.start_dataplane()
         box.start_control()
         box.wait_ready()
+        free = packets_free(box)
         for v6 in (False, True):
             transfers(box, path, want, v6)
         beside_slow_ones(box)
@@ -139,13 +134,7 @@ def main():
         high = {k: v for k, v in flat.items() if "high_water" in k}
         check(high and max(high.values()) <= LIMIT and max(high.values()) > 0,
               f"no exchange held more than {LIMIT} bytes: high water {high}")
-        try:
-            # keep-alive connections to backends rest in their pools: idle, not in use
-            lab.wait_until("pools at rest", lambda: not resting(box), 30, 0.5)
-        except lab.LabError:
-            pass
-        names = [k for k in counters(box) if re.search(r"\.usage\.", k)]
-        check(len(names) > 5 and not resting(box), f"every pool is back at its resting count: {resting(box)}")
+        at_rest(box, free)
     finish()
 
 

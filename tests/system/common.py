@@ -143,6 +143,43 @@ def counters(box):
     return flat
 
 
+def in_use(box):
+    """What is still in use although nobody is connected: names and values that should be zero."""
+    use = {k: v for k, v in counters(box).items() if ".usage." in k}
+    if len(use) < 5:
+        return {"no counters of use": use}
+    left = {}
+    for name, value in use.items():
+        stem, _, leaf = name.rpartition(".")
+        idle = use.get(f"{stem}.up_idle", 0)
+        if leaf in ("up_idle", "free") or "high_water" in leaf:
+            continue  # pooled connections to backends rest; free is compared by at_rest()
+        if leaf == "up":
+            value -= idle
+        elif leaf == "conns":
+            value -= use.get(f"{stem.rpartition('.')[0]}.http.up_idle", 0)
+        if value != 0:
+            left[name] = value
+    return left
+
+
+def packets_free(box):
+    return sum(v for k, v in counters(box).items() if k.endswith("packets.free"))
+
+
+def at_rest(box, free_before, timeout=40):
+    """Waits for every pool to come back; says what did not."""
+    def rest():
+        return not in_use(box) and packets_free(box) >= free_before
+    try:
+        lab.wait_until("rest", rest, timeout, 0.5)
+    except lab.LabError:
+        pass
+    left, free = in_use(box), packets_free(box)
+    check(not left, f"nothing is left in use: {left}")
+    check(free >= free_before, f"every packet buffer is back: {free} of {free_before}")
+
+
 def cpu_seconds(pid):
     """User plus system time of a process so far."""
     with open(f"/proc/{pid}/stat") as f:
