@@ -6,6 +6,7 @@
  *
  *	net eth_drop_short (any name with "_drop_")	sluice_drops_total{layer, reason}
  *	net arp_replies_sent				sluice_net_arp_replies_sent_total
+ *	port "wan" rx_packets				sluice_port_rx_packets_total{port="wan"}
  *	listener responses_5xx				sluice_listener_responses_total{code_class}
  *	rule time_us					sluice_rule_time_seconds_total
  *	agent apply_us_max (a gauge by its name)	sluice_agent_apply_seconds_max
@@ -62,8 +63,11 @@ static void add_value(const struct sink *s, enum prom_type type, const char *sco
 	const char *name, const char *help, struct prom_labels labels, uint64_t value)
 {
 	const char *end = type == PROM_COUNTER ? "_total" : "";
+	size_t n = strlen(scope);
 	char metric[200], seconds[160];
 
+	if (strncmp(name, scope, n) == 0 && name[n] == '_')
+		name += n + 1; /* "tcp tcp_syn_in" */
 	if (name_in_seconds(name, seconds, sizeof(seconds))) {
 		snprintf(metric, sizeof(metric), "sluice_%s_%s%s", scope, seconds, end);
 		prom_add_f(s->p, type, metric, help, labels, (double)value / 1e6);
@@ -106,7 +110,7 @@ static void add_set(const struct sink *s, const char *scope, const char *instanc
 			continue;
 		}
 		if (*instance != '\0')
-			l[n++] = (struct prom_label){"instance_name", str_of(instance)};
+			l[n++] = (struct prom_label){scope, str_of(instance)};
 		add_counter(s, scope, name, text_of(c, "help"), l, n,
 			number_of(json_object_get(c, "value")));
 	}

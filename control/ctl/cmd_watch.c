@@ -215,18 +215,46 @@ static void on_interrupt(int signo)
 
 struct tracing {
 	long count, seen; /* packets wanted, begun */
+	char turn[48];	  /* time and worker of the last wanted packet's beginning */
 	uint64_t last_us; /* when the last line came */
+	bool has_eth;	  /* walks begin a stage before IP */
 	bool done;
 };
 
-/* A packet's walk begins where the IP layer takes it in: "12.345678 w0 ip4_input ...". */
-static bool begins_walk(const char *line)
+/* "12.345678 w0 ip4_input ...": the stage, and in <turn> what stands before it. */
+static const char *stage_of(const char *line, char *turn, size_t size)
 {
-	const char *stage = strchr(line, ' ');
+	const char *worker = strchr(line, ' ');
+	const char *stage = worker != NULL ? strchr(worker + 1, ' ') : NULL;
 
-	stage = stage != NULL ? strchr(stage + 1, ' ') : NULL;
-	return stage != NULL && (strncmp(stage + 1, "ip4_input ", 10) == 0 ||
-					strncmp(stage + 1, "ip6_input ", 10) == 0);
+	snprintf(turn, size, "%.*s", stage != NULL ? (int)(stage - line) : 0, line);
+	return stage != NULL ? stage + 1 : "";
+}
+
+static bool begins_walk(struct tracing *tr, const char *stage)
+{
+	bool eth = strncmp(stage, "eth_input ", 10) == 0;
+	bool ip = strncmp(stage, "ip4_input ", 10) == 0 || strncmp(stage, "ip6_input ", 10) == 0;
+
+	tr->has_eth |= eth;
+	return eth || (ip && !tr->has_eth);
+}
+
+/*
+ * A worker takes a burst through one stage after the other, so the walks of one turn are woven
+ * into each other: those that began in the same turn as the last one wanted are shown with it.
+ */
+static bool is_wanted_line(struct tracing *tr, const char *line)
+{
+	char turn[sizeof(tr->turn)];
+
+	if (!begins_walk(tr, stage_of(line, turn, sizeof(turn))))
+		return true;
+	if (tr->seen >= tr->count && strcmp(turn, tr->turn) != 0)
+		return false;
+	tr->seen++;
+	memcpy(tr->turn, turn, sizeof(turn));
+	return true;
 }
 
 static void show_lines(struct tracing *tr, const json_t *answer)
@@ -237,9 +265,7 @@ static void show_lines(struct tracing *tr, const json_t *answer)
 	json_array_foreach(json_object_get(answer, "lines"), i, line) {
 		const char *text = text_of(line, "text");
 
-		if (tr->done)
-			return;
-		if (begins_walk(text) && ++tr->seen > tr->count) {
+		if (tr->done || !is_wanted_line(tr, text)) {
 			tr->done = true;
 			return;
 		}

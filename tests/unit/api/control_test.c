@@ -302,9 +302,9 @@ static void the_dataplane_is_asked(void **state)
 	assert_non_null(strstr(bench.last.body,
 		"sluice_drops_total{dataplane=\"dp0\",layer=\"net\",reason=\"eth_drop_short\"} 3\n"));
 	assert_non_null(strstr(bench.last.body, "sluice_port_rx_packets_total{dataplane=\"dp0\","
-				       "instance_name=\"eth0\"} 12\n"));
+				       "port=\"eth0\"} 12\n"));
 	assert_non_null(strstr(bench.last.body, "sluice_port_nap_seconds_total{dataplane=\"dp0\","
-						"instance_name=\"eth0\"} 1.5\n"));
+						"port=\"eth0\"} 1.5\n"));
 	assert_non_null(strstr(bench.last.body, "# TYPE sluice_agent_apply_seconds_max gauge\n"));
 	assert_non_null(strstr(
 		bench.last.body, "sluice_worker_tcp_conns{dataplane=\"dp0\",worker=\"0\"} 2\n"));
