@@ -321,10 +321,33 @@ void world_close(struct world *w)
 	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* A JSON object with a text of {"bytes": n} in it. */
+static bool verb_long(struct agent *a, void *ctx, struct agent_query *q)
+{
+	size_t n = (size_t)json_integer_value(json_object_get(q->args, "bytes"));
+	char *text = malloc(n + 1);
+
+	memset(text, 'x', n);
+	q->answer = json_object();
+	json_object_set_new(q->answer, "text", json_stringn(text, n));
+	free(text);
+	return false;
+}
+
+/* Takes {"steps": n} turns of the agent. */
+static bool verb_slow(struct agent *a, void *ctx, struct agent_query *q)
+{
+	if (q->answer == NULL)
+		q->answer = json_object();
+	usleep(1000);
+	return q->step + 1 < (unsigned)json_integer_value(json_object_get(q->args, "steps"));
+}
+
 void world_dataplane_start(struct world *w)
 {
+	static const struct agent_verb verbs[] = {{"long", verb_long}, {"slow", verb_slow}};
+	static const struct agent_ops ops = {.verbs = verbs, .verb_count = 2};
 	const struct agent_config cfg = {.name = "dp0", .url = w->url, .state_dir = w->dp_dir};
-	static const struct agent_ops ops;
 	struct err err;
 
 	workers_start(w);
@@ -400,6 +423,18 @@ static bool is_over(struct world *w, uint64_t end)
 bool world_run(struct world *w, unsigned ms)
 {
 	return world_run_until(w, is_over, clock_mono_us() + ms * 1000);
+}
+
+void world_run_child(const char *dir)
+{
+	static struct world w;
+
+	snprintf(w.dir, sizeof(w.dir), "%s", dir);
+	snprintf(w.dp_dir, sizeof(w.dp_dir), "%s/dp", dir);
+	snprintf(w.url, sizeof(w.url), "ipc://%s/dp.ipc", dir);
+	world_dataplane_start(&w);
+	for (;;)
+		pause();
 }
 
 struct publish_state world_state_of(struct world *w)

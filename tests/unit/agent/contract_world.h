@@ -55,6 +55,8 @@ void world_open(struct world *w);
 void world_close(struct world *w);
 void world_dataplane_start(struct world *w);
 void world_dataplane_stop(struct world *w);
+/* A dataplane over the folder of another process's world, until it is killed. */
+_Noreturn void world_run_child(const char *dir);
 void world_control_start(struct world *w);
 void world_control_stop(struct world *w);
 /* The file of this number ("snapshot", "journal") or of the highest (0) in the state directory. */
