@@ -176,22 +176,27 @@ int journal_open(struct journal *j, const char *path, uint64_t image, journal_fn
 
 /* A set of keys, big enough for all records of a file. */
 struct key_set {
-	uint64_t *keys;
+	uint64_t *keys; /* 0: a free place */
 	uint32_t mask;
+	bool has_zero;
 };
 
-/* False: it was in the set already. Key 0 is stored as 1: they share an object, which is harmless. */
+/* False: it was in the set already. */
 static bool key_set_add(struct key_set *s, uint64_t key)
 {
-	uint64_t stored = key != 0 ? key : 1;
+	bool is_new = !s->has_zero;
 
-	for (uint32_t i = (uint32_t)hash_mix(stored, 0);; i++) {
+	if (key == 0) {
+		s->has_zero = true;
+		return is_new;
+	}
+	for (uint32_t i = (uint32_t)hash_mix(key, 0);; i++) {
 		uint64_t *at = &s->keys[i & s->mask];
 
-		if (*at == stored)
+		if (*at == key)
 			return false;
 		if (*at == 0) {
-			*at = stored;
+			*at = key;
 			return true;
 		}
 	}
