@@ -28,7 +28,7 @@ static unsigned input_count;
 /* A copy of exactly the right size, so that the sanitizer sees the first byte too far. */
 static void run(const uint8_t *data, size_t len)
 {
-	autofree uint8_t *copy = malloc(len ? len : 1);
+	autofree uint8_t *copy = calloc(1, len ? len : 1);
 
 	if (len > 0)
 		memcpy(copy, data, len);
