@@ -12,7 +12,6 @@
  */
 #include "dataplane/tcp/tcp_stack.h"
 
-#define SYN_RTO_US 3000000u	/* RFC 6298 5.7 */
 #define PROBE_MIN_US 10000u	/* below it timers, not paths, would be measured */
 #define PROBE_DELACK_US 200000u	/* RFC 8985 7.2: TLP.max_ack_delay of an unknown peer */
 #define BLACKHOLE_RETRIES 2u	/* full segments lost so often: maybe they are too large */
