@@ -90,13 +90,12 @@ void raw_turn(struct raw *r)
 	tcp_output(r->tcp, r->now_us);
 }
 
-void raw_send(struct raw *r, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t wnd,
+static struct rte_mbuf *make(struct raw *r, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t wnd,
 	const struct tcp_options *opt, const void *data, uint32_t len)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(r->pool);
 	uint8_t *h, o[TCP_OPTIONS_MAX];
 	uint32_t olen = opt ? (uint32_t)tcp_options_emit(opt, o) : 0;
-	struct mbufq q;
 	uint16_t sum;
 
 	bug_on(m == NULL);
@@ -119,8 +118,27 @@ void raw_send(struct raw *r, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t
 	sum = (uint16_t)~csum_fold(
 		csum_pseudo(&r->peer, &r->ours, m->pkt_len) + csum_chain(m, m->pkt_len));
 	memcpy(h + 16, &sum, 2);
+	return m;
+}
+
+void raw_send(struct raw *r, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t wnd,
+	const struct tcp_options *opt, const void *data, uint32_t len)
+{
+	struct mbufq q;
+
 	mbufq_init(&q);
-	mbufq_push(&q, m);
+	mbufq_push(&q, make(r, flags, seq, ack, wnd, opt, data, len));
+	tcp_input(r->tcp, &q, r->now_us);
+	raw_turn(r);
+}
+
+void raw_send_burst(struct raw *r, uint32_t seq, uint32_t ack, unsigned n, uint32_t len)
+{
+	struct mbufq q;
+
+	mbufq_init(&q);
+	for (; n > 0; n--, seq += len)
+		mbufq_push(&q, make(r, TCP_ACK, seq, ack, 65535, NULL, NULL, len));
 	tcp_input(r->tcp, &q, r->now_us);
 	raw_turn(r);
 }

@@ -47,6 +47,8 @@ bool raw_fini(struct raw *r);
 /* Sends one segment of the peer and lets the stack take a turn. */
 void raw_send(struct raw *r, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t wnd,
 	const struct tcp_options *opt, const void *data, uint32_t len);
+/* <n> full segments in a row from <seq> on, in one burst of the loop. */
+void raw_send_burst(struct raw *r, uint32_t seq, uint32_t ack, unsigned n, uint32_t len);
 /* Timers and output at a later time, step by step. */
 void raw_advance(struct raw *r, uint64_t us);
 void raw_turn(struct raw *r);

@@ -5,6 +5,7 @@
  */
 #include "tests/unit/tcp/tcp_test.h"
 
+#include "dataplane/tcp/tcp_conn.h"
 #include "dataplane/tcp/tcp_csum.h"
 #include "tests/unit/tcp/raw_peer.h"
 
@@ -242,6 +243,61 @@ static void bad_row(void **state)
 }
 
 /*
+ * Bursts and pauses.
+ */
+
+static void a_burst_is_acknowledged_inside_and_at_its_end(void **state)
+{
+	static const uint32_t after[] = {2, 6, 14, 30, 32}; /* segments */
+	struct tcp_config cfg = small_config();
+	struct raw_segment s;
+	static struct raw r;
+	struct tcp_conn *c;
+	uint32_t iss;
+
+	cfg.rcv_budget = 256 * 1024;
+	raw_init(&r, &cfg, pool);
+	c = raw_accept(&r, 65535, &iss);
+	for (uint32_t turn = 0; turn < 2; turn++) {
+		uint32_t seq = 1001 + turn * 32 * 1000;
+
+		raw_send_burst(&r, seq, iss + 1, 32, 1000);
+		for (unsigned i = 0; i < sizeof(after) / sizeof(after[0]); i++) {
+			assert_true(raw_take(&r, &s));
+			assert_int_equal(s.ack, seq + after[i] * 1000);
+		}
+		assert_false(raw_take(&r, &s));
+	}
+	finish(&r, c);
+}
+
+static void after_a_pause_the_path_is_learnt_anew(void **state)
+{
+	struct tcp_config cfg = small_config();
+	struct tcp_conn_info info;
+	static struct raw r;
+	struct tcp_conn *c;
+	uint32_t iss, srtt;
+
+	raw_init(&r, &cfg, pool);
+	c = raw_accept(&r, 65535, &iss);
+	raw_write(&r, c, 100);
+	r.now_us += 1000;
+	raw_send(&r, TCP_ACK, 1001, iss + 101, 65535, NULL, NULL, 0);
+	assert_int_not_equal(tcp_rtt_min(&c->rtt), 0);
+	srtt = c->rtt.srtt_us;
+	c->cc.ssthresh = 3000; /* learnt from some loss */
+	raw_advance(&r, 5 * SECOND);
+	raw_write(&r, c, 100);
+	assert_int_equal(tcp_rtt_min(&c->rtt), 0);
+	tcp_conn_info(c, r.now_us, &info);
+	assert_int_equal(info.ssthresh, TCP_CC_SSTHRESH_INF);
+	assert_int_equal(info.srtt_us, srtt);
+	raw_drop_output(&r);
+	finish(&r, c);
+}
+
+/*
  * Endings.
  */
 
@@ -417,6 +473,8 @@ int main(void)
 		cmocka_unit_test(a_hard_error_ends_only_an_open_in_progress),
 		cmocka_unit_test(full_segments_that_vanish_are_tried_smaller),
 		cmocka_unit_test(challenge_acks_are_limited),
+		cmocka_unit_test(a_burst_is_acknowledged_inside_and_at_its_end),
+		cmocka_unit_test(after_a_pause_the_path_is_learnt_anew),
 		cmocka_unit_test(a_stale_peer_is_reset_and_the_next_port_tried_at_once),
 		cmocka_unit_test(a_closed_connection_drains_and_then_resets),
 		cmocka_unit_test(an_orphan_does_not_wait_for_ever_for_a_fin),
@@ -424,7 +482,7 @@ int main(void)
 		cmocka_unit_test(keepalive_asks_five_times_and_gives_up),
 		cmocka_unit_test(what_a_dead_connection_had_queued_is_released),
 	};
-	size_t n = 11;
+	size_t n = 13;
 
 	test_eal_init();
 	pool = rte_pktmbuf_pool_create(

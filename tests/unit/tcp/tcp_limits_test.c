@@ -144,6 +144,34 @@ static void credit_reopens_a_closed_window(void **state)
 	finish(&r, c);
 }
 
+/* What waits behind a hole has had its memory: credit opens as much window as without the hole. */
+static void a_hole_does_not_cost_window(void **state)
+{
+	struct tcp_config cfg = small_config();
+	static struct raw r;
+	struct raw_segment s = {.wnd = 0};
+	struct tcp_conn *c;
+	struct mbufq q;
+	uint32_t iss, edge, in_order = 6 * 1460;
+
+	raw_init(&r, &cfg, pool);
+	c = raw_accept(&r, 65535, &iss);
+	for (uint32_t i = 0; i < 12; i++)
+		if (i != 6)
+			raw_send(&r, TCP_ACK, 1001 + i * 1460, iss + 1, 65535, NULL, NULL, 1460);
+	while (raw_take(&r, &s))
+		;
+	assert_int_equal(s.ack, 1001 + in_order);
+	edge = s.ack + s.wnd;
+	mbufq_init(&q);
+	tcp_read(r.tcp, c, &q, UINT32_MAX);
+	tcp_credit(r.tcp, c, mbufq_free(&q));
+	raw_turn(&r);
+	assert_true(raw_take(&r, &s));
+	assert_true(s.ack + s.wnd >= edge + in_order - 1460);
+	finish(&r, c);
+}
+
 static void an_empty_pool_delays_and_loses_nothing(void **state)
 {
 	struct tcp_config cfg = small_config();
@@ -360,6 +388,7 @@ int main(void)
 		cmocka_unit_test(out_of_order_pieces_stay_within_the_budget_and_leave_room),
 		cmocka_unit_test(full_segments_in_the_window_are_never_refused),
 		cmocka_unit_test(credit_reopens_a_closed_window),
+		cmocka_unit_test(a_hole_does_not_cost_window),
 		cmocka_unit_test(an_empty_pool_delays_and_loses_nothing),
 		cmocka_unit_test(a_source_has_its_limit),
 		cmocka_unit_test(a_full_pool_refuses_until_an_orphan_can_go),

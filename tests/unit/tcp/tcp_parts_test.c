@@ -319,6 +319,47 @@ static void ports_of_destinations_begin_at_different_places_and_move_on(void **s
 	assert_int_equal(port, first[49] + 1);
 }
 
+/* On a port with RSS: only ports whose replies reach this worker, each once, others elsewhere. */
+static void with_rss_a_walk_visits_this_workers_ports_only(void **state)
+{
+	static const uint8_t key[40] = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67,
+		0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4,
+		0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac,
+		0x01, 0xfa};
+	static const uint8_t queue_worker[2] = {0, 1};
+	static uint16_t reta[64];
+	struct rss_config cfg = {.key = key, .key_len = 40, .reta = reta, .reta_size = 64,
+		.queue_worker = queue_worker, .queue_count = 2, .worker_count = 2,
+		.port_first = 1024};
+	struct ip_addr a = v4(0x0a000001), b = v4(0x0a000002);
+	static uint8_t seen[65536];
+	struct rss_ports *rss;
+	struct tcp_port_walk w;
+	struct tcp_ports p;
+	struct rng rng;
+	uint16_t port;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 64; i++)
+		reta[i] = i % 2;
+	rss = rss_ports_new(&cfg, NULL);
+	assert_non_null(rss);
+	rng_seed(&rng, 9);
+	tcp_ports_init(&p, &rng);
+	for (unsigned worker = 0; worker < 2; worker++) {
+		p.slice = (struct tcp_port_slice){.rss = rss, .worker = worker};
+		tcp_port_walk(&p, &a, &b, 443, &w);
+		for (; tcp_port_next(&w, &port); n++) {
+			struct rss_tuple reply = {b, a, 443, port};
+
+			assert_int_equal(rss_ports_worker(rss, &reply), worker);
+			assert_int_equal(seen[port]++, 0);
+		}
+	}
+	assert_int_equal(n, 65536 - 1024);
+	rss_ports_free(rss);
+}
+
 /*
  * TIME_WAIT and path MTU.
  */
@@ -421,6 +462,7 @@ int main(void)
 		cmocka_unit_test(a_changed_cookie_flow_or_option_is_refused),
 		cmocka_unit_test(a_walk_visits_every_port_of_the_slice_once),
 		cmocka_unit_test(ports_of_destinations_begin_at_different_places_and_move_on),
+		cmocka_unit_test(with_rss_a_walk_visits_this_workers_ports_only),
 		cmocka_unit_test(records_expire_in_the_order_of_their_last_restart),
 		cmocka_unit_test(a_path_mtu_is_forgotten_after_ten_minutes),
 		cmocka_unit_test(sums_of_pieces_are_the_sum_of_the_whole),
