@@ -122,6 +122,8 @@ struct http_down {
 	uint32_t requests;
 	uint32_t discard_left;
 	uint8_t state;		/* enum down_state */
+	uint8_t ip_len;
+	char ip[IP_ADDR_STRLEN]; /* the client's address as text, for X-Forwarded-For */
 };
 
 enum up_state { UP_CONNECTING = 0, UP_BUSY, UP_POOLED };

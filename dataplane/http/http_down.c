@@ -34,6 +34,8 @@ struct h1_conn *down_open(struct http *h, struct tcp_conn *tc)
 	h1_conn_set_budget(h, &d->c, RTE_MIN(HTTP_DOWN_BUDGET, h->lim.exchange_bytes));
 	timer_init(&d->timer);
 	set_state(h, d, DOWN_IDLE, h->lim.header_us);
+	ip_format(&tcp_conn_flow(tc)->remote, d->ip);
+	d->ip_len = (uint8_t)strlen(d->ip);
 	http_count(h, HTTP_DOWN_OPENED);
 	return &d->c;
 }

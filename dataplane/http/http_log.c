@@ -43,60 +43,84 @@ static void push(struct http *h, const struct access_record *rec)
 	access_ring_commit(h->log);
 }
 
-/* Counter of the status' class in each scope, by hundreds; UINT_MAX: none. */
+/* Counters of the status' class by hundreds, and the others that every object has. */
 #define NONE UINT32_MAX
-static const unsigned by_class[COUNTER_SCOPE_COUNT][6] = {
-	[COUNTER_LISTENER] = {NONE, NONE, COUNTER_LISTENER_STATUS_2XX, COUNTER_LISTENER_STATUS_3XX,
-		COUNTER_LISTENER_STATUS_4XX, COUNTER_LISTENER_STATUS_5XX},
-	[COUNTER_RULE] = {NONE, NONE, COUNTER_RULE_STATUS_2XX, COUNTER_RULE_STATUS_3XX,
-		COUNTER_RULE_STATUS_4XX, COUNTER_RULE_STATUS_5XX},
-	[COUNTER_BACKEND] = {NONE, NONE, COUNTER_BACKEND_STATUS_2XX, COUNTER_BACKEND_STATUS_3XX,
-		COUNTER_BACKEND_STATUS_4XX, COUNTER_BACKEND_STATUS_5XX},
-	[COUNTER_ENDPOINT] = {NONE, NONE, NONE, NONE, NONE, COUNTER_ENDPOINT_STATUS_5XX},
+struct columns {
+	unsigned requests, aborted, time_us, by_class[6];
 };
-static const unsigned requests[COUNTER_SCOPE_COUNT] = {COUNTER_LISTENER_REQUESTS,
-	COUNTER_RULE_REQUESTS, COUNTER_BACKEND_REQUESTS, COUNTER_ENDPOINT_REQUESTS};
-static const unsigned aborted[COUNTER_SCOPE_COUNT] = {
-	COUNTER_LISTENER_ABORTED, COUNTER_RULE_ABORTED, COUNTER_BACKEND_ABORTED, NONE};
-static const unsigned time_us[COUNTER_SCOPE_COUNT] = {
-	COUNTER_LISTENER_TIME_US, COUNTER_RULE_TIME_US, COUNTER_BACKEND_TIME_US, NONE};
+static const struct columns columns[COUNTER_SCOPE_COUNT] = {
+	[COUNTER_LISTENER] = {COUNTER_LISTENER_REQUESTS, COUNTER_LISTENER_ABORTED,
+		COUNTER_LISTENER_TIME_US, {NONE, NONE, COUNTER_LISTENER_STATUS_2XX,
+			COUNTER_LISTENER_STATUS_3XX, COUNTER_LISTENER_STATUS_4XX,
+			COUNTER_LISTENER_STATUS_5XX}},
+	[COUNTER_RULE] = {COUNTER_RULE_REQUESTS, COUNTER_RULE_ABORTED, COUNTER_RULE_TIME_US,
+		{NONE, NONE, COUNTER_RULE_STATUS_2XX, COUNTER_RULE_STATUS_3XX,
+			COUNTER_RULE_STATUS_4XX, COUNTER_RULE_STATUS_5XX}},
+	[COUNTER_BACKEND] = {COUNTER_BACKEND_REQUESTS, COUNTER_BACKEND_ABORTED,
+		COUNTER_BACKEND_TIME_US, {NONE, NONE, COUNTER_BACKEND_STATUS_2XX,
+			COUNTER_BACKEND_STATUS_3XX, COUNTER_BACKEND_STATUS_4XX,
+			COUNTER_BACKEND_STATUS_5XX}},
+	[COUNTER_ENDPOINT] = {COUNTER_ENDPOINT_REQUESTS, NONE, NONE,
+		{NONE, NONE, NONE, NONE, NONE, COUNTER_ENDPOINT_STATUS_5XX}},
+};
 
-static void add(struct http *h, enum counter_scope scope, uint32_t slot, unsigned counter, uint64_t n)
+static void add(uint64_t *row, unsigned column, uint64_t n)
 {
-	if (counter != NONE)
-		upstream_count(h->up, scope, slot, counter, n);
+	if (column != NONE && n > 0)
+		counter_add(&row[column], n);
 }
 
 static void count_object(struct http *h, const struct access_record *r, enum counter_scope scope,
 	uint32_t slot)
 {
-	unsigned class = r->status / 100u;
+	const struct columns *c = &columns[scope];
+	uint64_t *row = upstream_row(h->up, scope, slot);
 
-	add(h, scope, slot, requests[scope], 1);
-	add(h, scope, slot, time_us[scope], r->total_us);
-	if (class < 6)
-		add(h, scope, slot, by_class[scope][class], 1);
+	if (row == NULL)
+		return;
+	add(row, c->requests, 1);
+	add(row, c->time_us, r->total_us);
+	if (r->status < 600)
+		add(row, c->by_class[r->status / 100u], 1);
 	if (r->flags & ACCESS_TRUNCATED)
-		add(h, scope, slot, aborted[scope], 1);
+		add(row, c->aborted, 1);
 }
 
 /* Reasons that have a counter of their own at the object that is to blame. */
 static void count_reason(struct http *h, const struct access_record *r)
 {
+	struct upstream *u = h->up;
+
 	switch (r->outcome) {
 	case OUTCOME_NO_ROUTE:
-		add(h, COUNTER_LISTENER, r->listener, COUNTER_LISTENER_NO_ROUTE, 1);
+		upstream_count(u, COUNTER_LISTENER, r->listener, COUNTER_LISTENER_NO_ROUTE, 1);
 		return;
 	case OUTCOME_NO_BACKENDS:
 	case OUTCOME_WEIGHTS_ZERO:
-		add(h, COUNTER_RULE, r->rule, COUNTER_RULE_NO_PICK, 1);
+		upstream_count(u, COUNTER_RULE, r->rule, COUNTER_RULE_NO_PICK, 1);
 		return;
 	case OUTCOME_BACKEND_INVALID:
-		add(h, COUNTER_BACKEND, r->backend, COUNTER_BACKEND_INVALID, 1);
+		upstream_count(u, COUNTER_BACKEND, r->backend, COUNTER_BACKEND_INVALID, 1);
 		return;
 	case OUTCOME_NO_ENDPOINT:
-		add(h, COUNTER_BACKEND, r->backend, COUNTER_BACKEND_NO_ENDPOINT, 1);
+		upstream_count(u, COUNTER_BACKEND, r->backend, COUNTER_BACKEND_NO_ENDPOINT, 1);
 		return;
+	}
+}
+
+static void count_bytes(struct http *h, const struct access_record *r)
+{
+	uint64_t *l = upstream_row(h->up, COUNTER_LISTENER, r->listener);
+	uint64_t *e = upstream_row(h->up, COUNTER_ENDPOINT, r->endpoint);
+
+	if (l != NULL) {
+		add(l, COUNTER_LISTENER_BYTES_IN, r->bytes_in);
+		add(l, COUNTER_LISTENER_BYTES_OUT, r->bytes_out);
+	}
+	if (e != NULL) {
+		add(e, COUNTER_ENDPOINT_BYTES_OUT, r->bytes_in);
+		add(e, COUNTER_ENDPOINT_BYTES_IN, r->bytes_out);
+		add(e, COUNTER_ENDPOINT_FIRST_BYTE_US, r->ttfb_us);
 	}
 }
 
@@ -107,12 +131,9 @@ static void count_all(struct http *h, const struct access_record *r)
 	count_object(h, r, COUNTER_BACKEND, r->backend);
 	if (r->ttfb_us > 0) /* an endpoint's own responses only */
 		count_object(h, r, COUNTER_ENDPOINT, r->endpoint);
-	count_reason(h, r);
-	add(h, COUNTER_LISTENER, r->listener, COUNTER_LISTENER_BYTES_IN, r->bytes_in);
-	add(h, COUNTER_LISTENER, r->listener, COUNTER_LISTENER_BYTES_OUT, r->bytes_out);
-	add(h, COUNTER_ENDPOINT, r->endpoint, COUNTER_ENDPOINT_BYTES_OUT, r->bytes_in);
-	add(h, COUNTER_ENDPOINT, r->endpoint, COUNTER_ENDPOINT_BYTES_IN, r->bytes_out);
-	add(h, COUNTER_ENDPOINT, r->endpoint, COUNTER_ENDPOINT_FIRST_BYTE_US, r->ttfb_us);
+	count_bytes(h, r);
+	if (r->outcome != OUTCOME_OK)
+		count_reason(h, r);
 }
 
 void log_exchange(struct http *h, struct exchange *x)

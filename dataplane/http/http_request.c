@@ -23,9 +23,9 @@ static struct str authority(const struct tcp_flow *f, char buf[IP_ADDR_STRLEN + 
 enum outcome request_emit(struct http *h, struct exchange *x)
 {
 	const struct tcp_flow *f = tcp_conn_flow(x->down->c.tcp);
-	char ip[IP_ADDR_STRLEN], local[IP_ADDR_STRLEN + 8];
+	char local[IP_ADDR_STRLEN + 8];
 	struct h1_request_out out = {
-		.client = str_of(ip_format(&f->remote, ip)),
+		.client = str_make(x->down->ip, x->down->ip_len),
 		.proto = STR("http"),
 		.port = f->local_port,
 		.request_id = str_make(x->rec.id, x->rec.id_len),

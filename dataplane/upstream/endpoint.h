@@ -26,6 +26,7 @@ struct upstream {
 	struct pick_seq *seq;	/* owned, [SLOTS_RULE_MAX] */
 	uint32_t *rotor;	/* owned, [SLOTS_BACKEND_MAX]: picks so far */
 	uint64_t *counters[COUNTER_SCOPE_COUNT]; /* owned, [slot * count + counter] */
+	uint32_t counter_count[COUNTER_SCOPE_COUNT];
 	uint32_t *users[COUNTER_SCOPE_COUNT]; /* owned, [slot] */
 	struct list lru;	/* pool_conn.lru_link, idle longest first */
 	uint32_t idle_count;

@@ -30,6 +30,7 @@ static bool counters_new(struct upstream *u)
 	for (unsigned s = 0; s < COUNTER_SCOPE_COUNT; s++) {
 		uint32_t slots = counter_slots(s);
 
+		u->counter_count[s] = counter_count(s);
 		u->counters[s] = calloc((size_t)slots * counter_count(s), sizeof(uint64_t));
 		u->users[s] = calloc(slots, sizeof(uint32_t));
 		if (u->counters[s] == NULL || u->users[s] == NULL)
@@ -137,13 +138,22 @@ uint32_t upstream_users(const struct upstream *u, enum counter_scope scope, uint
 	return __atomic_load_n(&u->users[scope][slot], __ATOMIC_RELAXED);
 }
 
+uint64_t *upstream_row(struct upstream *u, enum counter_scope scope, uint32_t slot)
+{
+	if (slot == SLOT_NONE)
+		return NULL;
+	bug_on_hot(slot >= counter_slots(scope));
+	return &u->counters[scope][(size_t)slot * u->counter_count[scope]];
+}
+
 void upstream_count(struct upstream *u, enum counter_scope scope, uint32_t slot, unsigned counter,
 	uint64_t n)
 {
-	if (slot == SLOT_NONE)
-		return;
-	bug_on_hot(slot >= counter_slots(scope) || counter >= counter_count(scope));
-	counter_add(&u->counters[scope][(size_t)slot * counter_count(scope) + counter], n);
+	uint64_t *row = upstream_row(u, scope, slot);
+
+	bug_on_hot(counter >= counter_count(scope));
+	if (row != NULL)
+		counter_add(&row[counter], n);
 }
 
 const uint64_t *upstream_counters(const struct upstream *u, enum counter_scope scope, uint32_t slot)

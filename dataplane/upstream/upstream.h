@@ -106,6 +106,8 @@ uint32_t upstream_users(const struct upstream *u, enum counter_scope scope, uint
 /* Adds to a counter of an object; SLOT_NONE is ignored. */
 void upstream_count(struct upstream *u, enum counter_scope scope, uint32_t slot, unsigned counter,
 	uint64_t n);
+/* All counters of one object, to be written with counter_add(); NULL for SLOT_NONE. */
+uint64_t *upstream_row(struct upstream *u, enum counter_scope scope, uint32_t slot);
 
 /*
  * For the agent, read relaxed: counters of one object in counters.def's order. They belong to the

@@ -34,9 +34,12 @@ static struct net nets[2];
 static bool is_silent(const struct world *w, const struct ip_addr *a)
 {
 	for (unsigned i = 1; i <= WORLD_ENDPOINTS; i++) {
-		struct ip_addr e = world_endpoint(w, i);
+		struct ip_addr e;
 
-		if (w->mode[i] == ENDPOINT_SILENT && ip_eq(&e, a))
+		if (w->mode[i] != ENDPOINT_SILENT)
+			continue;
+		e = world_endpoint(w, i);
+		if (ip_eq(&e, a))
 			return true;
 	}
 	return false;
