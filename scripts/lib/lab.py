@@ -356,14 +356,18 @@ class Lab:
         return os.path.join(self.conf, "clusters", cluster, name)
 
     def edit_manifest(self, path, fn):
-        """Rewrites a manifest as kubectl-minded people do: new file, rename. Returns the time."""
+        """
+        Rewrites a manifest as kubectl-minded people do: new file, rename. Returns the time just
+        before: by the time rename() has returned, the edit may be in force already.
+        """
         with open(path) as f:
             text = fn(f.read())
         tmp = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.tmp")
         with open(tmp, "w") as f:
             f.write(text)
+        start = time.monotonic()
         os.rename(tmp, path)
-        return time.monotonic()
+        return start
 
 
 def nginx_conf(rundir, cluster, pods, root):

@@ -113,11 +113,12 @@ def load_manifests(box, files, workers=1, edit=None):
 
 
 def put_manifest(box, name, text):
-    """Writes or replaces a manifest by rename; text None removes it. Returns the time."""
+    """Writes or replaces a manifest by rename; text None removes it. Returns the time before."""
     path = box.manifest("us-east", name)
     if text is None:
+        start = time.monotonic()
         os.unlink(path)
-        return time.monotonic()
+        return start
     return box.edit_manifest(path, lambda _: text) if os.path.exists(path) else _create(path, text)
 
 
@@ -125,8 +126,9 @@ def _create(path, text):
     tmp = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.tmp")
     with open(tmp, "w") as f:
         f.write(text)
+    start = time.monotonic()
     os.rename(tmp, path)
-    return time.monotonic()
+    return start
 
 
 def counters(box):
