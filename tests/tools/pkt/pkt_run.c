@@ -20,6 +20,7 @@
 #include <rte_eal.h>
 #include <rte_mempool.h>
 
+#include "dataplane/port/port.h"
 #include "tests/tools/pkt/pkt.h"
 
 #define PAGES_MAX 1000
@@ -106,8 +107,7 @@ static void eal_start(char *self)
 
 	if (rte_eal_init((int)RTE_DIM(argv) - 1, argv) < 0)
 		exit(1);
-	pool = rte_pktmbuf_pool_create("pages", MBUFS, 0, PKT_PRIV_SIZE,
-		RTE_PKTMBUF_HEADROOM + 2048, SOCKET_ID_ANY);
+	pool = port_pool_new("pages", MBUFS, 1500, NULL);
 	if (pool == NULL)
 		exit(1);
 }
@@ -134,7 +134,7 @@ static int rows_run(const char *only, bool list, CMUnitTestFunction fn, char *se
 	} else if (!list) {
 		eal_start(self);
 		failed = _cmocka_run_group_tests("tcp-pages", tests, n, NULL, NULL);
-		rte_mempool_free(pool);
+		port_pool_free(pool);
 		rte_eal_cleanup();
 	}
 	free(tests);

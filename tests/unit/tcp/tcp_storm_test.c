@@ -14,6 +14,7 @@
 
 #include <rte_mempool.h>
 
+#include "dataplane/port/port.h"
 #include "tests/tools/pkt/pkt.h"
 
 #define SEEDS 400u
@@ -294,11 +295,10 @@ int main(void)
 	int rc;
 
 	test_eal_init();
-	pool = rte_pktmbuf_pool_create("storm", 8191, 0, PKT_PRIV_SIZE,
-		RTE_PKTMBUF_HEADROOM + 2048, SOCKET_ID_ANY);
+	pool = port_pool_new("storm", 8191, 1500, NULL);
 	bug_on(pool == NULL);
 	rc = cmocka_run_group_tests(tests, NULL, NULL);
-	rte_mempool_free(pool);
+	port_pool_free(pool);
 	rte_eal_cleanup();
 	return rc;
 }
