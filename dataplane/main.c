@@ -53,6 +53,7 @@ struct app {
 	struct agent *agent;			/* owned */
 	struct access_writer *log;		/* owned */
 	cpu_set_t cpus;				/* housekeeping */
+	bool eal;				/* DPDK runs */
 	int signal_fd;
 	uint64_t drain_end_us;			/* 0: not draining */
 	bool over;				/* leave the main loop */
@@ -203,6 +204,7 @@ static int app_start(struct app *a, struct err *err)
 		rc = mtu_largest(&a->cfg, &mtu, err);
 	if (rc == 0)
 		rc = eal_start(&a->cfg, mtu, &a->cpus, err);
+	a->eal = rc == 0;
 	if (rc == 0)
 		rc = pools_start(a, mtu, err);
 	if (rc == 0)
@@ -238,7 +240,8 @@ static void app_stop(struct app *a)
 		port_close(&a->group.ports[i]);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		port_pool_free(a->pools[i]);
-	rte_eal_cleanup();
+	if (a->eal)
+		rte_eal_cleanup();
 	gateway_config_fini(&a->cfg);
 }
 

@@ -48,6 +48,7 @@ struct host {
 	uint64_t hidden_generation;	/* of the configuration whose addresses are hidden */
 	bool hidden;			/* at least once */
 	uint64_t hide_retry_us;
+	bool up[PORTS_MAX];		/* links, as last said */
 };
 
 /* -- routes -------------------------------------------------------------------------------- */
@@ -67,12 +68,26 @@ static void retired_free(struct host *h)
 	h->retired_count = kept;
 }
 
+static void links_say(struct host *h, const struct fib *f)
+{
+	for (unsigned p = 0; p < h->group->port_count; p++) {
+		const struct fib_iface *i = fib_iface(f, p);
+
+		if (i->up == h->up[p])
+			continue;
+		h->up[p] = i->up;
+		log_info("host", "port=%s link=%s mtu=%u", h->group->ports[p].name,
+			i->up ? "up" : "down", i->mtu);
+	}
+}
+
 static void fib_publish(struct host *h, const struct fib *f)
 {
 	const struct fib *old = atomic_exchange_explicit(&h->group->fib, f, memory_order_acq_rel);
 
 	log_info("host", "routes=%u serial=%lu msg=\"route table published\"", fib_route_count(f),
 		fib_serial(f));
+	links_say(h, f);
 	if (old != NULL)
 		h->retired[h->retired_count++] =
 			(struct retired){old, rte_rcu_qsbr_start(h->group->qsbr)};

@@ -59,23 +59,6 @@ static int iface_ioctl(const char *iface, unsigned long request, struct ifreq *i
 	return ioctl(fd, request, ifr) < 0 ? -errno : 0;
 }
 
-uint16_t port_mtu_probe(const struct port_config *cfg, struct err *err)
-{
-	struct ifreq ifr = {0};
-	int rc;
-
-	if (cfg->mtu != 0)
-		return cfg->mtu;
-	if (cfg->profile != PORT_AF_PACKET)
-		return RTE_ETHER_MTU;
-	rc = iface_ioctl(cfg->iface, SIOCGIFMTU, &ifr);
-	if (rc < 0) {
-		err_set(err, -rc, "port %s: iface %s: %s", cfg->name, cfg->iface, strerror(-rc));
-		return 0;
-	}
-	return (uint16_t)RTE_MIN(RTE_MAX(ifr.ifr_mtu, PORT_MTU_MIN), PORT_MTU_MAX);
-}
-
 /* A NIC is usable when it exists and a driver for user space holds it. */
 static int pci_check(const struct port_config *cfg, struct err *err)
 {
@@ -101,6 +84,25 @@ static int pci_check(const struct port_config *cfg, struct err *err)
 			"port %s: pci %s: the kernel's %s holds it; " BIND_HINT, cfg->name,
 			cfg->pci, driver, cfg->pci);
 	return 0;
+}
+
+uint16_t port_mtu_probe(const struct port_config *cfg, struct err *err)
+{
+	struct ifreq ifr = {0};
+	int rc;
+
+	if (cfg->profile == PORT_PCI && pci_check(cfg, err) < 0)
+		return 0;
+	if (cfg->mtu != 0)
+		return cfg->mtu;
+	if (cfg->profile != PORT_AF_PACKET)
+		return RTE_ETHER_MTU;
+	rc = iface_ioctl(cfg->iface, SIOCGIFMTU, &ifr);
+	if (rc < 0) {
+		err_set(err, -rc, "port %s: iface %s: %s", cfg->name, cfg->iface, strerror(-rc));
+		return 0;
+	}
+	return (uint16_t)RTE_MIN(RTE_MAX(ifr.ifr_mtu, PORT_MTU_MIN), PORT_MTU_MAX);
 }
 
 static int af_packet_args(const struct port_config *cfg, uint16_t mtu, unsigned queues, char *buf,
@@ -137,7 +139,6 @@ static int device_add(const struct port_config *cfg, uint8_t index, unsigned que
 	default:
 		bus = "pci";
 		snprintf(dev, size, "%s", cfg->pci);
-		rc = pci_check(cfg, err);
 		break;
 	}
 	if (rc < 0)

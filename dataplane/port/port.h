@@ -82,7 +82,10 @@ int port_profile_parse(struct str s);
 const char *port_profile_name(enum port_profile p);
 
 /* Lifecycle, main thread. */
-/* MTU that <cfg> will have, before the port exists (mbufs are sized by it); 0 with a sentence. */
+/*
+ * The MTU that <cfg> will have, before the port exists: mbufs are sized by it. 0 with a sentence:
+ * there is no such interface, or no such NIC that we could drive.
+ */
 uint16_t port_mtu_probe(const struct port_config *cfg, struct err *err);
 /* One worker's packets: <count> mbufs for frames of up to <mtu>; poisoned in sanitizer builds. */
 struct rte_mempool *port_pool_new(const char *name, unsigned count, uint16_t mtu,

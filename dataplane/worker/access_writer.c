@@ -21,7 +21,7 @@
 
 #define BUF_BYTES 65536
 #define PER_RING 256	     /* records of one ring before the next has its turn */
-#define REST_US 50000	     /* between looks at empty rings */
+#define REST_US 10000	     /* between looks at empty rings */
 #define COMPLAIN_US 60000000 /* a full disk is said once a minute */
 
 struct access_writer {

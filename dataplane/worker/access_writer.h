@@ -3,7 +3,7 @@
  * access_writer.h: the thread that writes what workers put on their access-log rings.
  *
  * It takes the rings in turn, puts names to the slots, formats, and appends to one file in large
- * pieces. A reader of the file sees a line within a tenth of a second. Workers never wait for it:
+ * pieces. A reader of the file sees a line within a few hundredths of a second. Workers never wait for it:
  * what does not fit a ring is dropped and counted there (http.def).
  */
 #pragma once
