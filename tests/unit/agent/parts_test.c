@@ -465,15 +465,19 @@ static void the_line_moves_when_every_worker_has_passed(void **state)
 
 int main(void)
 {
-#define ROW(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		ROW(a_journal_gives_back_what_was_written),
-		ROW(a_full_journal_keeps_the_newest_of_each_key),
-		ROW(a_journal_full_of_different_keys_says_so),
-		ROW(damage_never_reaches_back),
-		ROW(a_journal_of_something_else_is_not_opened),
-		ROW(the_state_directory_keeps_two_snapshots),
-		ROW(files_of_others_are_left_alone),
+		cmocka_unit_test_setup_teardown(a_journal_gives_back_what_was_written,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(a_full_journal_keeps_the_newest_of_each_key,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(a_journal_full_of_different_keys_says_so,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(damage_never_reaches_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_journal_of_something_else_is_not_opened,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(the_state_directory_keeps_two_snapshots,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(files_of_others_are_left_alone, setup, teardown),
 		cmocka_unit_test(an_id_keeps_its_slot),
 		cmocka_unit_test(a_slot_changes_hands_only_after_a_rest),
 		cmocka_unit_test(slots_are_never_shared),

@@ -455,19 +455,27 @@ static void questions_are_bounded(void **state)
 
 int main(void)
 {
-#define ROW(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		ROW(a_refused_change_is_followed_by_a_snapshot_of_all),
-		ROW(a_refused_snapshot_is_tried_later_and_later),
-		ROW(a_late_acknowledgement_has_two_parts),
-		ROW(who_does_not_answer_is_not_buried_in_messages),
-		ROW(a_dataplane_that_holds_something_else_gets_a_snapshot),
-		ROW(what_a_dataplane_has_is_believed_by_digest_only),
-		ROW(nonsense_from_a_dataplane_costs_it_the_connection),
-		ROW(programmed_means_every_live_dataplane),
-		ROW(who_says_nothing_is_called_again),
-		ROW(every_question_has_exactly_one_answer),
-		ROW(questions_are_bounded),
+		cmocka_unit_test_setup_teardown(a_refused_change_is_followed_by_a_snapshot_of_all,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(a_refused_snapshot_is_tried_later_and_later,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(a_late_acknowledgement_has_two_parts,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(who_does_not_answer_is_not_buried_in_messages,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(a_dataplane_that_holds_something_else_gets_a_snapshot,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_dataplane_has_is_believed_by_digest_only,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(nonsense_from_a_dataplane_costs_it_the_connection,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(programmed_means_every_live_dataplane,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(who_says_nothing_is_called_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(every_question_has_exactly_one_answer,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(questions_are_bounded, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
