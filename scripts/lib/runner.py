@@ -42,7 +42,7 @@ BUILDS = {
     "tsan": ("build-tsan", ["-Db_sanitize=thread", "-Ddebug_checks=true", "-Db_lundef=false"]),
 }
 SAN_ENV = {
-    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:halt_on_error=1:strict_string_checks=1",
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:halt_on_error=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
     "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:suppressions=" +
                     os.path.join(TOP, "tests/tsan.supp"),

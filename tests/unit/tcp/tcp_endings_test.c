@@ -216,10 +216,11 @@ static void bad_row(void **state)
 	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
 	static struct raw r;
 	struct mbufq q;
-	uint8_t *h = (uint8_t *)rte_pktmbuf_append(m, 28);
+	uint8_t *h = rte_pktmbuf_mtod(m, uint8_t *);
 	uint16_t sum;
 
 	raw_init(&r, &cfg, pool);
+	rte_pktmbuf_append(m, 28);
 	memset(h, 0, 28);
 	h[0] = 0x9c;
 	h[3] = 80;
