@@ -4,7 +4,8 @@ sink.py ADDR4 ADDR6 PORT FOLDER: a backend that takes bodies and gives files.
 
 POST or PUT: reads the body (Content-Length or chunked) and answers its length and SHA-256 in JSON.
 GET /files/NAME: the file, with its length; ?rate=BYTES per second paces the answer.
-GET /status/N: that status. GET /sleep/S: answers after S seconds. Threads, keep-alive.
+GET /status/N: that status. GET /sleep/S: answers after S seconds. Threads, keep-alive; with ?close
+the connection ends with the answer.
 """
 import hashlib
 import http.server
@@ -25,6 +26,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
+
+    def end_headers(self):
+        if "close" in parse_qs(urlsplit(self.path).query, keep_blank_values=True):
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        super().end_headers()
 
     def reply(self, status, body, ctype="application/json"):
         self.send_response(status)

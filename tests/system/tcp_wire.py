@@ -4,7 +4,9 @@ tcp_wire.py: transfers over an impaired wire, gateway against the kernel's own s
 
 A cell is (impairment, side of the wire, family, direction, what the peer switched off). The same
 wire, seed and file are used twice: client straight to the backend (kernel to kernel) and client
-through the gateway, with the wire on the client's or on the backend's link. Every transfer must end
+through the gateway, with the wire on the client's or on the backend's link. Every connection is a
+fresh one on both legs: a pooled one would bring its kernel sender's ssthresh and minimal RTT along
+from another cell's wire, which kernel to kernel does not have. Every transfer must end
 with an equal SHA-256; per impairment the median rate pooled over its cells must be at least 60 %
 of the kernel's; segments that were sent again without need (as the wire saw it, the same eye for
 both) at most twice the kernel's plus 1 % of the segments. Reordering by 8 is printed without a
@@ -50,14 +52,14 @@ def transfer(box, url, up, path, want):
     ns = ["ip", "netns", "exec", box.ns("client")]
     start = time.monotonic()
     if up:
-        argv = ns + ["curl", "-sg", "--max-time", "60", "-H", "Expect:", "-T", path, url + "/up"]
+        argv = ns + ["curl", "-sg", "--max-time", "60", "-H", "Expect:", "-T", path, url + "/up?close"]
         p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         took = time.monotonic() - start
         try:
             return took, json.loads(p.stdout)["sha256"] == want
         except (ValueError, KeyError):
             return took, False
-    argv = ns + ["curl", "-sg", "--max-time", "60", url + "/files/blob"]
+    argv = ns + ["curl", "-sg", "--max-time", "60", url + "/files/blob?close"]
     p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     return time.monotonic() - start, hashlib.sha256(p.stdout).hexdigest() == want
 
