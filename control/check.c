@@ -61,7 +61,8 @@ static void config_from_dir(const char *path, struct control_config *ret)
 {
 	struct config_cluster *list;
 
-	*ret = (struct control_config){.controller_name = STR("gateway.sluice.internal/controller")};
+	*ret = (struct control_config){
+		.controller_name = STR("gateway.sluice.internal/controller")};
 	arena_init(&ret->arena, 0);
 	list = arena_array(&ret->arena, struct config_cluster, CLUSTERS_MAX);
 	ret->clusters = list;

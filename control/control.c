@@ -142,8 +142,8 @@ static int open_publish(struct control *c, struct err *err)
 	gethostname(host, sizeof(host) - 1);
 	bug_on(cfg->dataplanes_count > PUBLISH_DATAPLANES_MAX);
 	for (uint32_t i = 0; i < cfg->dataplanes_count; i++)
-		targets[i] = (struct publish_target){
-			cfg->dataplanes[i].name, cfg->dataplanes[i].url};
+		targets[i] =
+			(struct publish_target){cfg->dataplanes[i].name, cfg->dataplanes[i].url};
 	rc = publish_new(&(struct publish_config){.name = str_of(host),
 				 .state_dir = cfg->state_directory,
 				 .targets = targets,
@@ -154,8 +154,8 @@ static int open_publish(struct control *c, struct err *err)
 	if (rc < 0)
 		return rc;
 	c->source.publish = c->publish;
-	c->publish_fd = (struct loop_fd){
-		.fd = publish_poll_fd(c->publish), .fn = on_publish, .arg = c};
+	c->publish_fd =
+		(struct loop_fd){.fd = publish_poll_fd(c->publish), .fn = on_publish, .arg = c};
 	return loop_fd_add(c->loop, &c->publish_fd, EPOLLIN, err);
 }
 
@@ -187,8 +187,8 @@ int control_open(struct control *c, const char *config_path, struct err *err)
 {
 	int rc;
 
-	*c = (struct control){
-		.config_path = config_path, .debounce.window_us = CONTROL_DEBOUNCE_US};
+	*c = (struct control){.config_path = config_path,
+		.debounce.window_us = CONTROL_DEBOUNCE_US};
 	rc = open_config(c, err);
 	if (rc < 0)
 		return rc;

@@ -23,9 +23,9 @@
 #include "control/reconcile/plan.h"
 #include "control/store/store.h"
 
-#define CONTROL_DEBOUNCE_US 10000u   /* followers of a change wait no longer */
-#define CONTROL_RESCAN_US 30000000u  /* what inotify might have missed (network file systems) */
-#define CONTROL_RETIRED_MAX 4	     /* configurations that a plan may still point into */
+#define CONTROL_DEBOUNCE_US 10000u  /* followers of a change wait no longer */
+#define CONTROL_RESCAN_US 30000000u /* what inotify might have missed (network file systems) */
+#define CONTROL_RETIRED_MAX 4	    /* configurations that a plan may still point into */
 
 /* A plan as the dataplanes were told it. */
 struct compiled {
@@ -35,10 +35,10 @@ struct compiled {
 };
 
 struct control {
-	const char *config_path;      /* borrowed, of the command line */
-	struct control_config *config; /* owned */
+	const char *config_path;			     /* borrowed, of the command line */
+	struct control_config *config;			     /* owned */
 	struct control_config *retired[CONTROL_RETIRED_MAX]; /* owned; NULL: free */
-	char *book_path;	      /* owned */
+	char *book_path;				     /* owned */
 	struct loop *loop;
 	struct store *store;
 	struct watch *watch;

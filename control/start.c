@@ -26,7 +26,8 @@ static int pick_user(const struct control_config *cfg, struct privs_user *ret, s
 		return privs_lookup(cfg->user, ret, err);
 	if (privs_lookup(USER_DEFAULT, ret, NULL) == 0)
 		return 0;
-	log_warn("start", "msg=\"there is no user %s, running as %s\"", USER_DEFAULT, USER_FALLBACK);
+	log_warn("start", "msg=\"there is no user %s, running as %s\"", USER_DEFAULT,
+		USER_FALLBACK);
 	return privs_lookup(USER_FALLBACK, ret, err);
 }
 

@@ -257,7 +257,7 @@ static int reload(struct control *c, struct err *err)
 	c->retired[slot] = c->config;
 	c->config = new;
 	c->source.config = new;
-	log_level_max = (enum log_level)new->log_level;
+	log_level_max = (enum log_level) new->log_level;
 	return 0;
 }
 

@@ -28,8 +28,7 @@ static const char *check_label(struct str s)
 static const char *check_iface(struct str s)
 {
 	for (size_t i = 0; i < s.len; i++)
-		if ((unsigned char)s.p[i] <= ' ' || s.p[i] == '/' || s.p[i] == ',' ||
-			s.p[i] == '"')
+		if ((unsigned char)s.p[i] <= ' ' || s.p[i] == '/' || s.p[i] == ',' || s.p[i] == '"')
 			return "must be the name of a network interface";
 	return NULL;
 }
@@ -50,8 +49,9 @@ static const char *check_pci(struct str s)
 
 static const char *check_url(struct str s)
 {
-	return str_starts(s, STR("ipc:///")) && s.len > 7 ? NULL : "must be ipc:// and an "
-		"absolute path";
+	return str_starts(s, STR("ipc:///")) && s.len > 7 ? NULL
+							  : "must be ipc:// and an "
+							    "absolute path";
 }
 
 static const char *check_mode(struct str s)
@@ -112,8 +112,7 @@ static const struct yaml_field workers_fields[] = {
 		.def = "1"),
 	YAML_LIST(struct gateway_config, "cpus", cpus, &cpu_schema, .max = WORKERS_MAX),
 };
-static const struct yaml_schema workers_schema =
-	YAML_SCHEMA(struct gateway_config, workers_fields);
+static const struct yaml_schema workers_schema = YAML_SCHEMA(struct gateway_config, workers_fields);
 
 static const struct yaml_field control_fields[] = {
 	YAML_CSTR(struct gateway_config, "url", url, .min = 1, .max = 113, .check = check_url,
@@ -122,8 +121,7 @@ static const struct yaml_field control_fields[] = {
 		.def = "0660"),
 	YAML_LIST(struct gateway_config, "users", peers, &peer_schema, .max = GATEWAY_PEERS_MAX),
 };
-static const struct yaml_schema control_schema =
-	YAML_SCHEMA(struct gateway_config, control_fields);
+static const struct yaml_schema control_schema = YAML_SCHEMA(struct gateway_config, control_fields);
 
 static const struct yaml_field memory_fields[] = {
 	YAML_ENUM(struct gateway_config, "hugepages", hugepages, hugepages, .def = "auto"),
@@ -275,8 +273,10 @@ void gateway_config_worker(const struct gateway_config *c, struct worker_config 
 {
 	uint32_t n = c->workers_count;
 
-	*ret = (struct worker_config){.poll = (enum worker_poll)c->poll, .profile = c->profile,
-		.mbufs = c->packets, .access_records = c->log_path != NULL ? 4096 : 0,
+	*ret = (struct worker_config){.poll = (enum worker_poll)c->poll,
+		.profile = c->profile,
+		.mbufs = c->packets,
+		.access_records = c->log_path != NULL ? 4096 : 0,
 		.source_count = c->sources_count};
 	for (uint32_t i = 0; i < c->sources_count; i++)
 		ret->sources[i] = c->sources[i].addr;

@@ -13,14 +13,14 @@
 
 struct gateway_port {
 	struct str name;
-	int profile;		/* enum port_profile */
-	struct str iface, pci;	/* {NULL, 0} when absent */
+	int profile;	       /* enum port_profile */
+	struct str iface, pci; /* {NULL, 0} when absent */
 	uint16_t mtu;
 	uint32_t line;
 };
 
 struct gateway_config {
-	struct arena arena;	/* owns everything below */
+	struct arena arena; /* owns everything below */
 	struct str name;
 	const struct gateway_port *ports;
 	uint32_t ports_count;
@@ -29,27 +29,27 @@ struct gateway_config {
 
 	uint32_t workers_count;
 	const uint32_t *cpus;
-	uint32_t cpus_count;	/* 0: the scheduler places the workers */
-	int poll;		/* enum worker_poll */
+	uint32_t cpus_count; /* 0: the scheduler places the workers */
+	int poll;	     /* enum worker_poll */
 	bool profile;
 
-	const char *url;	/* where control finds us */
+	const char *url; /* where control finds us */
 	struct str socket_mode;
 	const struct str *peers;
-	uint32_t peers_count;	/* users that control may run as */
+	uint32_t peers_count; /* users that control may run as */
 	const char *state_directory;
-	const char *user;	/* NULL: not said */
+	const char *user; /* NULL: not said */
 
-	int hugepages;		/* 0 auto, 1 never */
-	uint32_t packets;	/* per worker */
+	int hugepages;	  /* 0 auto, 1 never */
+	uint32_t packets; /* per worker */
 
 	/* of the whole dataplane, shared out among the workers */
 	uint32_t connections, connections_per_source, half_open, time_wait;
 	uint32_t upstream_connections, requests, exchange_bytes;
 
-	const char *log_path;	/* NULL: no access log */
+	const char *log_path; /* NULL: no access log */
 	uint32_t log_sample;
-	int log_level;		/* enum log_level */
+	int log_level; /* enum log_level */
 	uint32_t watchdog_abort_ms, drain_ms;
 };
 

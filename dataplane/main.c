@@ -48,18 +48,18 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 struct app {
 	struct gateway_config cfg;
 	struct worker_group group;
-	struct rte_mempool *pools[WORKERS_MAX];	/* owned */
+	struct rte_mempool *pools[WORKERS_MAX]; /* owned */
 	struct host *host;			/* owned */
 	struct agent *agent;			/* owned */
 	struct access_writer *log;		/* owned */
 	cpu_set_t cpus;				/* housekeeping */
 	bool eal;				/* DPDK runs */
 	int signal_fd;
-	uint64_t drain_end_us;			/* 0: not draining */
-	bool over;				/* leave the main loop */
+	uint64_t drain_end_us; /* 0: not draining */
+	bool over;	       /* leave the main loop */
 	struct worker_watch watch;
-	uint64_t stuck_us;			/* longest turn said so far, of the present hang */
-	uint64_t notify_us, notified_us;	/* service manager's watchdog */
+	uint64_t stuck_us;		 /* longest turn said so far, of the present hang */
+	uint64_t notify_us, notified_us; /* service manager's watchdog */
 };
 
 static struct app app;
@@ -149,7 +149,9 @@ static int agent_begin(struct app *a, struct err *err)
 {
 	const struct gateway_config *c = &a->cfg;
 	char name[64], mode[16];
-	struct agent_config cfg = {.name = name, .url = c->url, .state_dir = c->state_directory,
+	struct agent_config cfg = {.name = name,
+		.url = c->url,
+		.state_dir = c->state_directory,
 		.cpus = &a->cpus};
 	struct privs_user u;
 
@@ -180,8 +182,7 @@ static int log_start(struct app *a, struct err *err)
 {
 	if (a->cfg.log_path == NULL)
 		return 0;
-	return access_writer_start(
-		&a->group, a->cfg.log_path, names_of, a->agent, &a->log, err);
+	return access_writer_start(&a->group, a->cfg.log_path, names_of, a->agent, &a->log, err);
 }
 
 static int workers_launch(struct app *a, struct err *err)

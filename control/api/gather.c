@@ -44,8 +44,7 @@ static void reply_empty(struct gather *g)
 		type = PROBLEM_NO_DATAPLANE;
 	else if (part->status == MESSAGE_RESULT_BAD_ARGS)
 		type = PROBLEM_BAD_REQUEST;
-	api_reply_problem(
-		g->req, type, "dataplane %.*s: %s", STR_FMT(part->name), part->error);
+	api_reply_problem(g->req, type, "dataplane %.*s: %s", STR_FMT(part->name), part->error);
 }
 
 static void finish(struct gather *g)
@@ -169,8 +168,9 @@ json_t *gather_errors(const struct gather *g)
 		const struct gather_part *part = &g->parts[i];
 
 		if (part->answer == NULL)
-			json_array_append_new(list, json_pack("{s:s%, s:s}", "dataplane",
-				part->name.p, part->name.len, "error", part->error));
+			json_array_append_new(list,
+				json_pack("{s:s%, s:s}", "dataplane", part->name.p, part->name.len,
+					"error", part->error));
 	}
 	return list;
 }

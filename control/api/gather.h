@@ -16,12 +16,12 @@ struct gather_query {
 
 struct gather_part {
 	uint32_t dataplane;
-	unsigned query;	   /* number among the queries */
-	struct str name;   /* of the dataplane */
-	json_t *answer;	   /* owned; NULL when there is none */
-	char error[160];   /* why there is none; "" */
+	unsigned query;		    /* number among the queries */
+	struct str name;	    /* of the dataplane */
+	json_t *answer;		    /* owned; NULL when there is none */
+	char error[160];	    /* why there is none; "" */
 	enum message_result status; /* of an answer that came */
-	uint64_t query_id; /* 0: not open */
+	uint64_t query_id;	    /* 0: not open */
 	struct gather *gather;
 };
 
@@ -37,8 +37,8 @@ struct gather {
 struct gather_options {
 	struct gather_query queries[GATHER_QUERIES_MAX];
 	unsigned query_count;
-	struct str only;    /* this dataplane; empty: all */
-	bool partial;	    /* <fn> runs also when nobody answered; else that is a problem reply */
+	struct str only; /* this dataplane; empty: all */
+	bool partial;	 /* <fn> runs also when nobody answered; else that is a problem reply */
 	void (*fn)(struct gather *g); /* must reply; parts are by dataplane, then query */
 };
 

@@ -23,7 +23,7 @@ char *labels_text(const json_t *labels)
 
 	if (f == NULL)
 		return NULL;
-	json_object_foreach((json_t *)labels, key, v) {
+	json_object_foreach ((json_t *)labels, key, v) {
 		fprintf(f, "%s%s", blank, json_string_value(v));
 		blank = " ";
 	}
@@ -78,8 +78,8 @@ static void add_endpoints(const struct build_service *s, struct table *endpoints
 		table_add(endpoints, e->id,
 			json_pack("{s:o, s:o, s:o}", "cluster", view_str(e->cluster), "endpoint",
 				view_str(e->name), "address",
-				json_sprintf("%s%s%s:%u", v4 ? "" : "[",
-					ip_format(&e->addr, addr), v4 ? "" : "]", e->port)),
+				json_sprintf("%s%s%s:%u", v4 ? "" : "[", ip_format(&e->addr, addr),
+					v4 ? "" : "]", e->port)),
 			"endpoint");
 	}
 }

@@ -65,8 +65,8 @@ static void add_objects(struct prom *p, const struct plan *plan)
 				1);
 	prom_add(p, PROM_GAUGE, "sluice_problems", "Sentences about files and objects.",
 		PROM_LABELS({"severity", STR("error")}), v->fatal_count);
-	prom_add(p, PROM_GAUGE, "sluice_problems", "",
-		PROM_LABELS({"severity", STR("warning")}), v->problem_count - v->fatal_count);
+	prom_add(p, PROM_GAUGE, "sluice_problems", "", PROM_LABELS({"severity", STR("warning")}),
+		v->problem_count - v->fatal_count);
 }
 
 static void add_conditions(struct prom *p, struct str kind, const struct conditions *c)
@@ -107,8 +107,9 @@ static void add_rule_shares(struct prom *p, const struct build_config *c,
 	for (uint32_t i = 0; i < rule->backend_count; i++) {
 		const struct build_backend *b = &rule->backends[i];
 		double share = view_percent(b->weight, total) / 100.0;
-		const struct build_service *s =
-			b->status == BUILD_BACKEND_OK ? view_service_lookup(c, b->service_id) : NULL;
+		const struct build_service *s = b->status == BUILD_BACKEND_OK
+			? view_service_lookup(c, b->service_id)
+			: NULL;
 
 		prom_add_f(p, PROM_GAUGE, "sluice_backend_share_ratio",
 			"Share of a rule's requests that a backend gets.",
@@ -191,17 +192,19 @@ static void add_stat(struct prom *p)
 		return;
 	rest = fgets(line, sizeof(line), f) != NULL ? strrchr(line, ')') : NULL;
 	fclose(f);
-	if (rest == NULL || sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu "
-					 "%*d %*d %*d %*d %ld %*d %llu %lu %ld",
-				    &utime, &stime, &threads, &start, &vsize, &rss) != 6)
+	if (rest == NULL ||
+		sscanf(rest,
+			") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu "
+			"%*d %*d %*d %*d %ld %*d %llu %lu %ld",
+			&utime, &stime, &threads, &start, &vsize, &rss) != 6)
 		return;
 	prom_add_f(p, PROM_COUNTER, "process_cpu_seconds_total", "CPU time, user and system.",
 		PROM_NO_LABELS, (double)(utime + stime) / (double)tick);
 	prom_add(p, PROM_GAUGE, "process_threads", "Threads.", PROM_NO_LABELS, (uint64_t)threads);
 	prom_add(p, PROM_GAUGE, "process_virtual_memory_bytes", "Virtual memory.", PROM_NO_LABELS,
 		vsize);
-	prom_add(p, PROM_GAUGE, "process_resident_memory_bytes", "Resident memory.",
-		PROM_NO_LABELS, (uint64_t)rss * (uint64_t)sysconf(_SC_PAGESIZE));
+	prom_add(p, PROM_GAUGE, "process_resident_memory_bytes", "Resident memory.", PROM_NO_LABELS,
+		(uint64_t)rss * (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
 void metrics_process(struct prom *p)
@@ -213,6 +216,6 @@ void metrics_process(struct prom *p)
 		return;
 	prom_add(p, PROM_GAUGE, "process_open_fds", "Open descriptors.", PROM_NO_LABELS,
 		count_fds(lim.rlim_cur));
-	prom_add(p, PROM_GAUGE, "process_max_fds", "Most descriptors there may be.",
-		PROM_NO_LABELS, lim.rlim_cur);
+	prom_add(p, PROM_GAUGE, "process_max_fds", "Most descriptors there may be.", PROM_NO_LABELS,
+		lim.rlim_cur);
 }

@@ -78,8 +78,8 @@ static void add_value(const struct sink *s, enum prom_type type, const char *sco
 }
 
 /* <labels> has room for one more. */
-static void add_counter(const struct sink *s, const char *scope, const char *name,
-	const char *help, struct prom_label *labels, unsigned count, uint64_t value)
+static void add_counter(const struct sink *s, const char *scope, const char *name, const char *help,
+	struct prom_label *labels, unsigned count, uint64_t value)
 {
 	if (strlen(name) == sizeof("responses_2xx") - 1 && strncmp(name, "responses_", 10) == 0) {
 		labels[count++] = (struct prom_label){"code_class", str_of(name + 10)};
@@ -96,7 +96,7 @@ static void add_set(const struct sink *s, const char *scope, const char *instanc
 	json_t *c;
 	size_t i;
 
-	json_array_foreach((json_t *)counters, i, c) {
+	json_array_foreach ((json_t *)counters, i, c) {
 		const char *name = text_of(c, "name");
 		struct prom_label l[PROM_LABELS_MAX] = {{"dataplane", s->dataplane}};
 		unsigned n = 1;
@@ -122,7 +122,7 @@ static unsigned object_labels(const char *scope, const json_t *names, struct pro
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)names, key, v) {
+	json_object_foreach ((json_t *)names, key, v) {
 		if (strcmp(scope, "endpoint") == 0 && strcmp(key, "cluster") != 0)
 			continue;
 		if (n < PROM_LABELS_MAX - 1)
@@ -137,7 +137,7 @@ static void add_object(const struct sink *s, const char *scope, const json_t *ob
 	json_t *v;
 	const char *name;
 
-	json_object_foreach(json_object_get(obj, "counters"), name, v) {
+	json_object_foreach (json_object_get(obj, "counters"), name, v) {
 		struct prom_label l[PROM_LABELS_MAX] = {{"dataplane", s->dataplane}};
 		unsigned n = object_labels(scope, names, l, 1);
 		const char *help = text_of(helps, name);
@@ -153,10 +153,10 @@ static void add_objects(const struct sink *s, const json_t *answer, const json_t
 	json_t *list, *obj;
 	size_t i;
 
-	json_object_foreach(json_object_get(answer, "objects"), scope, list) {
+	json_object_foreach (json_object_get(answer, "objects"), scope, list) {
 		const json_t *by_id = json_object_get(labels, scope);
 
-		json_array_foreach(list, i, obj) {
+		json_array_foreach (list, i, obj) {
 			const json_t *names = json_object_get(by_id, text_of(obj, "id"));
 
 			if (names != NULL)
@@ -171,7 +171,7 @@ static void add_usage(const struct sink *s, struct str worker, const char *path,
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)obj, key, v) {
+	json_object_foreach ((json_t *)obj, key, v) {
 		char name[120];
 
 		if (snprintf(name, sizeof(name), "%s%s%s", path, *path ? "_" : "", key) >=
@@ -191,7 +191,7 @@ static void add_workers(const struct sink *s, const json_t *answer)
 	json_t *w;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "workers"), i, w) {
+	json_array_foreach (json_object_get(answer, "workers"), i, w) {
 		char number[16];
 
 		snprintf(number, sizeof(number), "%u",
@@ -212,7 +212,7 @@ void metrics_dataplane(struct prom *p, const struct gather_part *part, const jso
 	} else if (part->query == METRICS_QUERY_CONFIG) {
 		add_set(&s, "agent", "", json_object_get(a, "counters"));
 	} else {
-		json_array_foreach(json_object_get(a, "sets"), i, set)
+		json_array_foreach (json_object_get(a, "sets"), i, set)
 			add_set(&s, text_of(set, "scope"), text_of(set, "instance"),
 				json_object_get(set, "counters"));
 		add_objects(&s, a, labels);

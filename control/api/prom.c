@@ -107,8 +107,8 @@ static json_t *family_series(struct prom *p, enum prom_type type, const char *na
 	bug_on(type == PROM_COUNTER && !str_ends(str_of(clean), STR("_total")));
 	family = json_object_get(p->families, clean);
 	if (family == NULL) {
-		family = json_pack("{s:i, s:o, s:{}}", "type", (int)type, "help",
-			json_string(help), "series");
+		family = json_pack("{s:i, s:o, s:{}}", "type", (int)type, "help", json_string(help),
+			"series");
 		json_object_set_new(p->families, clean, family);
 	}
 	return json_object_get(family, "series");
@@ -160,7 +160,7 @@ static void write_series(FILE *f, const char *name, json_t *series)
 	const char *labels;
 	json_t *v;
 
-	json_object_foreach(series, labels, v) {
+	json_object_foreach (series, labels, v) {
 		if (json_is_integer(v))
 			fprintf(f, "%s%s %" JSON_INTEGER_FORMAT "\n", name, labels,
 				json_integer_value(v));
@@ -191,7 +191,7 @@ char *prom_write(const struct prom *p, bool openmetrics, size_t *ret_len)
 
 	if (f == NULL)
 		return NULL;
-	json_object_foreach(p->families, name, family)
+	json_object_foreach (p->families, name, family)
 		write_family(f, name, family, openmetrics);
 	if (p->series_refused > 0)
 		fprintf(f, "# %u series more than a page may have were left out\n",

@@ -32,8 +32,8 @@ struct prom_labels {
 	unsigned count;
 };
 
-#define PROM_LABELS(...)                                                                           \
-	((struct prom_labels){(const struct prom_label[]){__VA_ARGS__},                            \
+#define PROM_LABELS(...) \
+	((struct prom_labels){(const struct prom_label[]){__VA_ARGS__}, \
 		sizeof((const struct prom_label[]){__VA_ARGS__}) / sizeof(struct prom_label)})
 #define PROM_NO_LABELS ((struct prom_labels){NULL, 0})
 

@@ -75,8 +75,7 @@ static const struct api_route *route_lookup(struct api_request *r, const char **
 		if (method_matches(route->method, r->in.method))
 			return route;
 		allow = arena_printf(&r->arena, "%s%s%s%s", allow, *allow ? ", " : "",
-			route->method,
-			str_eq(str_of(route->method), STR("GET")) ? ", HEAD" : "");
+			route->method, str_eq(str_of(route->method), STR("GET")) ? ", HEAD" : "");
 	}
 	*ret_allow = allow;
 	return NULL;
@@ -160,8 +159,8 @@ static bool check_body(struct api_request *r)
 {
 	if (r->in.body.len <= API_BODY_BYTES_MAX)
 		return true;
-	api_reply_problem(
-		r, PROBLEM_CONTENT_TOO_LARGE, "a body may have %u bytes", API_BODY_BYTES_MAX);
+	api_reply_problem(r, PROBLEM_CONTENT_TOO_LARGE, "a body may have %u bytes",
+		API_BODY_BYTES_MAX);
 	return false;
 }
 

@@ -36,9 +36,9 @@ struct api_reply {
 	const char *content_type;
 	char *body; /* owned, malloc'ed; NULL when empty */
 	size_t body_len;
-	char etag[ETAG_STRLEN];	 /* "" : none */
-	const char *allow;	 /* 405: the methods; in the arena */
-	bool vary;		 /* the representation depends on Accept */
+	char etag[ETAG_STRLEN]; /* "" : none */
+	const char *allow;	/* 405: the methods; in the arena */
+	bool vary;		/* the representation depends on Accept */
 };
 
 struct api_request {

@@ -110,8 +110,8 @@ static struct str field(struct MHD_Connection *conn, const char *name)
 static enum MHD_Result queue_reply(struct carrier *c)
 {
 	struct api_reply *rep = &c->req.reply;
-	struct MHD_Response *resp = MHD_create_response_from_buffer(
-		rep->body_len, rep->body, rep->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+	struct MHD_Response *resp = MHD_create_response_from_buffer(rep->body_len, rep->body,
+		rep->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
 	enum MHD_Result ok;
 
 	if (resp == NULL)
@@ -277,8 +277,9 @@ static int sock_open(const struct server_options *opt, int *ret_fd, struct err *
 	int fd, rc;
 
 	if (strlen(opt->socket) >= sizeof(addr.sun_path))
-		return err_set(err, ENAMETOOLONG, "%s: longer than the %zu bytes of a socket's name",
-			opt->socket, sizeof(addr.sun_path) - 1);
+		return err_set(err, ENAMETOOLONG,
+			"%s: longer than the %zu bytes of a socket's name", opt->socket,
+			sizeof(addr.sun_path) - 1);
 	strcpy(addr.sun_path, opt->socket);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -331,7 +332,7 @@ void server_close(struct server *s)
 	loop_timer_stop(&s->timer);
 	loop_fd_remove(s->loop, &s->fd);
 	/* libmicrohttpd wants no connection suspended when it stops */
-	list_for_each(l, &s->carriers)
+	list_for_each (l, &s->carriers)
 		on_reply(&list_entry(l, struct carrier, link)->req);
 	if (s->mhd != NULL)
 		MHD_stop_daemon(s->mhd);

@@ -17,12 +17,12 @@
 struct api_source {
 	const struct control_config *config;
 	const char *config_path;
-	const struct plan *plan;		/* NULL before the first turn */
-	const struct build_config *compiled;	/* of that plan; NULL as long as there is none */
+	const struct plan *plan;	     /* NULL before the first turn */
+	const struct build_config *compiled; /* of that plan; NULL as long as there is none */
 	struct publish *publish;
-	const char *compile_error;		/* why <compiled> is not published; "" */
-	int64_t started_s;			/* seconds since 1970 */
-	uint64_t turns, turn_us;		/* plans made, time spent on them */
-	uint64_t publishes[3];			/* by enum publish_kind */
+	const char *compile_error; /* why <compiled> is not published; "" */
+	int64_t started_s;	   /* seconds since 1970 */
+	uint64_t turns, turn_us;   /* plans made, time spent on them */
+	uint64_t publishes[3];	   /* by enum publish_kind */
 	uint64_t publish_errors;
 };

@@ -54,7 +54,8 @@ static json_t *json_control(const struct api_source *s)
 {
 	const struct control_config *c = s->config;
 
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:{s:s}, s:s, s:o, s:{s:i, s:i, s:i, s:i}, s:i}",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:{s:s}, s:s, s:o, s:{s:i, s:i, s:i, s:i}, "
+			 "s:i}",
 		"file", s->config_path, "controllerName", view_str(c->controller_name), "clusters",
 		json_clusters(c), "pools", json_pools(c), "dataplanes", json_targets(c), "api",
 		"socket", c->api_socket, "stateDirectory", c->state_directory, "trustedNetworks",
@@ -195,7 +196,8 @@ void view_config(struct api_request *r)
 	if (!view_need_config(r))
 		return;
 	j = json_compiled(s->compiled);
-	json_object_set_new(j, "generation", json_integer((json_int_t)publish_generation(s->publish)));
+	json_object_set_new(j, "generation",
+		json_integer((json_int_t)publish_generation(s->publish)));
 	json_object_set_new(j, "revision", json_integer((json_int_t)publish_revision(s->publish)));
 	json_object_set_new(j, "control", json_control(s));
 	api_reply_json(r, 200, j);
@@ -214,8 +216,7 @@ static json_t *json_places(const struct build_config *c, uint32_t route)
 			if (l->attachments[k].route == route)
 				json_array_append_new(list,
 					json_pack("{s:o, s:o}", "listener", view_str(l->name),
-						"hostname",
-						view_str(l->attachments[k].hostname)));
+						"hostname", view_str(l->attachments[k].hostname)));
 	}
 	return list;
 }
@@ -229,8 +230,8 @@ static void add_cluster_share(json_t *shares, struct str cluster, double percent
 		json_real(json_real_value(json_object_get(shares, name)) + percent));
 }
 
-static void add_shares(json_t *shares, const struct build_config *c,
-	const struct build_backend *b, double percent)
+static void add_shares(json_t *shares, const struct build_config *c, const struct build_backend *b,
+	double percent)
 {
 	const struct build_service *s =
 		b->status == BUILD_BACKEND_OK ? view_service_lookup(c, b->service_id) : NULL;
@@ -271,7 +272,7 @@ void view_routes(struct api_request *r)
 		json_t *rule;
 		size_t k;
 
-		json_array_foreach(json_object_get(j, "rules"), k, rule)
+		json_array_foreach (json_object_get(j, "rules"), k, rule)
 			add_cluster_shares(rule, c, &c->routes[i].rules[k]);
 		json_object_set_new(j, "listeners", json_places(c, i));
 		json_array_append_new(items, j);

@@ -45,7 +45,7 @@ static void add_values(json_t *to, const json_t *list)
 	json_t *c;
 	size_t i;
 
-	json_array_foreach((json_t *)list, i, c)
+	json_array_foreach ((json_t *)list, i, c)
 		if (json_is_number(json_object_get(c, "value")))
 			json_object_set(to, text_of(c, "name"), json_object_get(c, "value"));
 }
@@ -55,7 +55,7 @@ static void add_sets(json_t *to, const json_t *answer)
 	json_t *set;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "sets"), i, set) {
+	json_array_foreach (json_object_get(answer, "sets"), i, set) {
 		json_t *scope = member(to, text_of(set, "scope"));
 		const char *instance = text_of(set, "instance");
 
@@ -70,10 +70,10 @@ static void add_objects(json_t *to, const json_t *answer, const json_t *labels)
 	const char *scope;
 	size_t i;
 
-	json_object_foreach(json_object_get(answer, "objects"), scope, list) {
+	json_object_foreach (json_object_get(answer, "objects"), scope, list) {
 		json_t *by_id = json_object_get(labels, scope), *out = member(to, scope);
 
-		json_array_foreach(list, i, obj) {
+		json_array_foreach (list, i, obj) {
 			const char *id = text_of(obj, "id");
 			const json_t *l = json_object_get(by_id, id);
 			char *key = NULL;
@@ -95,7 +95,7 @@ static void add_usage(json_t *to, const json_t *answer)
 	json_t *w;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "workers"), i, w) {
+	json_array_foreach (json_object_get(answer, "workers"), i, w) {
 		json_t *copy = json_copy(w);
 		char key[16];
 

@@ -18,15 +18,16 @@ static json_t *json_dataplane(const struct api_source *s, uint32_t i)
 	struct publish_state st;
 
 	publish_state(s->publish, i, &st);
-	return json_pack("{s:o, s:s, s:b, s:b, s:b, s:o, s:{s:I, s:I}, s:I, s:I, s:s, s:I, s:I, s:I, "
+	return json_pack("{s:o, s:s, s:b, s:b, s:b, s:o, s:{s:I, s:I}, s:I, s:I, s:s, s:I, s:I, "
+			 "s:I, "
 			 "s:I, s:I}",
 		"name", view_str(st.name), "url", st.url, "connected", st.connected, "synced",
 		st.synced, "draining", st.draining, "version", view_str(st.version), "applied",
 		"generation", (json_int_t)st.generation, "revision", (json_int_t)st.revision,
 		"lagUs", (json_int_t)st.lag_us, "ackUs", (json_int_t)st.ack_us, "error", st.error,
-		"connects", (json_int_t)st.connects, "snapshotsSent",
-		(json_int_t)st.snapshots_sent, "smallsSent", (json_int_t)st.smalls_sent, "refused",
-		(json_int_t)st.refused, "badMessages", (json_int_t)st.bad_messages);
+		"connects", (json_int_t)st.connects, "snapshotsSent", (json_int_t)st.snapshots_sent,
+		"smallsSent", (json_int_t)st.smalls_sent, "refused", (json_int_t)st.refused,
+		"badMessages", (json_int_t)st.bad_messages);
 }
 
 void view_dataplanes(struct api_request *r)
@@ -51,8 +52,8 @@ static json_t *runtime_by_id(const json_t *answer)
 	json_t *map = json_object(), *svc, *e;
 	size_t i, k;
 
-	json_array_foreach(json_object_get(answer, "services"), i, svc)
-		json_array_foreach(json_object_get(svc, "endpoints"), k, e) {
+	json_array_foreach (json_object_get(answer, "services"), i, svc)
+		json_array_foreach (json_object_get(svc, "endpoints"), k, e) {
 			const char *id = json_string_value(json_object_get(e, "id"));
 
 			if (id != NULL)
@@ -147,7 +148,7 @@ static void conns_done(struct gather *g)
 	size_t i;
 
 	for (unsigned p = 0; p < g->part_count; p++) {
-		json_array_foreach(json_object_get(g->parts[p].answer, "conns"), i, conn) {
+		json_array_foreach (json_object_get(g->parts[p].answer, "conns"), i, conn) {
 			json_object_set_new(conn, "dataplane", view_str(g->parts[p].name));
 			json_array_append(items, conn);
 		}
@@ -210,7 +211,7 @@ static void trace_done(struct gather *g)
 
 		on |= json_is_true(json_object_get(a, "on"));
 		lost += json_integer_value(json_object_get(a, "lost"));
-		json_array_foreach(json_object_get(a, "lines"), i, line)
+		json_array_foreach (json_object_get(a, "lines"), i, line)
 			json_array_append_new(lines,
 				json_pack("{s:o, s:O}", "dataplane", view_str(g->parts[p].name),
 					"text", line));
@@ -280,8 +281,8 @@ static json_t *trace_body(struct api_request *r)
 		api_reply_problem(r, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "send application/json");
 		return NULL;
 	}
-	j = json_loadb(r->in.body.len ? r->in.body.p : "", r->in.body.len,
-		JSON_REJECT_DUPLICATES, &je);
+	j = json_loadb(r->in.body.len ? r->in.body.p : "", r->in.body.len, JSON_REJECT_DUPLICATES,
+		&je);
 	if (!json_is_object(j)) {
 		api_reply_problem(r, PROBLEM_BAD_REQUEST, "the body is no JSON object: line %d: %s",
 			je.line, j == NULL ? je.text : "another type");
@@ -300,7 +301,7 @@ static json_t *trace_args(struct api_request *r, const json_t *body)
 	uint64_t port;
 	json_t *v;
 
-	json_object_foreach((json_t *)body, key, v) {
+	json_object_foreach ((json_t *)body, key, v) {
 		if (strcmp(key, "client") == 0) {
 			if (!json_is_string(v) ||
 				!client_parse(str_of(json_string_value(v)), &net, &port)) {

@@ -80,8 +80,8 @@ void view_version(struct api_request *r)
 		json_pack("{s:s, s:s, s:s, s:s%, s:I, s:o}", "product", "Sluice", "version",
 			SLUICE_VERSION, "api", "v1", "controller_name",
 			s->config->controller_name.p, s->config->controller_name.len, "epoch",
-			(json_int_t)(s->publish != NULL ? publish_epoch(s->publish) : 0),
-			"started", view_time(s->started_s)));
+			(json_int_t)(s->publish != NULL ? publish_epoch(s->publish) : 0), "started",
+			view_time(s->started_s)));
 }
 
 void view_openapi(struct api_request *r)

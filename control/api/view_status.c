@@ -56,7 +56,7 @@ static json_t *objects(const struct api_request *r, const struct filter *f)
 	json_t *all = plan_status_json(r->source->plan), *list = json_array(), *obj;
 	size_t i;
 
-	json_array_foreach(all, i, obj)
+	json_array_foreach (all, i, obj)
 		if (matches(f, obj))
 			json_array_append(list, obj);
 	json_decref(all);
@@ -125,7 +125,7 @@ static const char *clusters_of(struct api_request *r, const json_t *list)
 	const json_t *obj;
 	size_t i;
 
-	json_array_foreach(list, i, obj)
+	json_array_foreach (list, i, obj)
 		text = arena_printf(&r->arena, "%s%s%s", text, i > 0 ? ", " : "",
 			text_of(obj, "cluster"));
 	return text;

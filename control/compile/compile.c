@@ -58,7 +58,8 @@ static struct build_endpoint endpoint(struct arena *a, const struct plan_endpoin
 {
 	char text[IP_ADDR_STRLEN];
 	struct id id = {{STR("endpoint"), e->cluster, str_of(ip_format(&e->addr, text)),
-		number(a, "", e->port)}, 4};
+				number(a, "", e->port)},
+		4};
 
 	return (struct build_endpoint){
 		.id = id_hash(&id),
@@ -77,8 +78,8 @@ static void compile_services(const struct plan *p, struct arena *a, struct build
 
 	for (uint32_t i = 0; i < p->services_count; i++) {
 		const struct plan_service *s = p->services[i];
-		struct build_endpoint *e = arena_array(a, struct build_endpoint,
-			s->endpoints_count);
+		struct build_endpoint *e =
+			arena_array(a, struct build_endpoint, s->endpoints_count);
 
 		for (uint32_t k = 0; k < s->endpoints_count; k++)
 			e[k] = endpoint(a, &s->endpoints[k]);
@@ -151,8 +152,8 @@ static const struct build_match *matches(struct arena *a, const struct http_rule
 		const struct http_match *m = &spec->matches[i];
 
 		out[i] = (struct build_match){
-			.path_type = m->path_type == MATCH_EXACT ? BUILD_MATCH_EXACT :
-				BUILD_MATCH_PREFIX,
+			.path_type = m->path_type == MATCH_EXACT ? BUILD_MATCH_EXACT
+								 : BUILD_MATCH_PREFIX,
 			.path = m->path,
 			.method = m->method,
 			.headers = predicates(a, m->headers, m->headers_count),
@@ -269,15 +270,16 @@ void compile_plan(const struct plan *plan, uint64_t generation, struct arena *ar
 
 	*ret = (struct build_config){
 		.generation = generation,
-		.settings = {
-			.trusted = c->trusted,
-			.trusted_count = c->trusted_count,
-			.header_timeout_ms = c->header_timeout_ms,
-			.idle_timeout_ms = c->idle_timeout_ms,
-			.connect_timeout_ms = c->connect_timeout_ms,
-			.response_timeout_ms = c->response_timeout_ms,
-			.exchange_bytes_max = c->exchange_bytes_max,
-		},
+		.settings =
+			{
+				.trusted = c->trusted,
+				.trusted_count = c->trusted_count,
+				.header_timeout_ms = c->header_timeout_ms,
+				.idle_timeout_ms = c->idle_timeout_ms,
+				.connect_timeout_ms = c->connect_timeout_ms,
+				.response_timeout_ms = c->response_timeout_ms,
+				.exchange_bytes_max = c->exchange_bytes_max,
+			},
 	};
 	compile_listeners(plan, arena, ret);
 	compile_routes(plan, arena, ret);

@@ -18,21 +18,24 @@ static const char *check_label(struct str s)
 	bool ok = s.len && s.p[0] != '-' && s.p[s.len - 1] != '-';
 
 	for (size_t i = 0; i < s.len; i++)
-		ok = ok && ((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') ||
-			s.p[i] == '-');
+		ok = ok &&
+			((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') ||
+				s.p[i] == '-');
 	return ok ? NULL : "must be lower case letters, digits and '-'";
 }
 
 static const char *check_controller(struct str s)
 {
-	return str_find(s, '/') > 0 && s.p[s.len - 1] != '/' ? NULL :
-		"must be a domain and a path, like example.com/controller";
+	return str_find(s, '/') > 0 && s.p[s.len - 1] != '/'
+		? NULL
+		: "must be a domain and a path, like example.com/controller";
 }
 
 static const char *check_url(struct str s)
 {
-	return str_starts(s, STR("ipc:///")) && s.len > 7 ? NULL : "must be ipc:// and an "
-		"absolute path";
+	return str_starts(s, STR("ipc:///")) && s.len > 7 ? NULL
+							  : "must be ipc:// and an "
+							    "absolute path";
 }
 
 static const char *check_mode(struct str s)
@@ -46,8 +49,8 @@ static const char *check_mode(struct str s)
 
 /* What the finish functions need: where the file lies, and where the first sentence goes. */
 struct loading {
-	const char *name;		/* of the file */
-	int base_len;			/* of its folder in <name>, with the slash */
+	const char *name; /* of the file */
+	int base_len;	  /* of its folder in <name>, with the slash */
 	struct err *err;
 	bool failed;
 };
@@ -137,12 +140,11 @@ static const struct yaml_field timeout_fields[] = {
 static const struct yaml_schema timeout_schema = YAML_SCHEMA(struct control_config, timeout_fields);
 
 /* Lists are short: comparing each with those before it is the whole search. */
-#define UNIQUE(d, n, list, key, items, count, member)                                              \
-	for (uint32_t i_ = 0; i_ < (count); i_++)                                                  \
-		for (uint32_t k_ = 0; k_ < i_; k_++)                                               \
-			if (str_eq((items)[i_].member, (items)[k_].member))                        \
-				yaml_report(d, n, list, "the " key " %.*s stands twice",           \
-					STR_FMT((items)[i_].member))
+#define UNIQUE(d, n, list, key, items, count, member) \
+	for (uint32_t i_ = 0; i_ < (count); i_++) \
+		for (uint32_t k_ = 0; k_ < i_; k_++) \
+			if (str_eq((items)[i_].member, (items)[k_].member)) \
+	yaml_report(d, n, list, "the " key " %.*s stands twice", STR_FMT((items)[i_].member))
 
 static void config_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
 {

@@ -27,8 +27,9 @@
 #include "dataplane/base/str.h"
 
 struct config_cluster {
-	struct str name;	/* RFC 1123 label, unique */
-	const char *directory;	/* absolute, or relative to the working directory; no '/' at the end */
+	struct str name; /* RFC 1123 label, unique */
+	const char
+		*directory; /* absolute, or relative to the working directory; no '/' at the end */
 	uint32_t line;
 };
 
@@ -41,25 +42,25 @@ struct config_pool {
 
 struct config_dataplane {
 	struct str name;
-	const char *url;	/* nng: ipc://... */
+	const char *url; /* nng: ipc://... */
 	uint32_t line;
 };
 
 struct control_config {
-	struct arena arena;	/* owns everything below */
+	struct arena arena; /* owns everything below */
 	struct str controller_name;
 	const struct config_cluster *clusters;
 	const struct config_pool *pools;
 	const struct config_dataplane *dataplanes;
 	uint32_t clusters_count, pools_count, dataplanes_count;
 	const char *api_socket, *state_directory;
-	struct str api_mode;	/* of the socket: three octal digits, perhaps after a 0 */
-	const char *user;	/* NULL: not said */
+	struct str api_mode; /* of the socket: three octal digits, perhaps after a 0 */
+	const char *user;    /* NULL: not said */
 	const struct ip_net *trusted;
 	uint32_t trusted_count;
 	uint32_t header_timeout_ms, idle_timeout_ms, connect_timeout_ms, response_timeout_ms;
 	uint32_t exchange_bytes_max;
-	int log_level;		/* enum log_level */
+	int log_level; /* enum log_level */
 };
 
 /* *ret is valid on success only and ends with control_config_fini(). */

@@ -44,7 +44,7 @@ static void add_places(struct table *t, const json_t *route)
 	size_t i, n = 0;
 	json_t *p;
 
-	json_array_foreach(json_object_get(route, "listeners"), i, p) {
+	json_array_foreach (json_object_get(route, "listeners"), i, p) {
 		const char *host = text_of(p, "hostname");
 
 		if (n < sizeof(places))
@@ -60,7 +60,7 @@ static void add_backends(struct table *t, const json_t *rule)
 	size_t i, n = 0;
 	json_t *b;
 
-	json_array_foreach(json_object_get(rule, "backends"), i, b) {
+	json_array_foreach (json_object_get(rule, "backends"), i, b) {
 		const char *status = text_of(b, "status");
 		bool ok = strcmp(status, "OK") == 0;
 
@@ -90,9 +90,9 @@ int cmd_routes(struct ctl *c)
 		return shown(j);
 	}
 	t = table_new(heads);
-	json_array_foreach(json_object_get(j, "items"), i, route)
-		json_array_foreach(json_object_get(route, "rules"), k, rule)
-			json_array_foreach(json_object_get(rule, "matches"), m, match) {
+	json_array_foreach (json_object_get(j, "items"), i, route)
+		json_array_foreach (json_object_get(route, "rules"), k, rule)
+			json_array_foreach (json_object_get(rule, "matches"), m, match) {
 				char text[400];
 
 				table_add(t, "%s", text_of(rule, "name"));
@@ -113,7 +113,7 @@ static void add_clusters(struct table *t, const json_t *backend)
 	size_t n = 0;
 	json_t *v;
 
-	json_object_foreach(json_object_get(backend, "clusters"), key, v)
+	json_object_foreach (json_object_get(backend, "clusters"), key, v)
 		if (n < sizeof(text))
 			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s %.4g%%",
 				n ? ", " : "", key, json_number_value(v));
@@ -125,7 +125,7 @@ static void add_rule_weights(struct table *t, const json_t *rule)
 	size_t i;
 	json_t *b;
 
-	json_array_foreach(json_object_get(rule, "backends"), i, b) {
+	json_array_foreach (json_object_get(rule, "backends"), i, b) {
 		table_add_json(t, json_object_get(rule, "name"));
 		table_add_json(t, json_object_get(b, "name"));
 		table_add_json(t, json_object_get(b, "weight"));
@@ -137,8 +137,8 @@ static void add_rule_weights(struct table *t, const json_t *rule)
 
 int cmd_weights(struct ctl *c)
 {
-	static const char *const heads[] = {
-		"RULE", "BACKEND", "WEIGHT", "SHARE", "STATUS", "ENDS IN", NULL};
+	static const char *const heads[] = {"RULE", "BACKEND", "WEIGHT", "SHARE", "STATUS",
+		"ENDS IN", NULL};
 	json_t *j, *route, *rule;
 	struct table *t;
 	size_t i, k;
@@ -153,8 +153,8 @@ int cmd_weights(struct ctl *c)
 		return shown(j);
 	}
 	t = table_new(heads);
-	json_array_foreach(json_object_get(j, "items"), i, route)
-		json_array_foreach(json_object_get(route, "rules"), k, rule)
+	json_array_foreach (json_object_get(j, "items"), i, route)
+		json_array_foreach (json_object_get(route, "rules"), k, rule)
 			if (wanted(c, text_of(rule, "name")))
 				add_rule_weights(t, rule);
 	table_print(t);
@@ -174,7 +174,7 @@ static struct runtime runtime_sum(const json_t *endpoint)
 	const char *key;
 	json_t *d;
 
-	json_object_foreach(json_object_get(endpoint, "dataplanes"), key, d) {
+	json_object_foreach (json_object_get(endpoint, "dataplanes"), key, d) {
 		r.known = true;
 		r.in_flight += number_of(d, "in_flight");
 		r.idle += number_of(d, "idle");
@@ -194,10 +194,11 @@ static void add_endpoint(struct table *t, const json_t *svc, const json_t *e)
 	table_add(t, "%s", text_of(e, "name"));
 	table_add(t, "%s%s%s:%d", v6 ? "[" : "", addr, v6 ? "]" : "", (int)number_of(e, "port"));
 	table_add(t, "%.4g%%", json_number_value(json_object_get(e, "percent")));
-	table_add(t, "%s", json_is_true(json_object_get(e, "draining")) ? "draining"
-			   : r.ejected > 0				? "ejected"
-			   : r.known					? "ready"
-									: "unknown");
+	table_add(t, "%s",
+		json_is_true(json_object_get(e, "draining")) ? "draining"
+			: r.ejected > 0			     ? "ejected"
+			: r.known			     ? "ready"
+							     : "unknown");
 	table_add(t, "%ld", (long)r.in_flight);
 	table_add(t, "%ld", (long)r.idle);
 }
@@ -207,7 +208,7 @@ static void show_errors(const json_t *j)
 	json_t *e;
 	size_t i;
 
-	json_array_foreach(json_object_get(j, "errors"), i, e)
+	json_array_foreach (json_object_get(j, "errors"), i, e)
 		fprintf(stderr, "sluicectl: dataplane %s: %s\n", text_of(e, "dataplane"),
 			text_of(e, "error"));
 }
@@ -230,9 +231,9 @@ int cmd_endpoints(struct ctl *c)
 		return shown(j);
 	}
 	t = table_new(heads);
-	json_array_foreach(json_object_get(j, "items"), i, svc)
+	json_array_foreach (json_object_get(j, "items"), i, svc)
 		if (wanted(c, text_of(svc, "service")))
-			json_array_foreach(json_object_get(svc, "endpoints"), k, e)
+			json_array_foreach (json_object_get(svc, "endpoints"), k, e)
 				add_endpoint(t, svc, e);
 	table_print(t);
 	show_errors(j);
@@ -259,7 +260,7 @@ int cmd_dataplanes(struct ctl *c)
 		return shown(j);
 	}
 	t = table_new(heads);
-	json_array_foreach(json_object_get(j, "items"), i, d) {
+	json_array_foreach (json_object_get(j, "items"), i, d) {
 		const json_t *applied = json_object_get(d, "applied");
 
 		table_add_json(t, json_object_get(d, "name"));

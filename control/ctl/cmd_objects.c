@@ -45,7 +45,7 @@ static bool add_route(struct table *t, const json_t *obj, const json_t *status)
 	json_t *parent;
 	size_t i;
 
-	json_array_foreach(json_object_get(status, "parents"), i, parent) {
+	json_array_foreach (json_object_get(status, "parents"), i, parent) {
 		const json_t *ref = json_object_get(parent, "parentRef");
 		const char *section = text_of(ref, "sectionName");
 		char part[600];
@@ -64,12 +64,12 @@ static bool add_gateway(struct table *t, const json_t *obj, const json_t *status
 	json_t *a, *l;
 	bool good;
 
-	json_array_foreach(json_object_get(status, "addresses"), i, a)
+	json_array_foreach (json_object_get(status, "addresses"), i, a)
 		if (n < sizeof(part))
 			n += (size_t)snprintf(part + n, sizeof(part) - n, "%s%s", n ? " " : "",
 				text_of(a, "value"));
 	good = add_conditions(t, obj, part, json_object_get(status, "conditions"));
-	json_array_foreach(json_object_get(status, "listeners"), i, l) {
+	json_array_foreach (json_object_get(status, "listeners"), i, l) {
 		snprintf(part, sizeof(part), "listener %s (%d routes)", text_of(l, "name"),
 			(int)number_of(l, "attachedRoutes"));
 		good &= add_conditions(t, obj, part, json_object_get(l, "conditions"));
@@ -90,14 +90,14 @@ static bool add_object(struct table *t, const json_t *obj)
 
 static bool show_objects(const json_t *items)
 {
-	static const char *const heads[] = {
-		"KIND", "CLUSTER", "NAME", "PART", "CONDITIONS", "SOURCE", NULL};
+	static const char *const heads[] = {"KIND", "CLUSTER", "NAME", "PART", "CONDITIONS",
+		"SOURCE", NULL};
 	struct table *t = table_new(heads);
 	bool good = true;
 	json_t *obj;
 	size_t i;
 
-	json_array_foreach((json_t *)items, i, obj)
+	json_array_foreach ((json_t *)items, i, obj)
 		good &= add_object(t, obj);
 	table_print(t);
 	return good;
@@ -112,7 +112,7 @@ static bool show_ready(const json_t *ready)
 	size_t i;
 
 	printf("control: %s\n", text_of(ready, "status"));
-	json_array_foreach(json_object_get(ready, "checks"), i, check)
+	json_array_foreach (json_object_get(ready, "checks"), i, check)
 		printf("  %-4s %s: %s\n", json_is_true(json_object_get(check, "ok")) ? "ok" : "NOT",
 			text_of(check, "name"), text_of(check, "detail"));
 	return ok;
@@ -124,15 +124,16 @@ static bool show_problems(const json_t *status)
 	json_t *p;
 	size_t i;
 
-	json_array_foreach(json_object_get(status, "problems"), i, p) {
+	json_array_foreach (json_object_get(status, "problems"), i, p) {
 		bool fatal = json_is_true(json_object_get(p, "fatal"));
 
 		printf("%s: %s%s\n", fatal ? "error" : "warning", text_of(p, "text"),
 			json_is_true(json_object_get(p, "stale"))
-				? " (what was read before stays in use)" : "");
+				? " (what was read before stays in use)"
+				: "");
 		good &= !fatal;
 	}
-	json_array_foreach(json_object_get(status, "notes"), i, p)
+	json_array_foreach (json_object_get(status, "notes"), i, p)
 		printf("note: %s\n", json_string_value(p));
 	return good;
 }

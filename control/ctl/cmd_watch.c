@@ -35,7 +35,7 @@ static void walk(const struct walk *w, const char *prefix, const json_t *node)
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)node, key, v) {
+	json_object_foreach ((json_t *)node, key, v) {
 		char name[900];
 
 		snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "", key);
@@ -66,7 +66,7 @@ static int show_counters(struct ctl *c, const char *glob, bool nonzero)
 	w.t = table_new(heads);
 	walk(&w, "", json_object_get(j, "dataplanes"));
 	table_print(w.t);
-	json_array_foreach(json_object_get(j, "errors"), i, e)
+	json_array_foreach (json_object_get(j, "errors"), i, e)
 		fprintf(stderr, "sluicectl: dataplane %s: %s\n", text_of(e, "dataplane"),
 			text_of(e, "error"));
 	json_decref(j);
@@ -128,7 +128,7 @@ static bool fetch_page(struct ctl *c, struct paging *p, json_t *place)
 	const char *key;
 	size_t i;
 
-	json_object_foreach(place, key, v) {
+	json_object_foreach (place, key, v) {
 		char number[24];
 
 		snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(v));
@@ -139,7 +139,7 @@ static bool fetch_page(struct ctl *c, struct paging *p, json_t *place)
 	j = ctl_get(c, path);
 	if (j == NULL)
 		return false;
-	json_array_foreach(json_object_get(j, "items"), i, k) {
+	json_array_foreach (json_object_get(j, "items"), i, k) {
 		if (p->left == 0 ||
 			(p->state != NULL && strcasecmp(p->state, text_of(k, "state")) != 0))
 			continue;
@@ -171,7 +171,7 @@ static void show_conns(const json_t *items)
 	json_t *k;
 	size_t i;
 
-	json_array_foreach((json_t *)items, i, k)
+	json_array_foreach ((json_t *)items, i, k)
 		add_conn(t, k);
 	table_print(t);
 }
@@ -262,7 +262,7 @@ static void show_lines(struct tracing *tr, const json_t *answer)
 	json_t *line;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "lines"), i, line) {
+	json_array_foreach (json_object_get(answer, "lines"), i, line) {
 		const char *text = text_of(line, "text");
 
 		if (tr->done || !is_wanted_line(tr, text)) {

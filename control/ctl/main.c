@@ -21,7 +21,8 @@ static void help_all(FILE *out)
 	for (unsigned i = 0; i < command_count; i++)
 		fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].summary);
 	fputs("\nOptions:\n"
-	      "  --socket PATH     control's socket (default $SLUICE_SOCKET or " SOCKET_DEFAULT ")\n"
+	      "  --socket PATH     control's socket (default $SLUICE_SOCKET or " SOCKET_DEFAULT
+	      ")\n"
 	      "  -o table|json     how to show the answer\n"
 	      "  --help            of a command: sluicectl COMMAND --help\n"
 	      "  --version\n"

@@ -154,7 +154,7 @@ static void show_object(const json_t *j, int indent, const char *lead)
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)j, key, v) {
+	json_object_foreach ((json_t *)j, key, v) {
 		show_lead(indent, lead);
 		lead = "";
 		printf("%s:", key);
@@ -177,7 +177,7 @@ void show_tree(const json_t *j, int indent)
 		show_object(j, indent, "");
 		return;
 	}
-	json_array_foreach((json_t *)j, i, v) {
+	json_array_foreach ((json_t *)j, i, v) {
 		if (json_is_object(v)) {
 			show_object(v, indent + 2, "- ");
 		} else {
@@ -202,7 +202,7 @@ bool show_conditions(const json_t *conditions, char *buf, size_t size)
 	json_t *c;
 
 	buf[0] = '\0';
-	json_array_foreach((json_t *)conditions, i, c) {
+	json_array_foreach ((json_t *)conditions, i, c) {
 		const char *type = text_of(c, "type");
 		bool is_true = strcmp(text_of(c, "status"), "True") == 0;
 		bool fine = is_true != is_negative(type);

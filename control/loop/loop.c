@@ -74,7 +74,7 @@ void loop_free(struct loop *loop)
 {
 	if (loop == NULL)
 		return;
-	list_for_each_safe(l, &loop->timers)
+	list_for_each_safe (l, &loop->timers)
 		list_del(l);
 	if (loop->signals.fd >= 0)
 		close(loop->signals.fd);

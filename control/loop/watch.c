@@ -29,10 +29,10 @@
 #include "dataplane/base/log.h"
 
 #define WATCH_DEPTH_MAX 16
-#define WATCH_PENDING_MAX 256	 /* changed files; with more of them the tree is reported */
-#define WATCH_RETRY_US 1000000u	 /* a root, or its parent, that is not there */
-#define WATCH_MASK                                                                                 \
-	(IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE |        \
+#define WATCH_PENDING_MAX 256	/* changed files; with more of them the tree is reported */
+#define WATCH_RETRY_US 1000000u /* a root, or its parent, that is not there */
+#define WATCH_MASK \
+	(IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | \
 		IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF)
 
 struct watch_dir {
@@ -430,8 +430,9 @@ int watch_new(struct loop *loop, const struct watch_events *events, struct watch
 	w->loop = loop;
 	w->ev = *events;
 	loop_timer_init(&w->later, on_later, w);
-	w->in = (struct loop_fd){
-		.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), .fn = on_readable, .arg = w};
+	w->in = (struct loop_fd){.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC),
+		.fn = on_readable,
+		.arg = w};
 	if (w->in.fd < 0)
 		rc = err_set(err, errno, "inotify: %s", strerror(errno));
 	else

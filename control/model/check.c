@@ -54,8 +54,9 @@ static bool is_name(struct str s)
 
 const char *check_dns_label(struct str s)
 {
-	return is_label(s) && s.len <= 63 ? NULL :
-		"must be lower case letters, digits and '-', at most 63";
+	return is_label(s) && s.len <= 63
+		? NULL
+		: "must be lower case letters, digits and '-', at most 63";
 }
 
 const char *check_dns_name(struct str s)
@@ -67,8 +68,8 @@ const char *check_hostname(struct str s)
 {
 	struct str rest = str_starts(s, STR("*.")) ? str_from(s, 2) : s;
 
-	return is_name(rest) ? NULL :
-		"must be a lower case DNS name, with at most a leading \"*.\"";
+	return is_name(rest) ? NULL
+			     : "must be a lower case DNS name, with at most a leading \"*.\"";
 }
 
 const char *check_group(struct str s)
@@ -98,16 +99,18 @@ static bool is_domain_path(struct str s, const char *also)
 
 const char *check_domain_path(struct str s)
 {
-	return is_domain_path(s, "/-._~%!$&'()*+,;=:") ? NULL :
-		"must be a domain and a path, like example.com/name";
+	return is_domain_path(s, "/-._~%!$&'()*+,;=:")
+		? NULL
+		: "must be a domain and a path, like example.com/name";
 }
 
 const char *check_protocol(struct str s)
 {
 	bool word = s.len && is_alnum(s.p[0]) && is_alnum(s.p[s.len - 1]) && all_of(s, "-");
 
-	return word || is_domain_path(s, "") ? NULL :
-		"must be a word like HTTP or a name like example.com/protocol";
+	return word || is_domain_path(s, "")
+		? NULL
+		: "must be a word like HTTP or a name like example.com/protocol";
 }
 
 const char *check_address_type(struct str s)
@@ -115,8 +118,9 @@ const char *check_address_type(struct str s)
 	if (str_eq(s, STR("IPAddress")) || str_eq(s, STR("Hostname")) ||
 		str_eq(s, STR("NamedAddress")))
 		return NULL;
-	return check_domain_path(s) == NULL ? NULL :
-		"must be IPAddress, Hostname, NamedAddress or a name like example.com/type";
+	return check_domain_path(s) == NULL
+		? NULL
+		: "must be IPAddress, Hostname, NamedAddress or a name like example.com/type";
 }
 
 static bool contains(struct str s, struct str what)
@@ -149,8 +153,8 @@ static bool has_path_bytes_only(struct str s)
 
 const char *check_path(struct str s)
 {
-	static const struct str never[] = {
-		{"//", 2}, {"/./", 3}, {"/../", 4}, {"%2f", 3}, {"%2F", 3}};
+	static const struct str never[] = {{"//", 2}, {"/./", 3}, {"/../", 4}, {"%2f", 3},
+		{"%2F", 3}};
 
 	if (s.len == 0 || s.p[0] != '/')
 		return "must start with '/'";
@@ -159,8 +163,9 @@ const char *check_path(struct str s)
 			return "must not contain //, /./, /../ or an encoded slash";
 	if (str_ends(s, STR("/..")) || str_ends(s, STR("/.")))
 		return "must not end with /. or /..";
-	return has_path_bytes_only(s) ? NULL :
-		"must hold only the characters of a URI path (RFC 3986 3.3)";
+	return has_path_bytes_only(s)
+		? NULL
+		: "must hold only the characters of a URI path (RFC 3986 3.3)";
 }
 
 static bool is_label_name(struct str s)
@@ -174,13 +179,15 @@ const char *check_label_key(struct str s)
 	ptrdiff_t slash = str_find(s, '/');
 	bool ok = slash < 0 || (slash <= 253 && is_name(str_first(s, (size_t)slash)));
 
-	return ok && is_label_name(slash < 0 ? s : str_from(s, (size_t)slash + 1)) ? NULL :
-		"must be a label key: name or example.com/name, the name at most 63 letters, "
-		"digits, '-', '_' and '.'";
+	return ok && is_label_name(slash < 0 ? s : str_from(s, (size_t)slash + 1))
+		? NULL
+		: "must be a label key: name or example.com/name, the name at most 63 letters, "
+		  "digits, '-', '_' and '.'";
 }
 
 const char *check_label_value(struct str s)
 {
-	return s.len == 0 || is_label_name(s) ? NULL :
-		"must be a label value: at most 63 letters, digits, '-', '_' and '.'";
+	return s.len == 0 || is_label_name(s)
+		? NULL
+		: "must be a label value: at most 63 letters, digits, '-', '_' and '.'";
 }

@@ -13,7 +13,6 @@
 #include "dataplane/base/bug.h"
 #include "dataplane/base/hash.h"
 
-
 struct metadata {
 	struct str name, ns, created;
 	struct kv_list labels, annotations;
@@ -45,7 +44,7 @@ struct decoding {
 	const struct decode_handler *handler;
 	struct str cluster;
 	enum kind kind;
-	struct str ns, name;		/* empty while unknown */
+	struct str ns, name; /* empty while unknown */
 	struct str kind_text;
 };
 
@@ -78,7 +77,8 @@ static uint64_t digest(const struct yaml_node *n)
 
 	if (n->kind == YAML_KIND_SCALAR)
 		return siphash(&key, n->text.p, n->text.len) ^ n->quoted;
-	yaml_for_each(c, n) {
+	yaml_for_each(c, n)
+	{
 		if (n->kind == YAML_KIND_SEQ)
 			h = hash_mix(h, digest(c));
 		else if (c->kind != YAML_KIND_NULL)
@@ -95,9 +95,8 @@ static uint64_t object_digest(const struct yaml_node *doc)
 
 	if (spec != NULL)
 		return digest(spec);
-	yaml_for_each(c, doc)
-		if (!str_eq(c->key, STR("metadata")) && !str_eq(c->key, STR("status")))
-			h += hash_mix(c->key.len, digest(c));
+	yaml_for_each(c, doc) if (!str_eq(c->key, STR("metadata")) &&
+		!str_eq(c->key, STR("status"))) h += hash_mix(c->key.len, digest(c));
 	return h;
 }
 
@@ -170,8 +169,8 @@ static bool metadata_take(struct decoding *d, struct yaml_decoder *dec, const st
 	o->annotations = m.annotations;
 	namespace_label(o);
 	if (m.created.len && !time_parse(m.created, &o->created)) {
-		yaml_report(
-			dec, n, "creationTimestamp", "must be a time like 2026-11-21T09:00:00Z");
+		yaml_report(dec, n, "creationTimestamp",
+			"must be a time like 2026-11-21T09:00:00Z");
 		rc = -1;
 	}
 	dec->path[0] = '\0';
@@ -220,8 +219,7 @@ static void decode_list(const struct decoding *d, const struct yaml_node *doc)
 {
 	const struct yaml_node *items = yaml_get(doc, "items");
 
-	yaml_for_each(item, items)
-		object_decode(d->file, item, d->cluster, d->handler);
+	yaml_for_each(item, items) object_decode(d->file, item, d->cluster, d->handler);
 }
 
 /* The name that an unused object has, for the note about it; whatever is there. */
@@ -239,11 +237,15 @@ void object_decode(const struct yaml_file *f, const struct yaml_node *doc, struc
 {
 	const struct yaml_node *version = yaml_get(doc, "apiVersion"),
 			       *kind = yaml_get(doc, "kind");
-	struct decoding d = {.file = f, .handler = h, .cluster = cluster, .kind = KIND_COUNT,
+	struct decoding d = {.file = f,
+		.handler = h,
+		.cluster = cluster,
+		.kind = KIND_COUNT,
 		.kind_text = STR("document")};
 
 	if (version == NULL || kind == NULL || !yaml_is_string(version) || !yaml_is_string(kind)) {
-		say(&d, true, doc->line, "", "is no Kubernetes object: apiVersion and kind must be "
+		say(&d, true, doc->line, "",
+			"is no Kubernetes object: apiVersion and kind must be "
 			"there and be strings");
 		h->on_broken(h->ctx, KIND_COUNT, STR(""), STR(""));
 		return;

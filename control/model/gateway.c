@@ -25,8 +25,8 @@ static void expression_finish(struct yaml_decoder *d, const struct yaml_node *n,
 	if (wants && r->values_count == 0)
 		yaml_report(d, n, "values", "must not be empty when operator is In or NotIn");
 	if (!wants && r->values_count != 0)
-		yaml_report(
-			d, n, "values", "must be empty when operator is Exists or DoesNotExist");
+		yaml_report(d, n, "values",
+			"must be empty when operator is Exists or DoesNotExist");
 }
 
 static const struct yaml_field expression_fields[] = {
@@ -81,16 +81,16 @@ static void listener_finish(struct yaml_decoder *d, const struct yaml_node *n, v
 	const struct listener *l = obj;
 
 	if (l->tls != NULL && is_one_of(l->protocol, "HTTP", "TCP", "UDP"))
-		yaml_report(
-			d, n, "tls", "must not be given for protocol %.*s", STR_FMT(l->protocol));
+		yaml_report(d, n, "tls", "must not be given for protocol %.*s",
+			STR_FMT(l->protocol));
 	if (str_eq(l->protocol, STR("HTTPS")) && l->tls != NULL && l->tls->mode != TLS_TERMINATE)
 		yaml_report(d, n, "tls.mode", "must be Terminate for protocol HTTPS");
 	if (str_eq(l->protocol, STR("TLS")) && l->tls == NULL)
 		yaml_report(d, n, "tls", "is required for protocol TLS");
 	if (l->tls != NULL && l->tls->mode == TLS_TERMINATE && !l->tls->has_certificates &&
 		!l->tls->has_options)
-		yaml_report(
-			d, n, "tls", "needs certificateRefs or options when its mode is Terminate");
+		yaml_report(d, n, "tls",
+			"needs certificateRefs or options when its mode is Terminate");
 	if (l->hostname.p != NULL && is_one_of(l->protocol, "TCP", "UDP", "TCP"))
 		yaml_report(d, n, "hostname", "must not be given for protocol %.*s",
 			STR_FMT(l->protocol));
@@ -155,8 +155,10 @@ static void listeners_unique(struct yaml_decoder *d, const struct yaml_node *n,
 				yaml_report(d, n, "listeners", "the name %.*s stands twice",
 					STR_FMT(g->listeners[i].name));
 			else if (same_socket(&g->listeners[i], &g->listeners[k]))
-				yaml_report(d, n, "listeners", "%.*s and %.*s have the same port, "
-					"protocol and hostname", STR_FMT(g->listeners[k].name),
+				yaml_report(d, n, "listeners",
+					"%.*s and %.*s have the same port, "
+					"protocol and hostname",
+					STR_FMT(g->listeners[k].name),
 					STR_FMT(g->listeners[i].name));
 		}
 	}

@@ -7,7 +7,7 @@
 
 #include "control/model/object.h"
 
-struct object_ref {		/* to something that is named by group, kind, namespace, name */
+struct object_ref { /* to something that is named by group, kind, namespace, name */
 	struct str group, kind, ns, name;
 };
 
@@ -25,7 +25,7 @@ struct label_requirement {
 	uint32_t values_count;
 };
 
-struct label_selector {		/* all parts must hold; an empty selector holds always */
+struct label_selector { /* all parts must hold; an empty selector holds always */
 	struct kv_list match_labels;
 	const struct label_requirement *expressions;
 	uint32_t expressions_count;
@@ -46,19 +46,19 @@ struct listener_tls {
 
 struct listener {
 	struct str name;
-	struct str hostname;	/* absent: any */
+	struct str hostname; /* absent: any */
 	struct str protocol;
 	uint16_t port;
 	const struct listener_tls *tls; /* NULL: none */
 	enum routes_from from;
 	const struct label_selector *selector; /* NULL: none was given */
-	const struct route_kind *kinds;	/* allowedRoutes.kinds */
+	const struct route_kind *kinds;	       /* allowedRoutes.kinds */
 	uint32_t kinds_count;
 };
 
 struct gateway_address {
 	struct str type;
-	struct str value;	/* absent or empty: any of that type */
+	struct str value; /* absent or empty: any of that type */
 };
 
 struct gateway {
@@ -67,12 +67,12 @@ struct gateway {
 	const struct gateway_address *addresses;
 	uint32_t listeners_count, addresses_count;
 	const struct object_ref *parameters; /* infrastructure.parametersRef, NULL: none */
-	bool has_backend_tls;	/* tls.backend: a client certificate for backends */
+	bool has_backend_tls;		     /* tls.backend: a client certificate for backends */
 };
 
 struct parent_ref {
 	struct str group, kind, ns, name, section_name; /* ns, section_name may be absent */
-	uint16_t port;		/* 0: none given */
+	uint16_t port;					/* 0: none given */
 };
 
 struct http_filter {
@@ -81,7 +81,7 @@ struct http_filter {
 
 struct backend_ref {
 	struct str group, kind, ns, name; /* ns may be absent */
-	uint16_t port;		/* 0: none given */
+	uint16_t port;			  /* 0: none given */
 	uint32_t weight;
 	const struct http_filter *filters;
 	uint32_t filters_count;
@@ -89,7 +89,7 @@ struct backend_ref {
 
 enum match_type { MATCH_EXACT = 0, MATCH_PREFIX, MATCH_REGEX };
 
-struct value_match {		/* a header or query parameter */
+struct value_match { /* a header or query parameter */
 	enum match_type type;
 	struct str name, value;
 };
@@ -97,13 +97,13 @@ struct value_match {		/* a header or query parameter */
 struct http_match {
 	enum match_type path_type;
 	struct str path;
-	struct str method;	/* absent: any */
+	struct str method; /* absent: any */
 	const struct value_match *headers, *queries;
 	uint32_t headers_count, queries_count;
 };
 
 struct http_rule {
-	struct str name;	/* may be absent */
+	struct str name; /* may be absent */
 	const struct http_match *matches;
 	const struct http_filter *filters;
 	const struct backend_ref *backends;
@@ -125,7 +125,7 @@ struct grant_from {
 
 struct grant_to {
 	struct str group, kind;
-	struct str name;	/* absent: all of that kind */
+	struct str name; /* absent: all of that kind */
 };
 
 struct reference_grant {

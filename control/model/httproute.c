@@ -10,7 +10,7 @@
 #include "control/model/gateway.h"
 #include "control/model/schema.h"
 
-#define MATCHES_PER_ROUTE_MAX 128u	/* CRD: total over all rules */
+#define MATCHES_PER_ROUTE_MAX 128u /* CRD: total over all rules */
 
 static const char *const path_types[] = {"Exact", "PathPrefix", "RegularExpression", NULL};
 static const char *const value_types[] = {"Exact", "RegularExpression", NULL};
@@ -102,7 +102,8 @@ static void filter_finish(struct yaml_decoder *d, const struct yaml_node *n, voi
 	struct http_filter *f = obj;
 	bool has_member = false;
 
-	yaml_for_each(c, n) {
+	yaml_for_each(c, n)
+	{
 		if (c->kind == YAML_KIND_NULL || str_eq(c->key, STR("type")))
 			continue;
 		if (is_member_of_type(c->key, f->type))
@@ -165,7 +166,8 @@ static const struct yaml_schema timeouts_schema =
 	YAML_SCHEMA(struct http_rule, timeouts_fields, .finish = timeouts_finish);
 
 static const struct http_match match_everything = {
-	.path_type = MATCH_PREFIX, .path = {"/", 1},
+	.path_type = MATCH_PREFIX,
+	.path = {"/", 1},
 };
 
 static bool has_filter(const struct http_rule *r, struct str type)
@@ -216,8 +218,9 @@ static const struct yaml_field parent_fields[] = {
 };
 static const struct yaml_schema parent_schema = YAML_SCHEMA(struct parent_ref, parent_fields);
 
-static const struct yaml_field hostname_field = {
-	.type = YAML_TYPE_STR, .max = 253, .check = check_hostname};
+static const struct yaml_field hostname_field = {.type = YAML_TYPE_STR,
+	.max = 253,
+	.check = check_hostname};
 static const struct yaml_schema hostnames_schema = YAML_SCALARS(struct str, &hostname_field);
 
 static bool same_parent(const struct parent_ref *a, const struct parent_ref *b)
@@ -237,17 +240,19 @@ static void parents_unique(struct yaml_decoder *d, const struct yaml_node *n,
 			if (!same_parent(a, b))
 				continue;
 			if ((a->section_name.len == 0) != (b->section_name.len == 0))
-				yaml_report(d, n, "parentRefs", "sectionName must be given when "
+				yaml_report(d, n, "parentRefs",
+					"sectionName must be given when "
 					"two references point to one parent");
 			else if (str_eq(a->section_name, b->section_name))
-				yaml_report(d, n, "parentRefs", "two references to one parent "
+				yaml_report(d, n, "parentRefs",
+					"two references to one parent "
 					"must differ in sectionName");
 		}
 	}
 }
 
-static const struct http_rule rule_without_anything = {
-	.matches = &match_everything, .matches_count = 1};
+static const struct http_rule rule_without_anything = {.matches = &match_everything,
+	.matches_count = 1};
 
 static void route_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
 {

@@ -6,14 +6,14 @@
 #include "control/model/schema.h"
 
 #define GATEWAY_API_VERSION "gateway.networking.k8s.io/v1"
-#define KIND_API_VERSION(group)                                                                    \
-	(sizeof(group) == 1 ? "v1" :                                                               \
-		sizeof(group) == sizeof("discovery.k8s.io") ? "discovery.k8s.io/v1" :              \
-		GATEWAY_API_VERSION)
+#define KIND_API_VERSION(group) \
+	(sizeof(group) == 1					      ? "v1" \
+			: sizeof(group) == sizeof("discovery.k8s.io") ? "discovery.k8s.io/v1" \
+								      : GATEWAY_API_VERSION)
 
 const struct kind_info kind_info[KIND_COUNT] = {
-#define KIND(e, kind, group, namespaced, schema)                                                   \
-	[KIND_##e] = {{kind, sizeof(kind) - 1}, {group, sizeof(group) - 1},                        \
+#define KIND(e, kind, group, namespaced, schema) \
+	[KIND_##e] = {{kind, sizeof(kind) - 1}, {group, sizeof(group) - 1}, \
 		KIND_API_VERSION(group), namespaced, schema},
 #include "control/model/kind.def"
 #undef KIND

@@ -28,7 +28,7 @@ struct yaml_schema;
 
 struct kind_info {
 	struct str name, group;
-	const char *api_version;	/* the one that we write */
+	const char *api_version; /* the one that we write */
 	bool namespaced;
 	const struct yaml_schema *schema; /* NULL: only the metadata matter */
 };
@@ -41,14 +41,14 @@ enum kind kind_of(struct str api_version, struct str kind);
 
 struct object {
 	enum kind kind;
-	struct str cluster, ns, name;	/* ns is empty for kinds without namespaces */
+	struct str cluster, ns, name; /* ns is empty for kinds without namespaces */
 	struct kv_list labels, annotations;
-	int64_t created;		/* seconds since 1970; 0 when the manifest does not say */
-	int64_t generation;		/* counted by the store: +1 with each change of the spec */
-	uint64_t spec_digest;		/* equal specs have equal digests */
-	const char *file;		/* where it was read */
+	int64_t created;      /* seconds since 1970; 0 when the manifest does not say */
+	int64_t generation;   /* counted by the store: +1 with each change of the spec */
+	uint64_t spec_digest; /* equal specs have equal digests */
+	const char *file;     /* where it was read */
 	uint32_t line;
-	union {				/* by kind; owned by the arena */
+	union { /* by kind; owned by the arena */
 		const void *spec;
 		const struct gateway_class *gateway_class;
 		const struct gateway *gateway;
@@ -58,14 +58,14 @@ struct object {
 		const struct endpoint_slice *endpoint_slice;
 	};
 	struct arena arena;
-	struct object *base;		/* owned reference: all of the above lives there; or NULL */
-	_Atomic uint32_t refs;		/* last: what stands before it never changes */
+	struct object *base;   /* owned reference: all of the above lives there; or NULL */
+	_Atomic uint32_t refs; /* last: what stands before it never changes */
 };
 
 /* The same object under another generation; it holds a reference to <o>. */
 struct object *object_regenerate(struct object *o, int64_t generation);
 struct object *object_get(struct object *o);
-void object_put(struct object *o);	/* NULL is fine */
+void object_put(struct object *o); /* NULL is fine */
 /* Order of the store: cluster, namespace, name. */
 int object_cmp_key(const struct object *o, struct str cluster, struct str ns, struct str name);
 /* Gateway API precedence: oldest first, then by cluster and "{namespace}/{name}". */

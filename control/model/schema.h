@@ -19,15 +19,17 @@ extern const struct yaml_schema endpoint_slice_schema;
 extern const struct yaml_schema object_ref_schema; /* group, kind, name, namespace */
 
 /* What stands around the spec of every manifest; metadata are read by decode.c. */
-#define SCHEMA_FRAME                                                                               \
-	YAML_IGNORED("apiVersion"), YAML_IGNORED("kind"), YAML_IGNORED("metadata"),                \
+#define SCHEMA_FRAME \
+	YAML_IGNORED("apiVersion"), YAML_IGNORED("kind"), YAML_IGNORED("metadata"), \
 		YAML_IGNORED("status")
 
 /* A manifest whose spec is all that is read of it: the object's struct is the spec. */
-#define SCHEMA_WITH_SPEC(kind_, type_, spec_schema_)                                               \
-	static const struct yaml_field kind_##_frame[] = {                                         \
-		SCHEMA_FRAME,                                                                      \
-		{.key = "spec", .type = YAML_TYPE_OBJECT, .required = true,                        \
-			.schema = &(spec_schema_)},                                                \
-	};                                                                                         \
+#define SCHEMA_WITH_SPEC(kind_, type_, spec_schema_) \
+	static const struct yaml_field kind_##_frame[] = { \
+		SCHEMA_FRAME, \
+		{.key = "spec", \
+			.type = YAML_TYPE_OBJECT, \
+			.required = true, \
+			.schema = &(spec_schema_)}, \
+	}; \
 	const struct yaml_schema kind_##_schema = YAML_SCHEMA(type_, kind_##_frame)

@@ -7,14 +7,14 @@
 #include "control/model/object.h"
 
 struct service_port {
-	struct str name;	/* empty when the only port has none */
-	struct str protocol;	/* TCP, UDP, SCTP */
-	struct str app_protocol;/* absent: not given */
+	struct str name;	 /* empty when the only port has none */
+	struct str protocol;	 /* TCP, UDP, SCTP */
+	struct str app_protocol; /* absent: not given */
 	uint16_t port;
 };
 
 struct service {
-	struct str type;	/* ClusterIP, NodePort, LoadBalancer, ExternalName */
+	struct str type; /* ClusterIP, NodePort, LoadBalancer, ExternalName */
 	bool has_selector;
 	bool publish_not_ready;
 	const struct service_port *ports;
@@ -25,14 +25,14 @@ struct slice_endpoint {
 	const struct str *addresses;
 	uint32_t addresses_count;
 	enum tristate ready, serving, terminating;
-	struct str target_name;	/* targetRef.name, the pod; may be absent */
+	struct str target_name; /* targetRef.name, the pod; may be absent */
 };
 
 struct slice_port {
-	struct str name;	/* empty when not given */
+	struct str name; /* empty when not given */
 	struct str protocol;
 	struct str app_protocol;
-	uint16_t port;		/* 0: none given, all ports */
+	uint16_t port; /* 0: none given, all ports */
 };
 
 struct endpoint_slice {

@@ -49,8 +49,8 @@ static int watch(struct publish *p, int fd, struct err *err)
 
 static int open_descriptors(struct publish *p, struct err *err)
 {
-	const struct itimerspec every = {
-		.it_interval.tv_nsec = PUBLISH_TICK_US * 1000, .it_value.tv_nsec = 1000};
+	const struct itimerspec every = {.it_interval.tv_nsec = PUBLISH_TICK_US * 1000,
+		.it_value.tv_nsec = 1000};
 	int rv;
 
 	p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -222,7 +222,8 @@ static bool everybody_has(const struct publish *p, uint64_t generation, uint64_t
 
 		if (!d->s.welcomed && !pub_dataplane_is_live(d, now_us))
 			continue;
-		if (!d->s.welcomed || d->acked_generation < generation || d->acked_revision < revision)
+		if (!d->s.welcomed || d->acked_generation < generation ||
+			d->acked_revision < revision)
 			return false;
 		any = true;
 	}
@@ -260,11 +261,20 @@ void publish_state(const struct publish *p, uint32_t dataplane, struct publish_s
 	const struct pub_dataplane *d = &p->dps[dataplane];
 
 	bug_on(dataplane >= p->dp_count);
-	*ret = (struct publish_state){.name = str_of(d->name), .url = d->url,
-		.connected = d->s.welcomed, .synced = d->synced, .draining = d->draining,
-		.version = str_of(d->version), .generation = d->s.welcomed ? d->using_generation : 0,
-		.revision = d->acked_revision, .lag_us = lag_us(d, clock_mono_us()),
-		.ack_us = d->ack_us, .error = d->error, .connects = d->connects,
-		.snapshots_sent = d->snapshots_sent, .smalls_sent = d->smalls_sent,
-		.refused = d->refused, .bad_messages = d->bad_messages};
+	*ret = (struct publish_state){.name = str_of(d->name),
+		.url = d->url,
+		.connected = d->s.welcomed,
+		.synced = d->synced,
+		.draining = d->draining,
+		.version = str_of(d->version),
+		.generation = d->s.welcomed ? d->using_generation : 0,
+		.revision = d->acked_revision,
+		.lag_us = lag_us(d, clock_mono_us()),
+		.ack_us = d->ack_us,
+		.error = d->error,
+		.connects = d->connects,
+		.snapshots_sent = d->snapshots_sent,
+		.smalls_sent = d->smalls_sent,
+		.refused = d->refused,
+		.bad_messages = d->bad_messages};
 }

@@ -25,8 +25,8 @@
 #include "dataplane/snapshot/message.h"
 
 #define PUBLISH_DATAPLANES_MAX 64u
-#define PUBLISH_QUERIES_MAX 256u      /* unanswered at a time, over all dataplanes */
-#define PUBLISH_QUERY_US 10000000u    /* an answer later than this is given up */
+#define PUBLISH_QUERIES_MAX 256u   /* unanswered at a time, over all dataplanes */
+#define PUBLISH_QUERY_US 10000000u /* an answer later than this is given up */
 
 struct publish;
 
@@ -40,7 +40,8 @@ struct publish_config {
 	const char *state_dir; /* must exist; snapshots are written below it */
 	const struct publish_target *targets;
 	uint32_t target_count;
-	void (*on_change)(void *arg); /* some dataplane's state changed; not from publish_update() */
+	void (*on_change)(
+		void *arg); /* some dataplane's state changed; not from publish_update() */
 	void *arg;
 };
 

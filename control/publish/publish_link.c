@@ -63,10 +63,13 @@ static void sent_push(struct pub_dataplane *d, enum pub_sent_kind kind, uint64_t
 {
 	bug_on(d->sent_count == PUBLISH_WINDOW);
 	d->have.state_known = false;
-	d->sent[(d->sent_first + d->sent_count++) % PUBLISH_WINDOW] = (struct pub_sent){
-		.seq = d->s.seq_out[MESSAGE_STREAM_CONFIG], .generation = d->p->generation,
-		.structure = d->p->structure, .revision = revision,
-		.published_us = since_us(d, published_us), .kind = kind};
+	d->sent[(d->sent_first + d->sent_count++) % PUBLISH_WINDOW] =
+		(struct pub_sent){.seq = d->s.seq_out[MESSAGE_STREAM_CONFIG],
+			.generation = d->p->generation,
+			.structure = d->p->structure,
+			.revision = revision,
+			.published_us = since_us(d, published_us),
+			.kind = kind};
 }
 
 static struct pub_sent *sent_at(struct pub_dataplane *d, unsigned i)
@@ -278,8 +281,10 @@ static void on_hello(struct pub_dataplane *d, const struct message *m, uint64_t 
 	d->s.id = m->session;
 	d->s.boot = m->epoch;
 	d->have = (struct pub_have){.generation = m->hello.generation,
-		.structure = m->hello.structure, .state = m->hello.state,
-		.revision = m->hello.revision, .epoch = m->hello.revision_epoch,
+		.structure = m->hello.structure,
+		.state = m->hello.state,
+		.revision = m->hello.revision,
+		.epoch = m->hello.revision_epoch,
 		.state_known = true};
 	d->using_generation = m->hello.generation;
 	d->acked_generation = d->acked_revision = d->sent_revision = 0;
@@ -292,11 +297,12 @@ static void on_hello(struct pub_dataplane *d, const struct message *m, uint64_t 
 	d->connects++;
 	d->drain_due = d->drain_wanted;
 	p->changed = true;
-	log_info("publish", "dataplane=%s version=%s boot=%llu generation=%llu revision=%llu/%llu "
-		"text=\"%.*s\" msg=connected", d->name, d->version,
-		(unsigned long long)d->s.boot, (unsigned long long)d->have.generation,
-		(unsigned long long)d->have.epoch, (unsigned long long)d->have.revision,
-		STR_FMT(m->hello.text));
+	log_info("publish",
+		"dataplane=%s version=%s boot=%llu generation=%llu revision=%llu/%llu "
+		"text=\"%.*s\" msg=connected",
+		d->name, d->version, (unsigned long long)d->s.boot,
+		(unsigned long long)d->have.generation, (unsigned long long)d->have.epoch,
+		(unsigned long long)d->have.revision, STR_FMT(m->hello.text));
 	pub_dataplane_send(d, &welcome);
 	plan(d, now_us);
 }
@@ -336,9 +342,10 @@ static void sent_settle(struct pub_dataplane *d)
 			d->have.generation = d->using_generation = s->generation;
 			d->have.structure = s->structure;
 			d->hole = false;
-			log_info("publish", "dataplane=%s generation=%llu revision=%llu ack_us=%llu",
-				d->name, (unsigned long long)s->generation,
-				(unsigned long long)s->revision, (unsigned long long)d->ack_us);
+			log_info("publish",
+				"dataplane=%s generation=%llu revision=%llu ack_us=%llu", d->name,
+				(unsigned long long)s->generation, (unsigned long long)s->revision,
+				(unsigned long long)d->ack_us);
 		}
 		if (s->kind == PUB_SENT_SNAPSHOT || (s->kind == PUB_SENT_SMALL && !d->hole)) {
 			d->acked_revision = s->revision;
@@ -488,8 +495,10 @@ static void say_heartbeat(struct pub_dataplane *d)
 {
 	struct message m = {.type = MESSAGE_HEARTBEAT,
 		.heartbeat = {.seq_high = d->s.seq_out[MESSAGE_STREAM_CONFIG],
-			.generation = d->p->generation, .revision = d->p->revision,
-			.state = d->p->state, .draining = d->drain_wanted}};
+			.generation = d->p->generation,
+			.revision = d->p->revision,
+			.state = d->p->state,
+			.draining = d->drain_wanted}};
 
 	pub_dataplane_send(d, &m);
 }
@@ -530,8 +539,10 @@ bool pub_dataplane_is_live(const struct pub_dataplane *d, uint64_t now_us)
 
 int pub_dataplane_open(struct pub_dataplane *d, struct err *err)
 {
-	const struct link_config cfg = {.url = d->url, .recv_bytes_max = MESSAGE_RECV_BYTES_MAX,
-		.peer_uids = {0, geteuid()}, .peer_uid_count = 2};
+	const struct link_config cfg = {.url = d->url,
+		.recv_bytes_max = MESSAGE_RECV_BYTES_MAX,
+		.peer_uids = {0, geteuid()},
+		.peer_uid_count = 2};
 	int rv = link_open(&cfg, &d->link, err);
 
 	d->retry_us = PUBLISH_RETRY_MIN_US;

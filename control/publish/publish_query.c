@@ -57,7 +57,10 @@ uint64_t publish_query(struct publish *p, uint32_t dataplane, struct str verb, s
 		return 0;
 	q = calloc(1, sizeof(*q));
 	bug_on(q == NULL);
-	*q = (struct pub_query){.id = ++p->query_last, .dataplane = dataplane, .fn = fn, .arg = arg,
+	*q = (struct pub_query){.id = ++p->query_last,
+		.dataplane = dataplane,
+		.fn = fn,
+		.arg = arg,
 		.deadline_us = clock_mono_us() + PUBLISH_QUERY_US};
 	list_add_tail(&p->queries, &q->link);
 	p->query_count++;
@@ -73,7 +76,7 @@ uint64_t publish_query(struct publish *p, uint32_t dataplane, struct str verb, s
 
 static struct pub_query *pub_query_lookup(struct publish *p, uint64_t id)
 {
-	list_for_each(l, &p->queries) {
+	list_for_each (l, &p->queries) {
 		struct pub_query *q = list_entry(l, struct pub_query, link);
 
 		if (q->id == id)
@@ -106,7 +109,7 @@ void pub_query_reply(struct publish *p, uint32_t dataplane, const struct message
 
 void pub_query_lost(struct publish *p, uint32_t dataplane)
 {
-	list_for_each(l, &p->queries) {
+	list_for_each (l, &p->queries) {
 		struct pub_query *q = list_entry(l, struct pub_query, link);
 
 		if (q->dataplane == dataplane && !q->done)
@@ -117,7 +120,7 @@ void pub_query_lost(struct publish *p, uint32_t dataplane)
 /* One that is complete or late; a callback may open and cancel others, so we look anew each time. */
 static struct pub_query *pub_query_ripe(struct publish *p, uint64_t now_us)
 {
-	list_for_each(l, &p->queries) {
+	list_for_each (l, &p->queries) {
 		struct pub_query *q = list_entry(l, struct pub_query, link);
 
 		if (!q->done && now_us >= q->deadline_us)
@@ -132,7 +135,8 @@ void pub_query_run(struct publish *p, uint64_t now_us)
 {
 	struct pub_query *q;
 
-	for (unsigned i = 0; i < PUBLISH_QUERIES_MAX && (q = pub_query_ripe(p, now_us)) != NULL; i++) {
+	for (unsigned i = 0; i < PUBLISH_QUERIES_MAX && (q = pub_query_ripe(p, now_us)) != NULL;
+		i++) {
 		publish_reply_fn fn = q->fn;
 		enum message_result status = q->status;
 		struct str text = {q->text, q->len};

@@ -130,14 +130,17 @@ static void object_set_endpoints(struct pub_object *o, const struct message_endp
 	o->digest = message_endpoints_digest(o->id, items, n);
 }
 
-static struct pub_object *object_add(struct publish *p, uint8_t type, uint64_t id, uint64_t revision,
-	uint64_t now_us)
+static struct pub_object *object_add(struct publish *p, uint8_t type, uint64_t id,
+	uint64_t revision, uint64_t now_us)
 {
 	struct pub_object **head = chain_of(p, type, id), *o = calloc(1, sizeof(*o));
 
 	bug_on(o == NULL);
-	*o = (struct pub_object){.id = id, .type = type, .revision = revision,
-		.published_us = now_us, .next = *head};
+	*o = (struct pub_object){.id = id,
+		.type = type,
+		.revision = revision,
+		.published_us = now_us,
+		.next = *head};
 	*head = o;
 	list_add_tail(&p->objects, &o->link);
 	p->object_count++;
@@ -180,7 +183,8 @@ static void objects_from_image(struct publish *p, const struct snapshot *s, uint
 			struct snapshot_endpoint x = snapshot_endpoint(s, r.endpoint_first + k);
 
 			e[k] = (struct message_endpoint){x.id, x.addr, x.port, x.weight,
-				x.draining != 0, snapshot_str(s, x.name), snapshot_str(s, x.cluster)};
+				x.draining != 0, snapshot_str(s, x.name),
+				snapshot_str(s, x.cluster)};
 		}
 		object_set_endpoints(o, e, r.endpoint_count);
 		p->state += o->digest;
@@ -413,8 +417,8 @@ static void walk_service(struct walk *w, const struct build_service *s)
 	for (uint32_t i = 0; i < s->endpoint_count; i++) {
 		const struct build_endpoint *b = &s->endpoints[i];
 
-		e[i] = (struct message_endpoint){
-			b->id, b->addr, b->port, b->weight, b->draining, b->name, b->cluster};
+		e[i] = (struct message_endpoint){b->id, b->addr, b->port, b->weight, b->draining,
+			b->name, b->cluster};
 		w->unfit |= b->id == 0 || ip_is_any(&b->addr);
 	}
 	old = o->digest;
@@ -480,8 +484,7 @@ int publish_update(struct publish *p, const struct build_config *cfg, struct pub
 		bool known = p->generation != 0 && structure == p->structure;
 
 		out.kind = PUBLISH_SNAPSHOT;
-		rv = update_image(
-			p, cfg, structure, p->generation + !known, now_us, err);
+		rv = update_image(p, cfg, structure, p->generation + !known, now_us, err);
 	}
 	if (rv != 0)
 		return rv;

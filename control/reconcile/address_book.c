@@ -31,8 +31,7 @@ static const struct yaml_field entry_fields[] = {
 static const struct yaml_schema entry_schema = YAML_SCHEMA(struct address_entry, entry_fields);
 
 static const struct yaml_field book_fields[] = {
-	YAML_LIST(struct address_book, "gateways", entries, &entry_schema,
-		.max = BOOK_ENTRIES_MAX),
+	YAML_LIST(struct address_book, "gateways", entries, &entry_schema, .max = BOOK_ENTRIES_MAX),
 };
 static const struct yaml_schema book_schema = YAML_SCHEMA(struct address_book, book_fields);
 
@@ -123,8 +122,8 @@ const struct address_entry *address_book_find(const struct address_book *b, stru
 /* What the plan's Gateways, which have the book's order, got from pools. */
 static void book_from_plan(struct address_book *b, const struct plan *p)
 {
-	struct address_entry *entries = arena_array(&b->arena, struct address_entry,
-		p->gateways_count);
+	struct address_entry *entries =
+		arena_array(&b->arena, struct address_entry, p->gateways_count);
 
 	for (uint32_t i = 0; i < p->gateways_count; i++) {
 		const struct plan_gateway *g = &p->gateways[i];
@@ -133,11 +132,11 @@ static void book_from_plan(struct address_book *b, const struct plan *p)
 		char buf[IP_ADDR_STRLEN];
 
 		*e = (struct address_entry){arena_str(&b->arena, g->obj->cluster),
-			arena_str(&b->arena, g->obj->ns), arena_str(&b->arena, g->obj->name),
-			texts, 0};
+			arena_str(&b->arena, g->obj->ns), arena_str(&b->arena, g->obj->name), texts,
+			0};
 		for (uint32_t k = g->static_count; k < g->addresses_count; k++)
-			texts[e->addresses_count++] = arena_str(&b->arena,
-				str_of(ip_format(&g->addresses[k], buf)));
+			texts[e->addresses_count++] =
+				arena_str(&b->arena, str_of(ip_format(&g->addresses[k], buf)));
 		if (e->addresses_count != 0)
 			b->entries_count++;
 	}

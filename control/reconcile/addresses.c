@@ -117,8 +117,9 @@ static void take_static(struct reconcile *r, struct plan_gateway *gw, struct tak
 	if (why == NULL)
 		give(gw, t, &a);
 	else
-		blame(res, ADDRESS_NOT_USABLE, arena_printf(r->arena, "Address %.*s %s",
-			STR_FMT(str_first(want->value, 60)), why));
+		blame(res, ADDRESS_NOT_USABLE,
+			arena_printf(r->arena, "Address %.*s %s",
+				STR_FMT(str_first(want->value, 60)), why));
 }
 
 static void pass_static(struct reconcile *r, struct plan_gateway *gw, struct taken *t,
@@ -131,9 +132,9 @@ static void pass_static(struct reconcile *r, struct plan_gateway *gw, struct tak
 		const struct gateway_address *a = &spec->addresses[i];
 
 		if (!str_eq(a->type, STR("IPAddress")))
-			blame(res, ADDRESS_UNSUPPORTED_TYPE, arena_printf(r->arena,
-				"Addresses of type %.*s are not supported",
-				STR_FMT(str_first(a->type, 100))));
+			blame(res, ADDRESS_UNSUPPORTED_TYPE,
+				arena_printf(r->arena, "Addresses of type %.*s are not supported",
+					STR_FMT(str_first(a->type, 100))));
 		else if (a->value.len != 0)
 			take_static(r, gw, t, a, res);
 	}
@@ -268,9 +269,10 @@ static void pass_pools(struct reconcile *r, struct plan_gateway *gw, struct take
 	for (; w->any != 0; w->any--)
 		all &= give_from_pools(r, gw, t, true, true);
 	if (!all)
-		blame(res, ADDRESS_NOT_ASSIGNED, r->in->config->pools_count == 0 ?
-			"spec.addresses names no address and there is no address pool" :
-			"The address pools have no free address");
+		blame(res, ADDRESS_NOT_ASSIGNED,
+			r->in->config->pools_count == 0
+				? "spec.addresses names no address and there is no address pool"
+				: "The address pools have no free address");
 }
 
 static int cmp_age(const void *a, const void *b)

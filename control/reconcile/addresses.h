@@ -16,8 +16,8 @@
 struct plan;
 
 struct address_entry {
-	struct str cluster, ns, name;	/* of the Gateway */
-	const struct str *addresses;	/* as text, from the pools only */
+	struct str cluster, ns, name; /* of the Gateway */
+	const struct str *addresses;  /* as text, from the pools only */
 	uint32_t addresses_count;
 };
 

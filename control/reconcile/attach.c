@@ -25,9 +25,9 @@
 
 /* What listens on a TCP or UDP port; two different ones cannot share a TCP port. */
 enum port_class {
-	PORT_UNKNOWN = 0,	/* another implementation's protocol: left alone */
+	PORT_UNKNOWN = 0, /* another implementation's protocol: left alone */
 	PORT_HTTP,
-	PORT_TLS,		/* HTTPS and TLS tell each other apart by server name */
+	PORT_TLS, /* HTTPS and TLS tell each other apart by server name */
 	PORT_TCP,
 	PORT_UDP,
 };
@@ -36,8 +36,11 @@ static const struct {
 	struct str protocol;
 	enum port_class class;
 } port_classes[] = {
-	{{"HTTP", 4}, PORT_HTTP}, {{"HTTPS", 5}, PORT_TLS}, {{"TLS", 3}, PORT_TLS},
-	{{"TCP", 3}, PORT_TCP}, {{"UDP", 3}, PORT_UDP},
+	{{"HTTP", 4}, PORT_HTTP},
+	{{"HTTPS", 5}, PORT_TLS},
+	{{"TLS", 3}, PORT_TLS},
+	{{"TCP", 3}, PORT_TCP},
+	{{"UDP", 3}, PORT_UDP},
 };
 
 static enum port_class port_class(const struct listener *l)
@@ -163,8 +166,7 @@ static bool same_attachment(const struct plan_attachment *a, const struct plan_a
 /* Routes come one after the other: what this one has attached already stands at the end. */
 static bool is_last(const struct plan_listener *l, const struct plan_route *route)
 {
-	return l->attachments_count != 0 &&
-		l->attachments[l->attachments_count - 1].route == route;
+	return l->attachments_count != 0 && l->attachments[l->attachments_count - 1].route == route;
 }
 
 /* The same may come twice: two parentRefs can mean one listener, two hostnames can be equal. */

@@ -112,8 +112,7 @@ static bool speaks_http(const struct service_port *p)
 }
 
 /* The TCP port of this number; *ret_other: another protocol has it. */
-static const struct service_port *find_port(const struct service *s, uint16_t port,
-	bool *ret_other)
+static const struct service_port *find_port(const struct service *s, uint16_t port, bool *ret_other)
 {
 	*ret_other = false;
 	for (uint32_t i = 0; i < s->ports_count; i++) {

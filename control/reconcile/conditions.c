@@ -44,8 +44,10 @@ void conditions_class(struct reconcile *r, struct plan_class *c)
 			"Gateways of this class are served");
 	else
 		set(&c->conditions, c->obj, "Accepted", false, "InvalidParameters",
-			arena_printf(r->arena, "parametersRef to %.*s %.*s: parameters are not "
-				"supported", STR_FMT(ref->kind), STR_FMT(ref->name)));
+			arena_printf(r->arena,
+				"parametersRef to %.*s %.*s: parameters are not "
+				"supported",
+				STR_FMT(ref->kind), STR_FMT(ref->name)));
 }
 
 static uint32_t bad_listeners(const struct plan_gateway *gw)
@@ -78,8 +80,10 @@ static void listener_accepted(struct reconcile *r, const struct plan_gateway *gw
 
 	if (l->conflicted) {
 		reason = conflict_reason(gw, l);
-		message = arena_printf(r->arena, "Another listener of this Gateway uses port %u "
-			"in a way that excludes this one", l->spec->port);
+		message = arena_printf(r->arena,
+			"Another listener of this Gateway uses port %u "
+			"in a way that excludes this one",
+			l->spec->port);
 		set(c, gw->obj, "Accepted", false, reason, message);
 		set(c, gw->obj, "Conflicted", true, reason, message);
 		return;
@@ -105,9 +109,10 @@ static void listener_resolved(const struct plan_gateway *gw, struct plan_listene
 
 static bool same_addresses(const struct plan_gateway *a, const struct plan_gateway *b)
 {
-	return a->addresses_count == b->addresses_count && (a->addresses_count == 0 ||
-		memcmp(a->addresses, b->addresses,
-			a->addresses_count * sizeof(*a->addresses)) == 0);
+	return a->addresses_count == b->addresses_count &&
+		(a->addresses_count == 0 ||
+			memcmp(a->addresses, b->addresses,
+				a->addresses_count * sizeof(*a->addresses)) == 0);
 }
 
 /* The dataplanes have this Gateway as it stands here. */
@@ -153,9 +158,11 @@ static void gateway_accepted(struct reconcile *r, struct plan_gateway *gw,
 		condition_set(c, "Accepted", CONDITION_UNKNOWN, "Pending",
 			"The GatewayClass is not accepted", gw->obj->generation);
 	} else if (ref != NULL) {
-		set(c, gw->obj, "Accepted", false, "InvalidParameters", arena_printf(r->arena,
-			"infrastructure.parametersRef to %.*s %.*s: parameters are not supported",
-			STR_FMT(ref->kind), STR_FMT(ref->name)));
+		set(c, gw->obj, "Accepted", false, "InvalidParameters",
+			arena_printf(r->arena,
+				"infrastructure.parametersRef to %.*s %.*s: parameters are not "
+				"supported",
+				STR_FMT(ref->kind), STR_FMT(ref->name)));
 	} else if (addresses->verdict == ADDRESS_UNSUPPORTED_TYPE) {
 		set(c, gw->obj, "Accepted", false, "UnsupportedAddress", addresses->why);
 	} else if (bad == gw->listeners_count) {
@@ -279,8 +286,8 @@ static void parent_resolved(struct reconcile *r, const struct plan_route *route,
 			if (b->status == REF_OK)
 				continue;
 			set(&parent->conditions, route->obj, "ResolvedRefs", false,
-				ref_reasons[b->status], arena_printf(r->arena,
-					"Rule %u backendRef %u: %s", i, k, b->why));
+				ref_reasons[b->status],
+				arena_printf(r->arena, "Rule %u backendRef %u: %s", i, k, b->why));
 			return;
 		}
 	}

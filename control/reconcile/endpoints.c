@@ -102,7 +102,8 @@ static void add_slice(struct reconcile *r, const struct object *service,
 	for (uint32_t i = 0; i < s->endpoints_count; i++) {
 		const struct slice_endpoint *e = &s->endpoints[i];
 		enum readiness how = readiness(service->service, e);
-		struct plan_endpoint pe = {.port = port, .draining = how == DRAINING,
+		struct plan_endpoint pe = {.port = port,
+			.draining = how == DRAINING,
 			.cluster = service->cluster};
 
 		if (how == NOT_USED || !ip_parse(e->addresses[0], &pe.addr))

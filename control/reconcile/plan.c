@@ -56,7 +56,7 @@ static const struct plan_class *find_class(const struct plan *p, const struct ob
 {
 	for (uint32_t i = 0; i < p->classes_count; i++)
 		if (object_cmp_key(p->classes[i].obj, gateway->cluster, STR(""),
-			gateway->gateway->class_name) == 0)
+			    gateway->gateway->class_name) == 0)
 			return &p->classes[i];
 	return NULL;
 }

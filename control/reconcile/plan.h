@@ -25,14 +25,14 @@
 enum condition_status { CONDITION_FALSE = 0, CONDITION_TRUE, CONDITION_UNKNOWN };
 
 struct condition {
-	const char *type, *reason;	/* names of the API */
+	const char *type, *reason; /* names of the API */
 	enum condition_status status;
-	const char *message;		/* one sentence, nothing that changes by itself */
+	const char *message; /* one sentence, nothing that changes by itself */
 	int64_t observed_generation;
-	int64_t since;			/* lastTransitionTime, seconds since 1970 */
+	int64_t since; /* lastTransitionTime, seconds since 1970 */
 };
 
-#define CONDITIONS_MAX 8		/* the API's own limit */
+#define CONDITIONS_MAX 8 /* the API's own limit */
 
 struct conditions {
 	uint32_t count;
@@ -51,9 +51,9 @@ enum ref_status {
 struct plan_endpoint {
 	struct ip_addr addr;
 	uint16_t port;
-	bool draining;			/* serves on while it terminates */
-	struct str name;		/* the pod; "<cluster>/<pod>" of another cluster */
-	struct str cluster;		/* where it runs */
+	bool draining;	    /* serves on while it terminates */
+	struct str name;    /* the pod; "<cluster>/<pod>" of another cluster */
+	struct str cluster; /* where it runs */
 };
 
 /* One port of one Service with the endpoints behind it, by address and port. */
@@ -68,17 +68,17 @@ struct plan_backend {
 	const struct backend_ref *ref;
 	enum ref_status status;
 	const struct plan_service *service; /* NULL unless REF_OK */
-	const char *why;		/* a sentence, NULL when REF_OK */
+	const char *why;		    /* a sentence, NULL when REF_OK */
 };
 
 struct plan_rule {
 	const struct http_rule *spec;
-	uint32_t index;			/* in spec.rules */
-	const char *dropped;		/* why it is left out (PartiallyInvalid), or NULL */
-	struct plan_backend *backends;	/* as spec->backends */
+	uint32_t index;		       /* in spec.rules */
+	const char *dropped;	       /* why it is left out (PartiallyInvalid), or NULL */
+	struct plan_backend *backends; /* as spec->backends */
 };
 
-struct plan_parent {			/* one entry of status.parents */
+struct plan_parent { /* one entry of status.parents */
 	const struct parent_ref *ref;
 	struct plan_gateway *gateway;
 	bool accepted;
@@ -87,17 +87,17 @@ struct plan_parent {			/* one entry of status.parents */
 
 struct plan_route {
 	const struct object *obj;
-	struct plan_parent *parents;	/* only those that are Gateways of ours */
-	struct plan_rule *rules;	/* as spec.rules */
+	struct plan_parent *parents; /* only those that are Gateways of ours */
+	struct plan_rule *rules;     /* as spec.rules */
 	uint32_t parents_count;
-	bool serves;			/* some parent accepted it */
-	uint32_t number;		/* among those that serve */
+	bool serves;	 /* some parent accepted it */
+	uint32_t number; /* among those that serve */
 };
 
-struct plan_attachment {		/* a route on a listener under one hostname */
+struct plan_attachment { /* a route on a listener under one hostname */
 	struct plan_route *route;
-	struct str hostname;		/* route and listener intersected; empty: any */
-	struct str original;		/* the route's own; empty: none */
+	struct str hostname; /* route and listener intersected; empty: any */
+	struct str original; /* the route's own; empty: none */
 };
 
 struct plan_listener {
@@ -106,18 +106,18 @@ struct plan_listener {
 	const struct route_kind *supported_kinds;
 	struct plan_attachment *attachments;
 	uint32_t supported_kinds_count, attachments_count;
-	uint32_t attached_routes;	/* status.listeners[].attachedRoutes */
+	uint32_t attached_routes; /* status.listeners[].attachedRoutes */
 	struct conditions conditions;
 };
 
 struct plan_gateway {
 	const struct object *obj;
 	const struct object *class_obj;
-	struct ip_addr *addresses;	/* the VIPs: static_count from the spec, then from pools */
+	struct ip_addr *addresses;	 /* the VIPs: static_count from the spec, then from pools */
 	struct plan_listener *listeners; /* as spec.listeners */
 	uint32_t addresses_count, static_count, listeners_count;
 	bool accepted;
-	bool serves;			/* accepted, with an address and an accepted listener */
+	bool serves; /* accepted, with an address and an accepted listener */
 	struct conditions conditions;
 };
 
@@ -128,12 +128,12 @@ struct plan_class {
 };
 
 struct plan {
-	struct view *view;		/* held */
+	struct view *view;		     /* held */
 	const struct control_config *config; /* borrowed, outlives the plan */
-	struct plan_class *classes;	/* those with our controllerName */
-	struct plan_gateway *gateways;	/* those of our classes, by cluster, namespace, name */
+	struct plan_class *classes;	     /* those with our controllerName */
+	struct plan_gateway *gateways;	     /* those of our classes, by cluster, namespace, name */
 	struct plan_route *routes;	/* every HTTPRoute with a parent of ours, oldest first */
-	struct plan_service **services;	/* every one that a backend points to, sorted */
+	struct plan_service **services; /* every one that a backend points to, sorted */
 	const struct problem *notes;	/* on objects that carry no status; objects left alone */
 	uint32_t classes_count, gateways_count, routes_count, services_count, notes_count;
 	uint32_t serving_routes;
@@ -141,20 +141,20 @@ struct plan {
 	_Atomic uint32_t refs;
 };
 
-struct address_book;			/* addresses.h */
+struct address_book; /* addresses.h */
 
 struct plan_input {
-	struct view *view;		/* the plan takes a reference of its own */
+	struct view *view; /* the plan takes a reference of its own */
 	const struct control_config *config;
-	const struct plan *acked;	/* newest that every live dataplane has, or NULL */
-	const struct plan *previous;	/* for lastTransitionTime; NULL: everything changes now */
+	const struct plan *acked;	 /* newest that every live dataplane has, or NULL */
+	const struct plan *previous;	 /* for lastTransitionTime; NULL: everything changes now */
 	const struct address_book *book; /* assignments of the past, or NULL */
 	int64_t now_s;
 };
 
 struct plan *plan_build(const struct plan_input *in);
 struct plan *plan_get(struct plan *p);
-void plan_put(struct plan *p);		/* NULL is fine */
+void plan_put(struct plan *p); /* NULL is fine */
 
 /*
  * [{"cluster", "apiVersion", "kind", "metadata": {"namespace", "name", "generation"}, "source":

@@ -9,11 +9,11 @@
 
 #include "control/reconcile/reconcile.h"
 
-#define PART_MAX 640		/* namespace, name, section */
+#define PART_MAX 640 /* namespace, name, section */
 
 struct row {
 	const struct object *obj;
-	struct str part;		/* listener or parent, empty for the object itself */
+	struct str part; /* listener or parent, empty for the object itself */
 	const struct condition *c;
 };
 
@@ -79,15 +79,16 @@ static void each_row(const struct plan *p, row_fn fn, void *ctx)
 
 struct printing {
 	FILE *out;
-	bool errors;			/* which half is printed now */
+	bool errors; /* which half is printed now */
 	unsigned error_count;
-	int width;			/* of the name column */
+	int width; /* of the name column */
 };
 
 static int name_width(const struct row *row)
 {
 	return (int)(row->obj->cluster.len + row->obj->ns.len + row->obj->name.len +
-		row->part.len) + 4;
+		       row->part.len) +
+		4;
 }
 
 static void measure(const struct row *row, void *ctx)

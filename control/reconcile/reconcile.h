@@ -9,7 +9,7 @@
 
 #include "control/reconcile/plan.h"
 
-struct slice_ref {			/* an EndpointSlice under the Service it belongs to */
+struct slice_ref { /* an EndpointSlice under the Service it belongs to */
 	struct str cluster, ns, service;
 	const struct endpoint_slice *slice;
 };
@@ -26,10 +26,10 @@ struct reconcile {
 	const struct plan_input *in;
 	const struct view *view;
 	struct plan *plan;
-	struct arena *arena;		/* the plan's */
-	struct slice_ref *slices;	/* by cluster, namespace, service */
+	struct arena *arena;	  /* the plan's */
+	struct slice_ref *slices; /* by cluster, namespace, service */
 	uint32_t slices_count;
-	struct service_table *services;	/* resolved so far */
+	struct service_table *services; /* resolved so far */
 	struct note *notes;		/* newest first */
 };
 
@@ -82,9 +82,9 @@ void rules_build(struct reconcile *r, struct plan_route *route);
 /* addresses.c */
 enum address_verdict {
 	ADDRESS_OK = 0,
-	ADDRESS_UNSUPPORTED_TYPE,	/* only IPAddress */
-	ADDRESS_NOT_USABLE,		/* not one that can be a VIP here, or another Gateway's */
-	ADDRESS_NOT_ASSIGNED,		/* no pool has one left */
+	ADDRESS_UNSUPPORTED_TYPE, /* only IPAddress */
+	ADDRESS_NOT_USABLE,	  /* not one that can be a VIP here, or another Gateway's */
+	ADDRESS_NOT_ASSIGNED,	  /* no pool has one left */
 };
 struct address_result {
 	enum address_verdict verdict;

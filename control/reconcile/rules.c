@@ -68,8 +68,8 @@ void rules_build(struct reconcile *r, struct plan_route *route)
 		rule->spec = &spec->rules[i];
 		rule->index = i;
 		rule->dropped = unsupported(r, rule->spec);
-		rule->backends = arena_array(r->arena, struct plan_backend,
-			rule->spec->backends_count);
+		rule->backends =
+			arena_array(r->arena, struct plan_backend, rule->spec->backends_count);
 		for (uint32_t k = 0; k < rule->spec->backends_count; k++)
 			backends_resolve(r, route->obj, &rule->spec->backends[k],
 				&rule->backends[k]);

@@ -35,9 +35,9 @@ struct word {
 
 struct selector {
 	enum selector_op op;
-	const struct selector *left, *right;	/* of OR, AND; NOT has a left one */
+	const struct selector *left, *right; /* of OR, AND; NOT has a left one */
 	struct str label;
-	const struct word *values;		/* strings of a set, or the one string */
+	const struct word *values; /* strings of a set, or the one string */
 };
 
 struct parser {

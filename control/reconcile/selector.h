@@ -20,7 +20,7 @@
 #include "dataplane/base/err.h"
 #include "dataplane/yaml/yaml_decode.h"
 
-struct selector;			/* lives in its arena; NULL selects everything */
+struct selector; /* lives in its arena; NULL selects everything */
 
 /* Returns 0, or -EINVAL with the place and what was expected there. */
 int selector_parse(struct str text, struct arena *arena, const struct selector **ret,

@@ -14,8 +14,8 @@ static void carry(const struct reconcile *r, struct conditions *now, const struc
 		const struct condition *old =
 			was != NULL ? condition_find(was, now->c[i].type) : NULL;
 
-		now->c[i].since = old != NULL && old->status == now->c[i].status ? old->since :
-			r->in->now_s;
+		now->c[i].since =
+			old != NULL && old->status == now->c[i].status ? old->since : r->in->now_s;
 	}
 }
 
@@ -27,7 +27,7 @@ static void carry_classes(struct reconcile *r, const struct plan *was)
 
 		for (uint32_t k = 0; was != NULL && k < was->classes_count; k++)
 			if (object_cmp_key(was->classes[k].obj, c->obj->cluster, c->obj->ns,
-				c->obj->name) == 0)
+				    c->obj->name) == 0)
 				old = &was->classes[k].conditions;
 		carry(r, &c->conditions, old);
 	}

@@ -61,8 +61,7 @@ static json_t *conditions_json(const struct conditions *c)
 		json_object_set_new(o, "status", json_string(status_name(k->status)));
 		json_object_set_new(o, "reason", json_string(k->reason));
 		json_object_set_new(o, "message", message(k->message));
-		json_object_set_new(o, "observedGeneration",
-			json_integer(k->observed_generation));
+		json_object_set_new(o, "observedGeneration", json_integer(k->observed_generation));
 		json_object_set_new(o, "lastTransitionTime", time_text(k->since));
 		json_array_append_new(list, o);
 	}
@@ -160,8 +159,8 @@ static json_t *route_json(const struct plan *p, const struct plan_route *route)
 
 		json_object_set_new(o, "parentRef", parent_ref_json(route->parents[i].ref));
 		json_object_set_new(o, "controllerName", text(p->config->controller_name));
-		json_object_set_new(
-			o, "conditions", conditions_json(&route->parents[i].conditions));
+		json_object_set_new(o, "conditions",
+			conditions_json(&route->parents[i].conditions));
 		json_array_append_new(parents, o);
 	}
 	json_object_set_new(j, "parents", parents);

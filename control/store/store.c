@@ -18,21 +18,21 @@
 
 /* An object of the previous reading; kept when its new version is not valid. */
 struct former {
-	struct object *o;		/* borrowed from the file */
+	struct object *o; /* borrowed from the file */
 	bool keep;
 };
 
 /* What one reading of a file yields. */
 struct intake {
-	struct store_file *file;	/* what was known before */
+	struct store_file *file; /* what was known before */
 	struct object **objects;
 	uint32_t objects_count, objects_room;
 	struct problem *problems;
 	uint32_t problems_count, problems_room;
-	uint32_t first_problem;		/* of the object that is being read */
-	struct former *former;		/* sorted by identity, as many as the file has objects */
-	bool anonymous;			/* an object whose name could not be read */
-	struct arena arena;		/* of texts; becomes the file's problems_arena */
+	uint32_t first_problem; /* of the object that is being read */
+	struct former *former;	/* sorted by identity, as many as the file has objects */
+	bool anonymous;		/* an object whose name could not be read */
+	struct arena arena;	/* of texts; becomes the file's problems_arena */
 };
 
 static void *grow(void *items, uint32_t count, uint32_t *room, size_t size)
@@ -109,8 +109,8 @@ static void on_problem(void *ctx, bool fatal, const char *text)
 {
 	struct intake *in = ctx;
 
-	in->problems = grow(in->problems, in->problems_count, &in->problems_room,
-		sizeof(*in->problems));
+	in->problems =
+		grow(in->problems, in->problems_count, &in->problems_room, sizeof(*in->problems));
 	in->problems[in->problems_count++] =
 		(struct problem){fatal, false, arena_str(&in->arena, str_of(text))};
 }

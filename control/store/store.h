@@ -26,9 +26,9 @@
 #include "dataplane/base/err.h"
 
 struct problem {
-	bool fatal;		/* false: a warning (an unknown field, a kind that is not used) */
-	bool stale;		/* an older version of the object or file is still in use */
-	struct str text;	/* "file:line: Kind namespace/name: field: what and why" */
+	bool fatal;	 /* false: a warning (an unknown field, a kind that is not used) */
+	bool stale;	 /* an older version of the object or file is still in use */
+	struct str text; /* "file:line: Kind namespace/name: field: what and why" */
 };
 
 struct view_kind {
@@ -37,7 +37,7 @@ struct view_kind {
 };
 
 struct view {
-	uint64_t revision;	/* of the store; grows with every change of an object */
+	uint64_t revision; /* of the store; grows with every change of an object */
 	struct view_kind kinds[KIND_COUNT];
 	const struct problem *problems; /* fatal ones first, then by file and line */
 	uint32_t problem_count, fatal_count;
@@ -48,7 +48,7 @@ struct view {
 struct store;
 
 struct store *store_new(void);
-void store_free(struct store *s);	/* NULL is fine */
+void store_free(struct store *s); /* NULL is fine */
 
 /*
  * Reads every *.yaml, *.yml and *.json below <dir> (hidden names are skipped) and forgets the files
@@ -69,6 +69,6 @@ bool store_wants_file(const char *name);
 /* The present view; the same pointer as long as nothing changes. Release with view_put(). */
 struct view *store_view(struct store *s);
 struct view *view_get(struct view *v);
-void view_put(struct view *v);		/* NULL is fine */
+void view_put(struct view *v); /* NULL is fine */
 const struct object *view_find(const struct view *v, enum kind kind, struct str cluster,
 	struct str ns, struct str name);

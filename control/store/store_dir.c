@@ -24,8 +24,9 @@ bool store_wants_file(const char *name)
 {
 	struct str s = str_of(name);
 
-	return s.len && s.p[0] != '.' && (str_ends(s, STR(".yaml")) || str_ends(s, STR(".yml")) ||
-		str_ends(s, STR(".json")));
+	return s.len && s.p[0] != '.' &&
+		(str_ends(s, STR(".yaml")) || str_ends(s, STR(".yml")) ||
+			str_ends(s, STR(".json")));
 }
 
 void store_reload_file(struct store *s, struct str cluster, const char *path)

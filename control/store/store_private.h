@@ -8,21 +8,21 @@
 
 /* One file of one cluster, and what is in use of it. */
 struct store_file {
-	char *cluster, *path;		/* owned */
-	uint64_t text_hash;		/* of the bytes that were read last; 0: none yet */
-	struct object **objects;	/* owned references, in the order of the file */
+	char *cluster, *path;	 /* owned */
+	uint64_t text_hash;	 /* of the bytes that were read last; 0: none yet */
+	struct object **objects; /* owned references, in the order of the file */
 	uint32_t objects_count;
-	struct problem *problems;	/* texts live in problems_arena */
+	struct problem *problems; /* texts live in problems_arena */
 	uint32_t problems_count;
 	struct arena problems_arena;
-	bool seen;			/* by the walk that is under way */
+	bool seen; /* by the walk that is under way */
 };
 
 struct store {
-	struct store_file **files;	/* owned, by cluster and path */
+	struct store_file **files; /* owned, by cluster and path */
 	uint32_t files_count, files_room;
 	uint64_t revision;
-	struct view *view;		/* the newest that was made, or NULL */
+	struct view *view; /* the newest that was made, or NULL */
 };
 
 struct store_file *store_file_find(struct store *s, struct str cluster, const char *path);
@@ -33,4 +33,3 @@ void store_file_text(struct store *s, struct store_file *f, struct str text);
 
 /* A view of all files; generations go on from <previous>. */
 struct view *view_build(const struct store *s, const struct view *previous);
-

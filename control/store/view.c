@@ -68,10 +68,11 @@ static void add_problem(struct building *b, struct problem p)
 
 static void add_duplicate(struct building *b, const struct object *first, const struct object *o)
 {
-	char *text = arena_printf(&b->view->arena, "%s:%u: %.*s %.*s%s%.*s: stands already in "
-		"%s:%u, which is the one that counts", o->file, o->line,
-		STR_FMT(kind_info[o->kind].name), STR_FMT(o->ns), o->ns.len ? "/" : "",
-		STR_FMT(o->name), first->file, first->line);
+	char *text = arena_printf(&b->view->arena,
+		"%s:%u: %.*s %.*s%s%.*s: stands already in "
+		"%s:%u, which is the one that counts",
+		o->file, o->line, STR_FMT(kind_info[o->kind].name), STR_FMT(o->ns),
+		o->ns.len ? "/" : "", STR_FMT(o->name), first->file, first->line);
 
 	b->problems[b->count++] = (struct problem){true, false, str_of(text)};
 }

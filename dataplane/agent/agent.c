@@ -45,7 +45,8 @@ const char *agent_counter_help(unsigned i)
 
 static int open_link(struct agent *a, struct err *err)
 {
-	struct link_config cfg = {.url = a->cfg.url, .listen = true,
+	struct link_config cfg = {.url = a->cfg.url,
+		.listen = true,
 		.mode = a->cfg.socket_mode ? a->cfg.socket_mode : 0660,
 		.recv_bytes_max = MESSAGE_RECV_BYTES_MAX};
 
@@ -83,8 +84,8 @@ static bool agent_turn(struct agent *a)
 
 static void agent_loop(struct agent *a)
 {
-	struct pollfd fds[] = {
-		{.fd = link_fd(a->link), .events = POLLIN}, {.fd = a->wake_fd, .events = POLLIN}};
+	struct pollfd fds[] = {{.fd = link_fd(a->link), .events = POLLIN},
+		{.fd = a->wake_fd, .events = POLLIN}};
 
 	while (!atomic_load(&a->stop)) {
 		int wait_ms = AGENT_TICK_US / 1000;
@@ -132,8 +133,8 @@ static int start_thread(struct agent *a)
 	return rv;
 }
 
-static struct agent *agent_new(
-	const struct agent_config *cfg, struct worker_group *g, const struct agent_ops *ops)
+static struct agent *agent_new(const struct agent_config *cfg, struct worker_group *g,
+	const struct agent_ops *ops)
 {
 	struct agent *a = calloc(1, sizeof(*a));
 

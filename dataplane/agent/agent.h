@@ -48,13 +48,13 @@ struct agent;
 struct worker_group;
 
 struct agent_config {
-	const char *name;	/* of this dataplane */
-	const char *url;	/* ipc:///run/sluice/dp0.ipc; the folder exists */
-	const char *state_dir;	/* exists, writable by the user the process will have */
-	mode_t socket_mode;	/* of the ipc socket; 0: 0660 */
+	const char *name;      /* of this dataplane */
+	const char *url;       /* ipc:///run/sluice/dp0.ipc; the folder exists */
+	const char *state_dir; /* exists, writable by the user the process will have */
+	mode_t socket_mode;    /* of the ipc socket; 0: 0660 */
 	uid_t peer_uids[AGENT_PEER_UIDS_MAX]; /* who may connect besides root and ourselves */
 	unsigned peer_uid_count;
-	const cpu_set_t *cpus;	/* housekeeping CPUs for the agent and nng; NULL: as inherited */
+	const cpu_set_t *cpus; /* housekeeping CPUs for the agent and nng; NULL: as inherited */
 };
 
 /* What a run-time slot counts (snapshot/config.h: SLOTS_*). */
@@ -68,11 +68,11 @@ enum agent_slot_kind {
 
 /* A question on its way. A verb works in bounded steps, so that changes of weights pass it by. */
 struct agent_query {
-	const json_t *args;	/* an object */
-	json_t *answer;		/* verb: an object, owned by the query once set */
-	void *state;		/* verb: freed with free() when the query ends */
-	unsigned step;		/* 0 at the first call, then +1 */
-	struct err err;		/* verb: the sentence for any status but OK */
+	const json_t *args; /* an object */
+	json_t *answer;	    /* verb: an object, owned by the query once set */
+	void *state;	    /* verb: freed with free() when the query ends */
+	unsigned step;	    /* 0 at the first call, then +1 */
+	struct err err;	    /* verb: the sentence for any status but OK */
 	enum message_result status;
 };
 /* True: call again. */
@@ -104,8 +104,8 @@ struct agent_ops {
  * are counted, logged and skipped. Needs only g->qsbr, g->config, g->draining and g->count; <ops>
  * is copied. Blocks all signals in its thread.
  */
-int agent_start(const struct agent_config *cfg, struct worker_group *g,
-	const struct agent_ops *ops, struct agent **ret, struct err *err);
+int agent_start(const struct agent_config *cfg, struct worker_group *g, const struct agent_ops *ops,
+	struct agent **ret, struct err *err);
 /* Ends the thread and closes the link. group->config stays published; see agent_free(). */
 void agent_stop(struct agent *a);
 /* After agent_stop() and after the last worker has ended: frees the configuration. */

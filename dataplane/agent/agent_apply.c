@@ -24,8 +24,11 @@ static void ack_send(struct agent *a, const struct agent_ack *ack, enum message_
 	struct str text)
 {
 	struct message m = {.type = MESSAGE_ACK,
-		.ack = {.seq = ack->seq, .generation = ack->generation, .revision = ack->revision,
-			.result = (uint16_t)result, .text = str_first(text, MESSAGE_TEXT_MAX)}};
+		.ack = {.seq = ack->seq,
+			.generation = ack->generation,
+			.revision = ack->revision,
+			.result = (uint16_t)result,
+			.text = str_first(text, MESSAGE_TEXT_MAX)}};
 
 	if (ack->session == a->session.id && a->session.id != 0)
 		agent_session_send(a, &m);
@@ -66,8 +69,12 @@ static struct agent_ack *ack_new(struct agent *a, const struct message *m, uint6
 	struct agent_ack *ack = calloc(1, sizeof(*ack));
 
 	bug_on(ack == NULL);
-	*ack = (struct agent_ack){.agent = a, .session = m->session, .seq = m->seq,
-		.generation = generation, .revision = revision, .stamp_us = m->stamp_us,
+	*ack = (struct agent_ack){.agent = a,
+		.session = m->session,
+		.seq = m->seq,
+		.generation = generation,
+		.revision = revision,
+		.stamp_us = m->stamp_us,
 		.batch_next = a->batch};
 	a->batch = ack;
 	reclaim_add(&a->ctx.reclaim, ack_arrived, ack, false, true, now_us);
@@ -127,8 +134,10 @@ static enum message_result snapshot_load(struct agent *a, const struct message *
 	struct live **ret, struct err *err)
 {
 	const struct journal_head head = {.image = m->snapshot.image,
-		.structure = m->snapshot.structure, .epoch = m->epoch,
-		.revision = m->snapshot.revision, .generation = m->snapshot.generation};
+		.structure = m->snapshot.structure,
+		.epoch = m->epoch,
+		.revision = m->snapshot.revision,
+		.generation = m->snapshot.generation};
 	enum message_result res;
 	struct live *l = NULL;
 	void *image;
@@ -176,15 +185,19 @@ static void apply_snapshot(struct agent *a, const struct message *m, uint64_t no
 	agent_count(a, AGENT_C_SNAPSHOTS);
 	ack_new(a, m, m->snapshot.generation, m->snapshot.revision, now_us);
 	reclaim_commit(&a->ctx.reclaim);
-	head = (struct journal_head){.image = l->snap.digest, .structure = l->structure,
-		.epoch = l->epoch, .revision = l->revision, .generation = l->snap.generation};
+	head = (struct journal_head){.image = l->snap.digest,
+		.structure = l->structure,
+		.epoch = l->epoch,
+		.revision = l->revision,
+		.generation = l->snap.generation};
 	if (store_put(&a->store, l->image, l->snap.len, &head, &err) != 0) {
 		not_durable(a, &err);
 	} else {
 		a->durable = true;
 		a->trouble[0] = '\0';
 	}
-	log_info("agent", "generation=%llu revision=%llu listeners=%u rules=%u services=%u durable=%d",
+	log_info("agent",
+		"generation=%llu revision=%llu listeners=%u rules=%u services=%u durable=%d",
 		(unsigned long long)l->cfg.generation, (unsigned long long)l->revision,
 		l->cfg.listener_count, l->cfg.rule_count, l->cfg.service_count, a->durable);
 }

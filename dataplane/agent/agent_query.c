@@ -24,8 +24,8 @@ struct query_job {
 	struct agent_query q;
 };
 
-static const char *const slot_kinds[AGENT_SLOT_KIND_COUNT] = {
-	"listener", "rule", "backend", "endpoint"};
+static const char *const slot_kinds[AGENT_SLOT_KIND_COUNT] = {"listener", "rule", "backend",
+	"endpoint"};
 
 const char *agent_slot_kind_str(enum agent_slot_kind kind)
 {
@@ -50,7 +50,8 @@ json_t *agent_json_str(struct str s)
 void agent_json_counter(json_t *list, const char *name, const char *help, uint64_t value)
 {
 	json_array_append_new(list,
-		json_pack("{s:s, s:s, s:I}", "name", name, "help", help, "value", (json_int_t)value));
+		json_pack("{s:s, s:s, s:I}", "name", name, "help", help, "value",
+			(json_int_t)value));
 }
 
 static json_t *own_counters(const struct agent *a)
@@ -91,22 +92,27 @@ static bool verb_config(struct agent *a, void *ctx, struct agent_query *q)
 
 	for (unsigned k = 0; k < AGENT_SLOT_KIND_COUNT; k++)
 		json_object_set_new(slots, slot_kinds[k],
-			json_pack("{s:I, s:I, s:I}", "used", (json_int_t)a->ctx.slots.t[k].live, "given",
-				(json_int_t)a->ctx.slots.t[k].used, "max",
+			json_pack("{s:I, s:I, s:I}", "used", (json_int_t)a->ctx.slots.t[k].live,
+				"given", (json_int_t)a->ctx.slots.t[k].used, "max",
 				(json_int_t)a->ctx.slots.t[k].max));
-	q->answer = json_pack("{s:s, s:s, s:I, s:{s:b, s:s, s:I, s:I}, s:I, s:I, s:I, s:o, s:o, s:o, "
-			      "s:b, s:b, s:s, s:{s:b, s:I, s:I}, s:I, s:o, s:o, s:o}",
-		"dataplane", a->cfg.name, "version", SLUICE_VERSION, "boot", (json_int_t)a->store.boot,
-		"control", "connected", a->session.welcomed, "name", a->session.control, "epoch",
-		(json_int_t)a->session.epoch, "fence", (json_int_t)a->store.fence, "generation",
-		(json_int_t)(l ? l->cfg.generation : 0), "revision", (json_int_t)(l ? l->revision : 0),
-		"revision_epoch", (json_int_t)(l ? l->epoch : 0), "structure",
-		agent_json_id(l ? l->structure : 0), "state", agent_json_id(l ? l->state : 0), "image",
-		agent_json_id(l ? l->snap.digest : 0), "draining",
-		(int)atomic_load(&a->group->draining), "durable", a->durable, "trouble", a->trouble,
-		"journal", "open", journal_is_open(j), "records", (json_int_t)j->records, "bytes",
-		(json_int_t)j->end, "pending", (json_int_t)a->ctx.reclaim.count, "slots", slots,
-		"counters", own_counters(a), "link", link_counters(a));
+	q->answer =
+		json_pack("{s:s, s:s, s:I, s:{s:b, s:s, s:I, s:I}, s:I, s:I, s:I, s:o, s:o, s:o, "
+			  "s:b, s:b, s:s, s:{s:b, s:I, s:I}, s:I, s:o, s:o, s:o}",
+			"dataplane", a->cfg.name, "version", SLUICE_VERSION, "boot",
+			(json_int_t)a->store.boot, "control", "connected", a->session.welcomed,
+			"name", a->session.control, "epoch", (json_int_t)a->session.epoch, "fence",
+			(json_int_t)a->store.fence, "generation",
+			(json_int_t)(l ? l->cfg.generation : 0), "revision",
+			(json_int_t)(l ? l->revision : 0), "revision_epoch",
+			(json_int_t)(l ? l->epoch : 0), "structure",
+			agent_json_id(l ? l->structure : 0), "state",
+			agent_json_id(l ? l->state : 0), "image",
+			agent_json_id(l ? l->snap.digest : 0), "draining",
+			(int)atomic_load(&a->group->draining), "durable", a->durable, "trouble",
+			a->trouble, "journal", "open", journal_is_open(j), "records",
+			(json_int_t)j->records, "bytes", (json_int_t)j->end, "pending",
+			(json_int_t)a->ctx.reclaim.count, "slots", slots, "counters",
+			own_counters(a), "link", link_counters(a));
 	return false;
 }
 
@@ -222,6 +228,6 @@ bool agent_query_run(struct agent *a)
 
 void agent_query_drop_all(struct agent *a)
 {
-	list_for_each_safe(l, &a->queries)
+	list_for_each_safe (l, &a->queries)
 		job_free(a, list_entry(l, struct query_job, link));
 }

@@ -51,7 +51,8 @@ static void replay_journal(struct agent *a, uint64_t number, struct live *l)
 	bool damaged = false;
 	struct err err;
 
-	if (store_resume(&a->store, number, l->snap.digest, replay_record, &r, &damaged, &err) != 0) {
+	if (store_resume(&a->store, number, l->snap.digest, replay_record, &r, &damaged, &err) !=
+		0) {
 		agent_count(a, AGENT_C_JOURNAL_LOST);
 		snprintf(a->trouble, sizeof(a->trouble), "journal lost: %.200s", err.msg);
 		log_error("agent", "msg=\"serving the snapshot without its journal: %s\"", err.msg);
@@ -114,7 +115,8 @@ void agent_recover(struct agent *a)
 	if (l->epoch > a->store.fence)
 		a->store.fence = l->epoch;
 	swap_publish(&a->ctx, l, clock_mono_us());
-	log_info("agent", "generation=%llu revision=%llu epoch=%llu replayed=%llu "
+	log_info("agent",
+		"generation=%llu revision=%llu epoch=%llu replayed=%llu "
 		"msg=\"serving the last known good configuration\"",
 		(unsigned long long)l->cfg.generation, (unsigned long long)l->revision,
 		(unsigned long long)l->epoch,

@@ -43,8 +43,10 @@ static void say_hello(struct agent *a)
 	const struct live *l = a->ctx.live;
 	struct message m = {.type = MESSAGE_HELLO,
 		.hello = {.name = str_first(str_of(a->cfg.name), MESSAGE_NAME_MAX),
-			.version = STR(SLUICE_VERSION), .text = str_of(a->trouble),
-			.fence = a->store.fence, .draining = atomic_load(&a->group->draining)}};
+			.version = STR(SLUICE_VERSION),
+			.text = str_of(a->trouble),
+			.fence = a->store.fence,
+			.draining = atomic_load(&a->group->draining)}};
 
 	if (l != NULL) {
 		m.hello.generation = l->cfg.generation;
@@ -84,7 +86,8 @@ static void session_up(struct agent *a, uint64_t now_us)
 static void session_down(struct agent *a)
 {
 	if (a->session.welcomed)
-		log_info("agent", "control=%s msg=\"disconnected, serving on\"", a->session.control);
+		log_info("agent", "control=%s msg=\"disconnected, serving on\"",
+			a->session.control);
 	agent_query_drop_all(a);
 	a->session = (struct session){0};
 }

@@ -19,9 +19,9 @@
 #include "dataplane/agent/store.h"
 #include "dataplane/link/link.h"
 
-#define AGENT_QUERIES_MAX 16u	     /* waiting; more are refused */
+#define AGENT_QUERIES_MAX 16u /* waiting; more are refused */
 #define AGENT_TICK_US 250000u
-#define AGENT_PENDING_POLL_MS 1	     /* how often the line is looked at while it is not empty */
+#define AGENT_PENDING_POLL_MS 1 /* how often the line is looked at while it is not empty */
 #define AGENT_TROUBLE_MAX 256u
 
 enum agent_counter {
@@ -32,11 +32,11 @@ enum agent_counter {
 };
 
 struct session {
-	uint32_t id;		/* 0: no connection */
+	uint32_t id; /* 0: no connection */
 	bool welcomed;
 	uint64_t up_us, heard_us, beat_us; /* connected, last good message, last heartbeat sent */
 	uint64_t seq_out[MESSAGE_STREAM_COUNT], seq_in[MESSAGE_STREAM_COUNT];
-	uint64_t epoch;		/* control's, once welcomed */
+	uint64_t epoch; /* control's, once welcomed */
 	char control[MESSAGE_NAME_MAX + 1];
 };
 
@@ -46,7 +46,7 @@ struct agent_ack {
 	struct agent_ack *batch_next;
 	uint32_t session;
 	uint64_t seq, generation, revision;
-	uint64_t stamp_us;	/* when control published it; 0: not measured */
+	uint64_t stamp_us; /* when control published it; 0: not measured */
 	enum message_result result;
 	struct err err;
 };
@@ -58,16 +58,16 @@ struct agent {
 	struct agent_ops ops;
 	struct live_context ctx;
 	struct store store;
-	struct link *link;	/* owned by the thread */
+	struct link *link; /* owned by the thread */
 	struct session session;
-	struct agent_ack *batch; /* changes whose journal records are not synced yet */
-	bool durable;		/* everything applied is on disk */
+	struct agent_ack *batch;	 /* changes whose journal records are not synced yet */
+	bool durable;			 /* everything applied is on disk */
 	char trouble[AGENT_TROUBLE_MAX]; /* what people should know; for HELLO and `config` */
-	struct list queries;	/* struct query_job */
+	struct list queries;		 /* struct query_job */
 	unsigned query_count;
 	uint64_t tick_us;
 	struct message_scratch *scratch;
-	uint8_t *buf;		/* MESSAGE_BYTES_MAX, for encoding */
+	uint8_t *buf; /* MESSAGE_BYTES_MAX, for encoding */
 	uint64_t counters[AGENT_C_COUNT];
 	uint64_t errors[MESSAGE_ERR_COUNT], refusals[MESSAGE_RESULT_COUNT];
 
@@ -76,7 +76,7 @@ struct agent {
 	atomic_bool stop;
 	sem_t started;
 	int start_rv;
-	struct err *start_err;	/* of agent_start(), until <started> */
+	struct err *start_err; /* of agent_start(), until <started> */
 };
 
 static inline void agent_count(struct agent *a, enum agent_counter c)

@@ -14,9 +14,11 @@
 #include "dataplane/base/bug.h"
 #include "dataplane/http/http.h"
 
-static_assert((int)AGENT_SLOT_LISTENER == COUNTER_LISTENER && (int)AGENT_SLOT_RULE == COUNTER_RULE &&
-	(int)AGENT_SLOT_BACKEND == COUNTER_BACKEND &&
-	(int)AGENT_SLOT_ENDPOINT == COUNTER_ENDPOINT, "kinds of slots are scopes of counters");
+static_assert((int)AGENT_SLOT_LISTENER == COUNTER_LISTENER &&
+		(int)AGENT_SLOT_RULE == COUNTER_RULE &&
+		(int)AGENT_SLOT_BACKEND == COUNTER_BACKEND &&
+		(int)AGENT_SLOT_ENDPOINT == COUNTER_ENDPOINT,
+	"kinds of slots are scopes of counters");
 
 static struct inspect inspect;
 
@@ -96,7 +98,8 @@ static bool slot_busy(void *ctx, enum agent_slot_kind kind, uint32_t slot)
 	const struct inspect *in = ctx;
 
 	for (unsigned i = 0; i < in->g->count; i++)
-		if (upstream_users(http_upstream(in->g->w[i]->http), (enum counter_scope)kind, slot) > 0)
+		if (upstream_users(http_upstream(in->g->w[i]->http), (enum counter_scope)kind,
+			    slot) > 0)
 			return true;
 	return false;
 }
@@ -127,8 +130,8 @@ static void tick(void *ctx, uint64_t now_us)
 	struct inspect *in = ctx;
 
 	for (unsigned i = 0; i < in->g->count; i++) {
-		uint64_t turns = atomic_load_explicit(
-			&in->g->w[i]->stats.turns, memory_order_relaxed);
+		uint64_t turns =
+			atomic_load_explicit(&in->g->w[i]->stats.turns, memory_order_relaxed);
 
 		if (turns != in->turns[i] || in->turn_us[i] == 0)
 			in->turn_us[i] = now_us;

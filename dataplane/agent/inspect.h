@@ -14,15 +14,15 @@
 #include "dataplane/upstream/counters.h"
 #include "dataplane/worker/worker.h"
 
-#define INSPECT_CALL_US 100000u	 /* a worker that takes longer hangs, or nearly */
-#define INSPECT_SLICE 256u	 /* objects or connections of one step */
+#define INSPECT_CALL_US 100000u /* a worker that takes longer hangs, or nearly */
+#define INSPECT_SLICE 256u	/* objects or connections of one step */
 
 struct inspect {
-	struct worker_group *g;	 /* borrowed */
+	struct worker_group *g; /* borrowed */
 	/* What a slot had counted when it was given to its present id: [slot * count + counter]. */
 	uint64_t *zero[COUNTER_SCOPE_COUNT]; /* owned, NULL until the first slot is given anew */
 	uint64_t turns[WORKERS_MAX], turn_us[WORKERS_MAX]; /* last seen, and since when */
-	uint64_t trace_end_us;	 /* 0: no trace is on */
+	uint64_t trace_end_us;				   /* 0: no trace is on */
 };
 
 bool inspect_counters(struct agent *a, void *ctx, struct agent_query *q);

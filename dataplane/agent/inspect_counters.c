@@ -15,7 +15,7 @@
 struct walk {
 	enum counter_scope scope;
 	uint32_t slot;
-	json_t *list;	/* of this scope, borrowed from the answer */
+	json_t *list; /* of this scope, borrowed from the answer */
 };
 
 static json_t *set_counters(const struct inspect *in, unsigned set, const struct counter_set *first)

@@ -13,9 +13,9 @@
 #include "dataplane/upstream/upstream.h"
 
 struct walk {
-	uint64_t serial;	/* of the configuration that is walked */
+	uint64_t serial; /* of the configuration that is walked */
 	uint32_t service, endpoint;
-	json_t *list;		/* endpoints of the service, borrowed from the answer */
+	json_t *list; /* endpoints of the service, borrowed from the answer */
 };
 
 static json_t *endpoint_json(struct agent *a, const struct inspect *in, const struct endpoint *e)
@@ -40,10 +40,10 @@ static json_t *endpoint_json(struct agent *a, const struct inspect *in, const st
 	}
 	return json_pack("{s:o, s:o, s:o, s:o, s:i, s:i, s:b, s:I, s:I, s:i, s:I}", "id",
 		agent_json_id(e->id), "name", agent_json_str(str_of(s->name)), "cluster",
-		agent_json_str(str_of(s->cluster)), "address", inspect_addr(&e->addr), "port", e->port,
-		"weight", e->weight, "draining", e->draining, "in_flight", (json_int_t)in_flight,
-		"idle", (json_int_t)idle, "ejected_workers", (int)ejected, "ejected_us",
-		(json_int_t)ejected_us);
+		agent_json_str(str_of(s->cluster)), "address", inspect_addr(&e->addr), "port",
+		e->port, "weight", e->weight, "draining", e->draining, "in_flight",
+		(json_int_t)in_flight, "idle", (json_int_t)idle, "ejected_workers", (int)ejected,
+		"ejected_us", (json_int_t)ejected_us);
 }
 
 /* <wanted>: name or id of a service; NULL: all. */

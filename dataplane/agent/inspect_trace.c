@@ -42,7 +42,7 @@ void inspect_trace_stop(struct inspect *in)
 
 struct line {
 	char text[TRACE_LINE_MAX];
-	double at;		/* seconds, as the line says */
+	double at; /* seconds, as the line says */
 	unsigned order;
 };
 
@@ -63,7 +63,8 @@ static json_t *collect(const struct inspect *in)
 
 	bug_on(lines == NULL);
 	for (unsigned w = 0; w < in->g->count; w++)
-		for (unsigned k = 0; k < TRACE_LINES && trace_take(in->g->w[w]->trace, lines[n].text);
+		for (unsigned k = 0;
+			k < TRACE_LINES && trace_take(in->g->w[w]->trace, lines[n].text);
 			k++, n++) {
 			lines[n].at = strtod(lines[n].text, NULL);
 			lines[n].order = n;
@@ -115,8 +116,8 @@ bool inspect_trace(struct agent *a, void *ctx, struct agent_query *q)
 	if (action != NULL && strcmp(action, "stop") == 0)
 		inspect_trace_stop(in);
 	else if (action == NULL || strcmp(action, "fetch") != 0)
-		return inspect_fail(
-			q, MESSAGE_RESULT_BAD_ARGS, "action is \"start\", \"fetch\" or \"stop\"");
+		return inspect_fail(q, MESSAGE_RESULT_BAD_ARGS,
+			"action is \"start\", \"fetch\" or \"stop\"");
 	trace_answer(in, q);
 	return false;
 }

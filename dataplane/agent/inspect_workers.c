@@ -11,8 +11,8 @@
 #include "dataplane/http/http.h"
 
 #define CONNS_DEFAULT 1000u
-#define CONNS_MAX 20000u      /* of one answer; the rest by cursor */
-#define NEIGHBOURS_MAX 4096u  /* of one worker */
+#define CONNS_MAX 20000u     /* of one answer; the rest by cursor */
+#define NEIGHBOURS_MAX 4096u /* of one worker */
 
 /* -- conns ----------------------------------------------------------------------------------- */
 
@@ -26,7 +26,7 @@ struct conn_row {
 struct conn_slice {
 	uint32_t cursor, count;
 	uint64_t now_us;
-	bool last;		/* no connection of this worker lies behind the cursor */
+	bool last; /* no connection of this worker lies behind the cursor */
 	struct conn_row rows[INSPECT_SLICE];
 };
 
@@ -64,12 +64,14 @@ static json_t *conn_json(unsigned worker, const struct conn_row *r)
 		peer = json_pack("{s:o, s:o}", "local",
 			inspect_addr_port(&r->peer.local, r->peer.local_port), "remote",
 			inspect_addr_port(&r->peer.remote, r->peer.remote_port));
-	return json_pack("{s:i, s:o, s:o, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+	return json_pack("{s:i, s:o, s:o, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+			 "s:I, "
 			 "s:I, s:I, s:I, s:i, s:o}",
-		"worker", (int)worker, "local", inspect_addr_port(&i->flow.local, i->flow.local_port),
-		"remote", inspect_addr_port(&i->flow.remote, i->flow.remote_port), "state",
-		tcp_state_str(i->state), "active", i->active, "cwnd", (json_int_t)i->cwnd, "ssthresh",
-		(json_int_t)i->ssthresh, "srtt_us", (json_int_t)i->srtt_us, "rttvar_us",
+		"worker", (int)worker, "local",
+		inspect_addr_port(&i->flow.local, i->flow.local_port), "remote",
+		inspect_addr_port(&i->flow.remote, i->flow.remote_port), "state",
+		tcp_state_str(i->state), "active", i->active, "cwnd", (json_int_t)i->cwnd,
+		"ssthresh", (json_int_t)i->ssthresh, "srtt_us", (json_int_t)i->srtt_us, "rttvar_us",
 		(json_int_t)i->rttvar_us, "rto_us", (json_int_t)i->rto_us, "snd_wnd",
 		(json_int_t)i->snd_wnd, "rcv_wnd", (json_int_t)i->rcv_wnd, "unacked",
 		(json_int_t)i->unacked, "unread", (json_int_t)i->unread, "bytes_in",
@@ -193,8 +195,8 @@ bool inspect_workers(struct agent *a, void *ctx, struct agent_query *q)
 	if (q->step == 0)
 		q->answer = json_pack("{s:[]}", "workers");
 	if (q->step < in->g->count)
-		json_array_append_new(
-			json_object_get(q->answer, "workers"), worker_json(in, q->step));
+		json_array_append_new(json_object_get(q->answer, "workers"),
+			worker_json(in, q->step));
 	return q->step + 1 < in->g->count;
 }
 
@@ -247,8 +249,7 @@ bool inspect_neighbours(struct agent *a, void *ctx, struct agent_query *q)
 	if (q->step >= in->g->count)
 		return false;
 	if (!worker_call(in->g, q->step, take_neighbours, n, INSPECT_CALL_US))
-		return inspect_fail(
-			q, MESSAGE_RESULT_FAILED, "worker %u does not answer", q->step);
+		return inspect_fail(q, MESSAGE_RESULT_FAILED, "worker %u does not answer", q->step);
 	for (uint32_t i = 0; i < n->count; i++)
 		json_array_append_new(json_object_get(q->answer, "neighbours"),
 			neighbour_json(in, q->step, &n->rows[i]));

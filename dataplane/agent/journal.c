@@ -60,14 +60,17 @@ static bool head_decode(const uint8_t *b, size_t len, struct journal_head *ret)
 		be32_get(b + 8) != JOURNAL_VERSION ||
 		be32_get(b + 12) != crc32c(0, b + 16, JOURNAL_HEADER_BYTES - 16))
 		return false;
-	*ret = (struct journal_head){.image = be64_get(b + 16), .structure = be64_get(b + 24),
-		.epoch = be64_get(b + 32), .revision = be64_get(b + 40),
+	*ret = (struct journal_head){.image = be64_get(b + 16),
+		.structure = be64_get(b + 24),
+		.epoch = be64_get(b + 32),
+		.revision = be64_get(b + 40),
 		.generation = be64_get(b + 48)};
 	return true;
 }
 
 /* magic 32, number 32, length 32, checksum 32 of the rest and the message, key 64 */
-static void record_encode(uint8_t *b, uint32_t number, uint64_t key, const void *message, size_t len)
+static void record_encode(uint8_t *b, uint32_t number, uint64_t key, const void *message,
+	size_t len)
 {
 	be32_put(b, RECORD_MAGIC);
 	be32_put(b + 4, number);
@@ -125,8 +128,8 @@ static int journal_replace(struct journal *j, const char *path, const struct jou
 	return 0;
 }
 
-int journal_create(
-	struct journal *j, const char *path, const struct journal_head *head, struct err *err)
+int journal_create(struct journal *j, const char *path, const struct journal_head *head,
+	struct err *err)
 {
 	return journal_replace(j, path, head, NULL, 0, 0, err);
 }
@@ -287,8 +290,8 @@ static int write_at(int fd, const uint8_t *p, size_t len, size_t off)
 	return 0;
 }
 
-int journal_append(
-	struct journal *j, uint64_t key, const void *message, size_t len, struct err *err)
+int journal_append(struct journal *j, uint64_t key, const void *message, size_t len,
+	struct err *err)
 {
 	size_t need = JOURNAL_RECORD_BYTES + len, total = need;
 	autofree uint8_t *b = NULL;

@@ -24,20 +24,20 @@
 #define JOURNAL_RECORD_BYTES 24u
 
 struct journal_head {
-	uint64_t image;		/* digest of the snapshot */
-	uint64_t structure;	/* control's name for it, see message.h */
+	uint64_t image;		  /* digest of the snapshot */
+	uint64_t structure;	  /* control's name for it, see message.h */
 	uint64_t epoch, revision; /* of the message that brought the snapshot */
 	uint64_t generation;
 };
 
 struct journal {
-	int fd;			/* -1: closed */
-	char *path;		/* owned */
-	size_t bytes_max;	/* JOURNAL_BYTES_MAX; tests make it smaller */
-	size_t end;		/* of the last record */
-	size_t zeroed;		/* the file is zeros from <end> to here */
+	int fd;		  /* -1: closed */
+	char *path;	  /* owned */
+	size_t bytes_max; /* JOURNAL_BYTES_MAX; tests make it smaller */
+	size_t end;	  /* of the last record */
+	size_t zeroed;	  /* the file is zeros from <end> to here */
 	uint32_t records;
-	bool dirty;		/* something was appended since journal_sync() */
+	bool dirty; /* something was appended since journal_sync() */
 	struct journal_head head;
 };
 

@@ -111,12 +111,13 @@ enum message_result live_apply_weights(struct live_context *c, struct live *l,
 	atomic_store_explicit(&l->weights[rule], v, memory_order_release);
 	retire(c, l, free_vector, o->owned, now_us);
 	object_set(l, o, v,
-		message_weights_digest(m->weights.rule_id, m->weights.w, m->weights.count), m->epoch,
-		m->weights.revision);
+		message_weights_digest(m->weights.rule_id, m->weights.w, m->weights.count),
+		m->epoch, m->weights.revision);
 	return MESSAGE_RESULT_OK;
 }
 
-static void set_release_slots(struct live_context *c, const struct endpoint_set *set, uint64_t now_us)
+static void set_release_slots(struct live_context *c, const struct endpoint_set *set,
+	uint64_t now_us)
 {
 	for (uint32_t i = 0; i < set->count; i++)
 		slots_release(&c->slots, AGENT_SLOT_ENDPOINT, set->e[i].slot, now_us);
@@ -130,10 +131,10 @@ static void free_set(void *ctx, void *obj, bool late)
 }
 
 /* NULL: no slots left, nothing held. */
-static struct endpoint_set *set_new(struct live_context *c, const struct message *m, uint64_t now_us)
+static struct endpoint_set *set_new(struct live_context *c, const struct message *m,
+	uint64_t now_us)
 {
-	struct endpoint_set *set =
-		calloc(1, sizeof(*set) + m->endpoints.count * sizeof(set->e[0]));
+	struct endpoint_set *set = calloc(1, sizeof(*set) + m->endpoints.count * sizeof(set->e[0]));
 
 	bug_on(set == NULL);
 	set->service_id = m->endpoints.service_id;
@@ -148,8 +149,12 @@ static struct endpoint_set *set_new(struct live_context *c, const struct message
 			free(set);
 			return NULL;
 		}
-		set->e[set->count++] = (struct endpoint){.id = e->id, .addr = e->addr,
-			.port = e->port, .weight = e->weight, .slot = slot, .draining = e->draining};
+		set->e[set->count++] = (struct endpoint){.id = e->id,
+			.addr = e->addr,
+			.port = e->port,
+			.weight = e->weight,
+			.slot = slot,
+			.draining = e->draining};
 	}
 	return set;
 }
@@ -178,7 +183,8 @@ enum message_result live_apply_endpoints(struct live_context *c, struct live *l,
 	atomic_store_explicit(&l->endpoints[service], set, memory_order_release);
 	retire(c, l, free_set, o->owned, now_us);
 	object_set(l, o, set,
-		message_endpoints_digest(m->endpoints.service_id, m->endpoints.e, m->endpoints.count),
+		message_endpoints_digest(m->endpoints.service_id, m->endpoints.e,
+			m->endpoints.count),
 		m->epoch, m->endpoints.revision);
 	return MESSAGE_RESULT_OK;
 }

@@ -26,14 +26,14 @@ struct worker_group;
 struct live_object {
 	uint64_t digest;	  /* message_weights_digest() or message_endpoints_digest() */
 	uint64_t epoch, revision; /* of the message that brought it; the snapshot's own at first */
-	void *owned;		  /* the vector or set, if it is not the image's own (in the arena) */
+	void *owned; /* the vector or set, if it is not the image's own (in the arena) */
 };
 
 struct live {
-	struct config cfg;	  /* what is published */
+	struct config cfg; /* what is published */
 	struct snapshot snap;
-	void *image;		  /* owned */
-	struct arena arena;	  /* everything that lives as long as the image */
+	void *image;			      /* owned */
+	struct arena arena;		      /* everything that lives as long as the image */
 	struct live_object *rules, *services; /* [index in the image] */
 	struct endpoint_set **image_sets;     /* [service] as the image has them; they hold slots */
 	_Atomic(const struct weight_vector *) *weights;	 /* cfg.weights, writable */
@@ -49,8 +49,8 @@ struct live_context {
 	struct worker_group *group; /* borrowed */
 	struct slots slots;
 	struct reclaim reclaim;
-	struct live *live;	    /* owned; published; NULL: none yet */
-	uint64_t serial;	    /* of the newest configuration built */
+	struct live *live; /* owned; published; NULL: none yet */
+	uint64_t serial;   /* of the newest configuration built */
 };
 
 void live_init(struct live_context *c, struct worker_group *g, const struct agent_ops *ops);

@@ -12,7 +12,7 @@ struct item {
 	struct list link;
 	reclaim_fn fn;
 	void *obj;
-	uint64_t token;	   /* valid when committed */
+	uint64_t token; /* valid when committed */
 	uint64_t since_us;
 	bool committed, large, tell_late;
 };
@@ -34,7 +34,10 @@ void reclaim_add(struct reclaim *r, reclaim_fn fn, void *obj, bool large, bool t
 	struct item *i = calloc(1, sizeof(*i));
 
 	bug_on(i == NULL);
-	*i = (struct item){.fn = fn, .obj = obj, .since_us = now_us, .large = large,
+	*i = (struct item){.fn = fn,
+		.obj = obj,
+		.since_us = now_us,
+		.large = large,
 		.tell_late = tell_late};
 	list_add_tail(&r->line, &i->link);
 	r->count++;
@@ -69,7 +72,7 @@ static void item_done(struct reclaim *r, struct item *i)
 
 static void tell_late(struct reclaim *r, uint64_t now_us)
 {
-	list_for_each(l, &r->line) {
+	list_for_each (l, &r->line) {
 		struct item *i = list_entry(l, struct item, link);
 
 		if (!i->committed || now_us - i->since_us < RECLAIM_LATE_US)

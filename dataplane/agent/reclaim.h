@@ -16,9 +16,9 @@
 
 #include "dataplane/base/list.h"
 
-#define RECLAIM_ITEMS_MAX 8192u	     /* small objects and acknowledgements in the line */
-#define RECLAIM_LARGE_MAX 4u	     /* whole configurations in the line */
-#define RECLAIM_LATE_US 1000000u     /* a worker needs microseconds; after this one hangs */
+#define RECLAIM_ITEMS_MAX 8192u	 /* small objects and acknowledgements in the line */
+#define RECLAIM_LARGE_MAX 4u	 /* whole configurations in the line */
+#define RECLAIM_LATE_US 1000000u /* a worker needs microseconds; after this one hangs */
 
 /* Runs when the item's turn has come; <late>: not yet, but RECLAIM_LATE_US are over. */
 typedef void (*reclaim_fn)(void *ctx, void *obj, bool late);
@@ -26,7 +26,7 @@ typedef void (*reclaim_fn)(void *ctx, void *obj, bool late);
 struct reclaim {
 	struct rte_rcu_qsbr *qsbr; /* borrowed */
 	void *ctx;
-	struct list line;	/* oldest first; its end has no token yet */
+	struct list line; /* oldest first; its end has no token yet */
 	unsigned count, large;
 };
 

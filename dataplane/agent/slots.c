@@ -83,7 +83,7 @@ static uint32_t table_take(struct slots *s, struct slot_table *t, uint64_t now_u
 
 	if (t->used < t->max)
 		return t->used++;
-	list_for_each(l, &t->resting) {
+	list_for_each (l, &t->resting) {
 		struct slot *slot = list_entry(l, struct slot, rest);
 		uint32_t i = (uint32_t)(slot - t->slots);
 

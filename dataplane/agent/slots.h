@@ -24,22 +24,22 @@
 #define SLOTS_REUSE_TRIES 64u	/* resting slots looked at for one assignment */
 
 struct slot {
-	uint64_t id;		/* 0: never used */
+	uint64_t id; /* 0: never used */
 	uint64_t released_us;
-	struct list rest;	/* on the resting list while refs is 0 */
-	uint32_t refs;		/* configurations and endpoint sets that hold it */
-	uint32_t next;		/* in its hash chain, or SLOT_NONE */
-	char *name, *cluster;	/* owned; cluster of endpoints only; protected by the lock */
+	struct list rest;     /* on the resting list while refs is 0 */
+	uint32_t refs;	      /* configurations and endpoint sets that hold it */
+	uint32_t next;	      /* in its hash chain, or SLOT_NONE */
+	char *name, *cluster; /* owned; cluster of endpoints only; protected by the lock */
 };
 
 struct slot_table {
 	enum agent_slot_kind kind;
-	uint32_t max, used;	/* slots ever given out are [0, used) */
-	uint32_t live;		/* with refs */
-	struct slot *slots;	/* owned, [max] */
-	uint32_t *heads;	/* owned, [mask + 1] */
+	uint32_t max, used; /* slots ever given out are [0, used) */
+	uint32_t live;	    /* with refs */
+	struct slot *slots; /* owned, [max] */
+	uint32_t *heads;    /* owned, [mask + 1] */
 	uint32_t mask;
-	struct list resting;	/* oldest first */
+	struct list resting; /* oldest first */
 };
 
 struct slots {

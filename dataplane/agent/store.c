@@ -33,7 +33,8 @@ static uint64_t number_of(const char *name, const char *kind)
 	struct str rest = str_of(name), digits = str_cut(&rest, '.');
 	uint64_t n;
 
-	if (digits.len > NUMBER_DIGITS_MAX || !str_to_u64(digits, &n) || !str_eq(rest, str_of(kind)))
+	if (digits.len > NUMBER_DIGITS_MAX || !str_to_u64(digits, &n) ||
+		!str_eq(rest, str_of(kind)))
 		return 0;
 	return n;
 }
@@ -41,7 +42,8 @@ static uint64_t number_of(const char *name, const char *kind)
 static int epochs_write(const struct store *s, uint64_t fence, uint64_t boot, struct err *err)
 {
 	char path[PATH_MAX], text[EPOCHS_BYTES_MAX];
-	int n = snprintf(text, sizeof(text), "control %" PRIu64 "\nboot %" PRIu64 "\n", fence, boot);
+	int n = snprintf(text, sizeof(text), "control %" PRIu64 "\nboot %" PRIu64 "\n", fence,
+		boot);
 
 	n += snprintf(text + n, sizeof(text) - (size_t)n, "crc %08x\n", crc32c(0, text, (size_t)n));
 	snprintf(path, sizeof(path), "%s/epochs", s->dir);
@@ -158,8 +160,8 @@ unsigned store_list(const struct store *s, uint64_t numbers[STORE_SNAPSHOTS_MAX]
 	return l.count;
 }
 
-int store_read(const struct store *s, uint64_t number, size_t max, void **ret_data,
-	size_t *ret_len, struct err *err)
+int store_read(const struct store *s, uint64_t number, size_t max, void **ret_data, size_t *ret_len,
+	struct err *err)
 {
 	char path[PATH_MAX];
 

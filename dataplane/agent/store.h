@@ -22,11 +22,11 @@
 #define STORE_SNAPSHOTS_MAX 64u /* looked at on start; two are normal */
 
 struct store {
-	char *dir;		/* owned */
-	uint64_t current;	/* number of the files in use; 0: none */
-	uint64_t highest;	/* number ever seen */
+	char *dir;	  /* owned */
+	uint64_t current; /* number of the files in use; 0: none */
+	uint64_t highest; /* number ever seen */
 	uint64_t fence, boot;
-	struct journal journal;	/* of <current>; closed when it failed */
+	struct journal journal; /* of <current>; closed when it failed */
 };
 
 /* Reads the epochs and counts the boot. *ret_damaged: the file of epochs was, and begins anew. */
@@ -34,8 +34,8 @@ int store_open(struct store *s, const char *dir, bool *ret_damaged, struct err *
 void store_close(struct store *s);
 /* Numbers of the snapshots, newest first; returns how many. */
 unsigned store_list(const struct store *s, uint64_t numbers[STORE_SNAPSHOTS_MAX]);
-int store_read(const struct store *s, uint64_t number, size_t max, void **ret_data,
-	size_t *ret_len, struct err *err);
+int store_read(const struct store *s, uint64_t number, size_t max, void **ret_data, size_t *ret_len,
+	struct err *err);
 /* Opens and replays the journal of snapshot <number>, which is current from now on. */
 int store_resume(struct store *s, uint64_t number, uint64_t image, journal_fn fn, void *ctx,
 	bool *ret_damaged, struct err *err);

@@ -99,23 +99,23 @@ static void build_weights(struct live *l)
 	l->weights = arena_alloc(&l->arena, (l->cfg.rule_count + 1) * sizeof(l->weights[0]));
 	for (uint32_t i = 0; i < l->cfg.rule_count; i++) {
 		struct snapshot_rule r = snapshot_rule(&l->snap, i);
-		struct weight_vector *v = arena_alloc(&l->arena,
-			sizeof(*v) + r.backend_count * sizeof(v->w[0]));
+		struct weight_vector *v =
+			arena_alloc(&l->arena, sizeof(*v) + r.backend_count * sizeof(v->w[0]));
 
 		bug_on(r.backend_count > SNAPSHOT_RULE_BACKENDS_MAX);
 		v->rule_id = r.id;
 		v->revision = l->revision;
 		v->count = r.backend_count;
 		for (uint32_t k = 0; k < r.backend_count; k++) {
-			struct snapshot_backend b =
-				snapshot_backend(&l->snap, r.backend_first + k);
+			struct snapshot_backend b = snapshot_backend(&l->snap, r.backend_first + k);
 
 			w[k] = (struct message_weight){b.id, b.weight};
 			v->w[k] = b.weight;
 			v->total += b.weight;
 		}
 		atomic_init(&l->weights[i], v);
-		l->rules[i] = (struct live_object){.epoch = l->epoch, .revision = l->revision,
+		l->rules[i] = (struct live_object){.epoch = l->epoch,
+			.revision = l->revision,
 			.digest = message_weights_digest(r.id, w, r.backend_count)};
 		l->state += l->rules[i].digest;
 	}
@@ -131,13 +131,16 @@ static bool fill_set(struct live_context *c, struct live *l, const struct snapsh
 	for (uint32_t k = 0; k < r->endpoint_count; k++) {
 		struct snapshot_endpoint e = snapshot_endpoint(s, r->endpoint_first + k);
 		struct str name = snapshot_str(s, e.name), cluster = snapshot_str(s, e.cluster);
-		uint32_t slot = slots_acquire(&c->slots, AGENT_SLOT_ENDPOINT, e.id, name, cluster,
-			now_us);
+		uint32_t slot =
+			slots_acquire(&c->slots, AGENT_SLOT_ENDPOINT, e.id, name, cluster, now_us);
 
 		if (slot == SLOT_NONE)
 			return false;
-		set->e[set->count++] = (struct endpoint){.id = e.id, .addr = e.addr,
-			.port = e.port, .weight = e.weight, .slot = slot,
+		set->e[set->count++] = (struct endpoint){.id = e.id,
+			.addr = e.addr,
+			.port = e.port,
+			.weight = e.weight,
+			.slot = slot,
 			.draining = e.draining != 0};
 		scratch[k] = (struct message_endpoint){e.id, e.addr, e.port, e.weight,
 			e.draining != 0, name, cluster};
@@ -158,15 +161,16 @@ static bool build_endpoints(struct live_context *c, struct live *l, uint64_t now
 	l->cfg.endpoints = l->endpoints;
 	for (uint32_t i = 0; i < l->cfg.service_count && fits; i++) {
 		struct snapshot_service r = snapshot_service(&l->snap, i);
-		struct endpoint_set *set = arena_alloc(&l->arena,
-			sizeof(*set) + r.endpoint_count * sizeof(set->e[0]));
+		struct endpoint_set *set =
+			arena_alloc(&l->arena, sizeof(*set) + r.endpoint_count * sizeof(set->e[0]));
 
 		set->service_id = r.id;
 		set->revision = l->revision;
 		l->image_sets[i] = set;
 		atomic_init(&l->endpoints[i], set);
 		fits = fill_set(c, l, &r, set, scratch, now_us);
-		l->services[i] = (struct live_object){.epoch = l->epoch, .revision = l->revision,
+		l->services[i] = (struct live_object){.epoch = l->epoch,
+			.revision = l->revision,
 			.digest = message_endpoints_digest(r.id, scratch, set->count)};
 		l->state += l->services[i].digest;
 	}

@@ -19,10 +19,10 @@ _Noreturn void bug_panic(const char *file, int line, const char *func, const cha
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define bug_on(cond)                                                                               \
-	do {                                                                                       \
-		if (unlikely(cond))                                                                \
-			bug_panic(__FILE__, __LINE__, __func__, #cond);                            \
+#define bug_on(cond) \
+	do { \
+		if (unlikely(cond)) \
+			bug_panic(__FILE__, __LINE__, __func__, #cond); \
 	} while (0)
 
 #ifdef SLUICE_DEBUG

@@ -24,7 +24,7 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t len);
 /* One round of a 64x64->128 multiply, both halves folded. */
 static inline uint64_t hash_mix(uint64_t a, uint64_t b)
 {
-	unsigned __int128 m = (unsigned __int128)(a ^ 0x9e3779b97f4a7c15ull) *
-		(b ^ 0xbf58476d1ce4e5b9ull);
+	unsigned __int128 m =
+		(unsigned __int128)(a ^ 0x9e3779b97f4a7c15ull) * (b ^ 0xbf58476d1ce4e5b9ull);
 	return (uint64_t)m ^ (uint64_t)(m >> 64);
 }

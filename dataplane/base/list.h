@@ -18,8 +18,8 @@ struct list {
 
 #define list_for_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 /* The current element may be removed or freed inside the loop. */
-#define list_for_each_safe(it, head)                                                               \
-	for (struct list *it = (head)->next, *it##_next = it->next; it != (head);                  \
+#define list_for_each_safe(it, head) \
+	for (struct list *it = (head)->next, *it##_next = it->next; it != (head); \
 		it = it##_next, it##_next = it->next)
 
 static inline void list_init(struct list *l)

@@ -114,8 +114,8 @@ static void advance_one(struct timer_wheel *w)
 	}
 }
 
-unsigned timer_wheel_run(
-	struct timer_wheel *w, uint64_t now_us, unsigned budget, timer_fn fn, void *ctx)
+unsigned timer_wheel_run(struct timer_wheel *w, uint64_t now_us, unsigned budget, timer_fn fn,
+	void *ctx)
 {
 	uint64_t target = now_us / TIMER_TICK_US;
 	unsigned fired = 0;

@@ -19,15 +19,15 @@
 #define TIMER_TICK_US 1000u
 
 struct timer {
-	struct list link;      /* on a slot of the wheel while armed */
-	uint64_t expires_us;   /* wanted time, or TIMER_NEVER */
-	uint64_t slot_tick;    /* tick whose slot it is filed under */
+	struct list link;    /* on a slot of the wheel while armed */
+	uint64_t expires_us; /* wanted time, or TIMER_NEVER */
+	uint64_t slot_tick;  /* tick whose slot it is filed under */
 };
 
 struct timer_wheel {
 	struct list slots[4][256];
-	struct list due;	/* expired and not handed out yet */
-	uint64_t tick;		/* every slot of a tick <= this one has been run */
+	struct list due; /* expired and not handed out yet */
+	uint64_t tick;	 /* every slot of a tick <= this one has been run */
 	uint64_t armed_count;
 };
 
@@ -47,8 +47,8 @@ void timer_cancel(struct timer_wheel *w, struct timer *t);
  * Calls <fn> for each timer due at <now_us>, disarmed, at most <budget> of them; the rest comes
  * with the next call. <fn> may set or cancel any timer of the wheel. Returns how many fired.
  */
-unsigned timer_wheel_run(
-	struct timer_wheel *w, uint64_t now_us, unsigned budget, timer_fn fn, void *ctx);
+unsigned timer_wheel_run(struct timer_wheel *w, uint64_t now_us, unsigned budget, timer_fn fn,
+	void *ctx);
 /*
  * A time before which nothing can be due, for naps and virtual clocks; TIMER_NEVER when nothing
  * is armed. May be earlier than the first expiry (cascades, lazy timers), never later.

@@ -36,19 +36,19 @@ struct retired {
 };
 
 struct host {
-	struct worker_group *group;	/* borrowed */
-	struct mirror *mirror;		/* owned */
+	struct worker_group *group; /* borrowed */
+	struct mirror *mirror;	    /* owned */
 	pthread_t thread;
 	bool running;
-	int stop_fd;			/* eventfd: readable when the thread shall end */
-	bool dirty;			/* the kernel has changed since the last read */
+	int stop_fd; /* eventfd: readable when the thread shall end */
+	bool dirty;  /* the kernel has changed since the last read */
 	uint64_t read_us;
 	struct retired retired[RETIRED_MAX];
 	unsigned retired_count;
-	uint64_t hidden_generation;	/* of the configuration whose addresses are hidden */
-	bool hidden;			/* at least once */
+	uint64_t hidden_generation; /* of the configuration whose addresses are hidden */
+	bool hidden;		    /* at least once */
 	uint64_t hide_retry_us;
-	bool up[PORTS_MAX];		/* links, as last said */
+	bool up[PORTS_MAX]; /* links, as last said */
 };
 
 /* -- routes -------------------------------------------------------------------------------- */

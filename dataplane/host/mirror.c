@@ -28,17 +28,17 @@ struct table {
 	/* the kernel's side of tap ports; "any": none */
 	struct ip_addr tap4[PORTS_MAX], tap6[PORTS_MAX];
 	uint32_t route_count;
-	bool full;	/* routes were left out */
+	bool full; /* routes were left out */
 	struct fib_route routes[FIB_ROUTES_MAX];
 };
 
 struct mirror {
-	const struct port *ports;	/* borrowed */
+	const struct port *ports; /* borrowed */
 	unsigned port_count;
-	struct mnl_socket *notify;	/* owned: notifications only */
-	struct mnl_socket *dump;	/* owned: questions and answers */
+	struct mnl_socket *notify; /* owned: notifications only */
+	struct mnl_socket *dump;   /* owned: questions and answers */
 	unsigned seq;
-	struct table *now, *last;	/* owned; <last>: what mirror_read() gave last */
+	struct table *now, *last; /* owned; <last>: what mirror_read() gave last */
 	bool have_last;
 };
 
@@ -55,8 +55,7 @@ static struct mnl_socket *socket_open(unsigned groups, int flags)
 	return s;
 }
 
-int mirror_open(const struct port *ports, unsigned port_count, struct mirror **ret,
-	struct err *err)
+int mirror_open(const struct port *ports, unsigned port_count, struct mirror **ret, struct err *err)
 {
 	struct mirror *m = calloc(1, sizeof(*m));
 
@@ -67,7 +66,8 @@ int mirror_open(const struct port *ports, unsigned port_count, struct mirror **r
 	m->last = calloc(1, sizeof(*m->last));
 	bug_on(m->now == NULL || m->last == NULL);
 	m->notify = socket_open(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
-			RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE, SOCK_NONBLOCK);
+			RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
+		SOCK_NONBLOCK);
 	m->dump = socket_open(0, 0);
 	if (m->notify == NULL || m->dump == NULL) {
 		int rc = err_set(err, errno, "rtnetlink: %s", strerror(errno));
@@ -228,8 +228,8 @@ static void paths_get(const struct mirror *m, const struct nlattr *multi, int fa
 		const struct nlattr *tb[RTA_VIA + 1];
 		struct ip_addr via = {{0}};
 
-		attrs_get((const struct nlattr *)RTNH_DATA(nh), (const char *)nh + nh->rtnh_len,
-			tb, RTA_VIA);
+		attrs_get((const struct nlattr *)RTNH_DATA(nh), (const char *)nh + nh->rtnh_len, tb,
+			RTA_VIA);
 		via_get(tb, family, &via);
 		if (!(nh->rtnh_flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)))
 			path_add(r, port_of(m, (unsigned)nh->rtnh_ifindex), &via);
@@ -247,8 +247,7 @@ static void route_add(struct table *t, const struct fib_route *r)
 }
 
 /* Prefix and metric; false: not a route that forwards or refuses. */
-static bool route_head(const struct rtmsg *rtm, const struct nlattr *const *tb,
-	struct fib_route *r)
+static bool route_head(const struct rtmsg *rtm, const struct nlattr *const *tb, struct fib_route *r)
 {
 	uint32_t table = tb[RTA_TABLE] ? mnl_attr_get_u32(tb[RTA_TABLE]) : rtm->rtm_table;
 	static const uint8_t zero[16];
@@ -400,6 +399,7 @@ int mirror_read(struct mirror *m, const struct fib **ret, struct err *err)
 	m->last = m->now;
 	m->now = t;
 	m->have_last = true;
-	return m->last->full ? err_set(err, E2BIG, "more than %u routes: the rest is ignored",
-					FIB_ROUTES_MAX) : 0;
+	return m->last->full
+		? err_set(err, E2BIG, "more than %u routes: the rest is ignored", FIB_ROUTES_MAX)
+		: 0;
 }

@@ -15,12 +15,12 @@
 #include "dataplane/http/outcome.h"
 
 struct access_ring {
-	_Alignas(64) _Atomic uint64_t head;	/* producer: w, consumer: r */
-	uint64_t tail_seen;			/* producer's last look at tail */
-	_Alignas(64) _Atomic uint64_t tail;	/* consumer: w, producer: r */
-	uint64_t head_seen;			/* consumer's last look at head */
-	_Alignas(64) uint64_t mask;		/* read only */
-	struct access_record *rec;		/* owned */
+	_Alignas(64) _Atomic uint64_t head; /* producer: w, consumer: r */
+	uint64_t tail_seen;		    /* producer's last look at tail */
+	_Alignas(64) _Atomic uint64_t tail; /* consumer: w, producer: r */
+	uint64_t head_seen;		    /* consumer's last look at head */
+	_Alignas(64) uint64_t mask;	    /* read only */
+	struct access_record *rec;	    /* owned */
 };
 
 struct access_ring *access_ring_new(uint32_t records)
@@ -183,14 +183,15 @@ static void put_time(struct line *l, uint64_t wall_us)
 
 static void put_flags(struct line *l, uint8_t flags)
 {
-	static const char *const names[] = {
-		"reused", "closed", "truncated", "draining", "panic", "cut"};
+	static const char *const names[] = {"reused", "closed", "truncated", "draining", "panic",
+		"cut"};
 	char buf[64];
 	size_t n = 0;
 
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (flags & (1u << i))
-			n += (size_t)snprintf(buf + n, sizeof(buf) - n, "%s%s", n ? "," : "", names[i]);
+			n += (size_t)snprintf(buf + n, sizeof(buf) - n, "%s%s", n ? "," : "",
+				names[i]);
 	put_str(l, "flags", str_make(buf, n));
 }
 

@@ -20,33 +20,33 @@
 #define ACCESS_PATH_MAX 168
 #define ACCESS_ID_MAX 40
 
-enum { /* access_record.flags */
-	ACCESS_REUSED = 1 << 0,		/* on a pooled upstream connection */
-	ACCESS_CLOSED = 1 << 1,		/* the client connection ended with this request */
-	ACCESS_TRUNCATED = 1 << 2,	/* the response was not complete */
+enum {				   /* access_record.flags */
+	ACCESS_REUSED = 1 << 0,	   /* on a pooled upstream connection */
+	ACCESS_CLOSED = 1 << 1,	   /* the client connection ended with this request */
+	ACCESS_TRUNCATED = 1 << 2, /* the response was not complete */
 	ACCESS_DRAINING = 1 << 3,
-	ACCESS_PANIC = 1 << 4,		/* all endpoints were ejected */
-	ACCESS_CUT = 1 << 5,		/* method, host, path or id were longer than the record */
+	ACCESS_PANIC = 1 << 4, /* all endpoints were ejected */
+	ACCESS_CUT = 1 << 5,   /* method, host, path or id were longer than the record */
 };
 
 struct access_record {
-	uint64_t start_us;		/* monotonic: first byte of the request */
-	uint64_t bytes_in, bytes_out;	/* body bytes from and to the client */
-	uint32_t total_us;		/* start to the end of the exchange */
-	uint32_t connect_us;		/* waiting for the upstream connection; 0: reused or none */
-	uint32_t ttfb_us;		/* start to the response head; 0: none came */
+	uint64_t start_us;	      /* monotonic: first byte of the request */
+	uint64_t bytes_in, bytes_out; /* body bytes from and to the client */
+	uint32_t total_us;	      /* start to the end of the exchange */
+	uint32_t connect_us;	      /* waiting for the upstream connection; 0: reused or none */
+	uint32_t ttfb_us;	      /* start to the response head; 0: none came */
 	uint32_t listener, rule, backend, endpoint; /* run-time slots, or SLOT_NONE */
-	struct ip_addr client, upstream;/* upstream is zero when none was tried */
+	struct ip_addr client, upstream;	    /* upstream is zero when none was tried */
 	uint16_t client_port, upstream_port;
-	uint16_t status;		/* sent to the client; 0: nothing was sent */
-	uint8_t outcome;		/* enum outcome */
-	uint8_t h1_error;		/* enum h1_error behind a BAD_... outcome, or 0 */
+	uint16_t status;  /* sent to the client; 0: nothing was sent */
+	uint8_t outcome;  /* enum outcome */
+	uint8_t h1_error; /* enum h1_error behind a BAD_... outcome, or 0 */
 	uint8_t retries;
-	uint8_t flags;			/* ACCESS_* */
-	uint8_t minor;			/* of HTTP/1.x */
+	uint8_t flags; /* ACCESS_* */
+	uint8_t minor; /* of HTTP/1.x */
 	uint8_t method_len, host_len, path_len, id_len;
 	char method[ACCESS_METHOD_MAX], host[ACCESS_HOST_MAX], path[ACCESS_PATH_MAX];
-	char id[ACCESS_ID_MAX];		/* X-Request-Id */
+	char id[ACCESS_ID_MAX]; /* X-Request-Id */
 };
 
 /* Names for the slots of a record, found by the writer; an empty one is left out. */

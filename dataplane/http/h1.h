@@ -16,7 +16,7 @@
 
 #define H1_MORE 0
 #define H1_HEADERS_MAX 100	/* more: 431 */
-#define H1_HEAD_BYTES_MAX 16384	/* start line and fields together; more: 431 (line alone: 414) */
+#define H1_HEAD_BYTES_MAX 16384 /* start line and fields together; more: 431 (line alone: 414) */
 
 /* Negative returns; -error names a row of h1_error.def (name, status, sentence). */
 enum h1_error {
@@ -26,8 +26,8 @@ enum h1_error {
 #undef H1_ERROR
 	H1_ERR_COUNT
 };
-const char *h1_error_name(int error);	/* error > 0 */
-unsigned h1_error_status(int error);	/* status to answer a client with */
+const char *h1_error_name(int error); /* error > 0 */
+unsigned h1_error_status(int error);  /* status to answer a client with */
 const char *h1_error_help(int error);
 
 /* Field names we act upon, so that the code compares small numbers (table: header.def). */
@@ -40,41 +40,51 @@ enum h1_header_id {
 };
 
 struct h1_header {
-	struct str name, value;	/* into the input; value without OWS */
+	struct str name, value; /* into the input; value without OWS */
 	uint8_t id;		/* enum h1_header_id */
 	uint8_t flags;		/* H1_HEADER_* */
 };
-#define H1_HEADER_HOP 0x01	/* hop-by-hop, or named by Connection: not forwarded */
-#define H1_HEADER_ORIGIN 0x02	/* X-Forwarded-*, Forwarded, ...: kept for trusted peers only */
+#define H1_HEADER_HOP 0x01    /* hop-by-hop, or named by Connection: not forwarded */
+#define H1_HEADER_ORIGIN 0x02 /* X-Forwarded-*, Forwarded, ...: kept for trusted peers only */
 
 /* Case-insensitive; H1_HDR_OTHER for names that header.def does not have. */
 enum h1_header_id h1_header_lookup(struct str name);
 struct str h1_header_name(enum h1_header_id id); /* lower case */
 
-enum h1_method { H1_METHOD_OTHER = 0, H1_GET, H1_HEAD, H1_POST, H1_PUT, H1_DELETE, H1_CONNECT,
-	H1_OPTIONS, H1_TRACE, H1_PATCH };
+enum h1_method {
+	H1_METHOD_OTHER = 0,
+	H1_GET,
+	H1_HEAD,
+	H1_POST,
+	H1_PUT,
+	H1_DELETE,
+	H1_CONNECT,
+	H1_OPTIONS,
+	H1_TRACE,
+	H1_PATCH
+};
 
 enum h1_body { /* RFC 9112 6.3 */
 	H1_BODY_NONE = 0,
-	H1_BODY_LENGTH,		/* content_length bytes */
+	H1_BODY_LENGTH, /* content_length bytes */
 	H1_BODY_CHUNKED,
-	H1_BODY_CLOSE,		/* responses only: until the connection closes */
+	H1_BODY_CLOSE, /* responses only: until the connection closes */
 };
 
 /* A parsed head. Slices point into the input (an absent path is a static "/"). */
 struct h1_head {
 	struct str method, target, reason;
-	struct str path, query;	/* query without '?', p NULL without one; path "*" for OPTIONS * */
+	struct str path, query; /* query without '?', p NULL without one; path "*" for OPTIONS * */
 	struct str fields;	/* all field lines, each with its CRLF */
 	struct str host;	/* authority: of an absolute target, else Host */
 	struct str host_name;	/* host without the port, as sent */
 	enum h1_method method_id;
-	uint16_t status;	/* responses */
-	uint8_t minor;		/* HTTP/1.minor, 0 or 1 */
-	bool keep_alive;	/* the peer wants the connection kept after this message */
+	uint16_t status; /* responses */
+	uint8_t minor;	 /* HTTP/1.minor, 0 or 1 */
+	bool keep_alive; /* the peer wants the connection kept after this message */
 	bool expect_continue;
-	bool upgrade;		/* Connection: upgrade with an Upgrade field */
-	bool slashes;		/* the path holds "//": see h1_merge_slashes() */
+	bool upgrade; /* Connection: upgrade with an Upgrade field */
+	bool slashes; /* the path holds "//": see h1_merge_slashes() */
 	enum h1_body body;
 	uint64_t content_length;
 	uint32_t header_count;
@@ -112,23 +122,23 @@ struct str h1_header_get(const struct h1_head *h, enum h1_header_id id);
  * reports at most one piece of data lying inside the input. What is consumed without an error is a
  * well-formed chunked body, so it may also be relayed byte for byte.
  */
-#define H1_CHUNK_LINE_MAX 256		/* size and extensions of one chunk */
-#define H1_CHUNK_OVERHEAD_MAX 16384	/* extension bytes that no data has paid for */
+#define H1_CHUNK_LINE_MAX 256	    /* size and extensions of one chunk */
+#define H1_CHUNK_OVERHEAD_MAX 16384 /* extension bytes that no data has paid for */
 #define H1_TRAILERS_MAX 32
 #define H1_TRAILER_BYTES_MAX 8192
-#define H1_CHUNK_NAME_MAX 24		/* longest name in header.def */
+#define H1_CHUNK_NAME_MAX 24 /* longest name in header.def */
 
 struct h1_chunk {
-	uint64_t left;		/* bytes of the current chunk still to come */
-	uint32_t line_bytes;	/* length of the current line, bounded */
+	uint64_t left;		 /* bytes of the current chunk still to come */
+	uint32_t line_bytes;	 /* length of the current line, bounded */
 	uint32_t overhead_bytes; /* extensions so far, less the data since */
 	uint32_t trailer_bytes, trailer_count;
 	uint8_t state, digits, name_len;
 	char name[H1_CHUNK_NAME_MAX]; /* of the current trailer field, as far as it fits */
 };
 struct h1_piece {
-	size_t off, len;	/* data inside this call's input; len 0: none */
-	bool last;		/* the message is complete: the final CRLF was consumed */
+	size_t off, len; /* data inside this call's input; len 0: none */
+	bool last;	 /* the message is complete: the final CRLF was consumed */
 };
 void h1_chunk_init(struct h1_chunk *c);
 /* Bytes consumed (> 0 unless len is 0), or a negative h1_error. Trailer bytes are checked here. */
@@ -140,8 +150,8 @@ ssize_t h1_chunk_parse(struct h1_chunk *c, const char *buf, size_t len, struct h
  * bytes written, or 0 when <size> is too small (nothing useful is then in <buf>).
  */
 enum h1_edit_op {
-	H1_EDIT_SET = 0,	/* replaces all fields of that name */
-	H1_EDIT_ADD,		/* one more field */
+	H1_EDIT_SET = 0, /* replaces all fields of that name */
+	H1_EDIT_ADD,	 /* one more field */
 	H1_EDIT_REMOVE,
 };
 struct h1_edit { /* must not name framing fields, Host or Connection */
@@ -150,15 +160,15 @@ struct h1_edit { /* must not name framing fields, Host or Connection */
 };
 
 struct h1_request_out {
-	struct str client;	/* address of the peer, for X-Forwarded-For */
-	struct str proto;	/* X-Forwarded-Proto: "http" */
-	uint16_t port;		/* X-Forwarded-Port: where the peer connected to */
-	struct str authority;	/* Host of a request that names none (HTTP/1.0): address[:port] */
-	struct str request_id;	/* X-Request-Id, unless a trusted peer sent one */
-	bool trusted;		/* the peer's H1_HEADER_ORIGIN fields stay, For is appended to */
-	bool close;		/* Connection: close */
-	bool upgrade;		/* forward Upgrade (only if head.upgrade) */
-	bool expect;		/* forward Expect (only if head.expect_continue) */
+	struct str client;     /* address of the peer, for X-Forwarded-For */
+	struct str proto;      /* X-Forwarded-Proto: "http" */
+	uint16_t port;	       /* X-Forwarded-Port: where the peer connected to */
+	struct str authority;  /* Host of a request that names none (HTTP/1.0): address[:port] */
+	struct str request_id; /* X-Request-Id, unless a trusted peer sent one */
+	bool trusted;	       /* the peer's H1_HEADER_ORIGIN fields stay, For is appended to */
+	bool close;	       /* Connection: close */
+	bool upgrade;	       /* forward Upgrade (only if head.upgrade) */
+	bool expect;	       /* forward Expect (only if head.expect_continue) */
 	const struct h1_edit *edits;
 	uint32_t edit_count;
 };
@@ -167,11 +177,11 @@ size_t h1_emit_request(const struct h1_head *h, const struct h1_request_out *out
 	size_t size);
 
 struct h1_response_out {
-	enum h1_body body;	/* how the body goes to the client; NONE: fields stay as they are */
-	bool close;		/* Connection: close */
-	bool keep_alive;	/* Connection: keep-alive, for HTTP/1.0 clients */
-	bool upgrade;		/* forward Upgrade of a 101 */
-	struct str date;	/* Date, if the backend sent none (RFC 9110 6.6.1); may be empty */
+	enum h1_body body; /* how the body goes to the client; NONE: fields stay as they are */
+	bool close;	   /* Connection: close */
+	bool keep_alive;   /* Connection: keep-alive, for HTTP/1.0 clients */
+	bool upgrade;	   /* forward Upgrade of a 101 */
+	struct str date;   /* Date, if the backend sent none (RFC 9110 6.6.1); may be empty */
 	const struct h1_edit *edits;
 	uint32_t edit_count;
 };
@@ -183,8 +193,8 @@ size_t h1_emit_response(const struct h1_head *h, const struct h1_response_out *o
 struct h1_error_out {
 	unsigned status;
 	bool close, head;
-	struct str date;	/* may be empty */
-	struct str request_id;	/* X-Request-Id, may be empty */
+	struct str date;       /* may be empty */
+	struct str request_id; /* X-Request-Id, may be empty */
 };
 size_t h1_emit_error(const struct h1_error_out *out, char *buf, size_t size);
 #define H1_ERROR_BYTES_MAX 512 /* always enough when date and request_id are at most 64 bytes */

@@ -14,8 +14,7 @@
 #include "dataplane/http/http_core.h"
 void h1_conn_init(struct http *h, struct h1_conn *c, enum h1_leg leg, struct tcp_conn *tcp)
 {
-	*c = (struct h1_conn){
-		.tcp = tcp, .leg = leg, .rx_us = h->now_us, .acked_us = h->now_us};
+	*c = (struct h1_conn){.tcp = tcp, .leg = leg, .rx_us = h->now_us, .acked_us = h->now_us};
 	list_init(&c->ready);
 	tcp_set_user(tcp, c);
 }

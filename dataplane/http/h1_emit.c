@@ -243,8 +243,8 @@ const struct str h1_continue = {"HTTP/1.1 100 Continue\r\n\r\n", 25};
 struct str h1_status_reason(unsigned status)
 {
 	switch (status) {
-#define REASON(code, text)                                                                         \
-	case code:                                                                                 \
+#define REASON(code, text) \
+	case code: \
 		return STR(text);
 #include "dataplane/http/reason.def"
 #undef REASON

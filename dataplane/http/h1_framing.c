@@ -30,8 +30,8 @@ static void mark_named(struct h1_head *h, struct str name)
 }
 
 /* Connection = #connection-option, a token; empty elements are allowed (RFC 9110 5.6.1.2). */
-static int parse_connection(
-	struct h1_head *h, struct str list, struct h1_framing *fr, unsigned *options)
+static int parse_connection(struct h1_head *h, struct str list, struct h1_framing *fr,
+	unsigned *options)
 {
 	while (list.p != NULL) {
 		struct str opt = str_trim(str_cut(&list, ','));
@@ -122,7 +122,7 @@ static bool is_same_port(struct str a, struct str b, struct str scheme_port)
 	uint64_t va = 0, vb = 0;
 
 	return str_to_u64(a.len > 0 ? a : scheme_port, &va) &&
-	       str_to_u64(b.len > 0 ? b : scheme_port, &vb) && va == vb;
+		str_to_u64(b.len > 0 ? b : scheme_port, &vb) && va == vb;
 }
 
 /* RFC 9112 3.2: Host; an absolute target's authority wins (3.2.2), we also want them equal. */

@@ -15,7 +15,7 @@
 #define N H1_ROW_NAMED
 
 const struct h1_row h1_rows[H1_HDR_COUNT] = {
-#define HEADER(ID, name, first, last_but_one, flags)                                               \
+#define HEADER(ID, name, first, last_but_one, flags) \
 	[H1_HDR_##ID] = {name, sizeof(name) - 1, H1_HDR_##ID, flags},
 #include "dataplane/http/header.def"
 #undef HEADER
@@ -24,7 +24,7 @@ const struct h1_row h1_rows[H1_HDR_COUNT] = {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic error "-Woverride-init" /* two names on one slot: choose another hash */
 const uint8_t h1_row_slots[256] = {
-#define HEADER(ID, name, first, last_but_one, flags)                                               \
+#define HEADER(ID, name, first, last_but_one, flags) \
 	[H1_ROW_HASH(sizeof(name) - 1, first, last_but_one)] = H1_HDR_##ID,
 #include "dataplane/http/header.def"
 #undef HEADER
@@ -32,15 +32,15 @@ const uint8_t h1_row_slots[256] = {
 #pragma GCC diagnostic pop
 
 /* Names are compared in words of 8 and buffered whole by the chunk decoder. */
-#define HEADER(ID, name, first, last_but_one, flags)                                               \
+#define HEADER(ID, name, first, last_but_one, flags) \
 	static_assert(sizeof(name) - 1 <= H1_CHUNK_NAME_MAX && sizeof(name) > 2, name);
 #include "dataplane/http/header.def"
 #undef HEADER
 static_assert(H1_ROW_HOP == H1_HEADER_HOP && H1_ROW_ORIGIN == H1_HEADER_ORIGIN, "same bits");
 static_assert(H1_HDR_COUNT <= 256, "ids fit a byte");
 
-const struct h1_row *h1_row_lookup_slow(
-	const struct h1_row *candidate, struct str name, bool *ret_underscore)
+const struct h1_row *h1_row_lookup_slow(const struct h1_row *candidate, struct str name,
+	bool *ret_underscore)
 {
 	char dashed[H1_CHUNK_NAME_MAX];
 

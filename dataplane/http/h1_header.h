@@ -9,17 +9,17 @@
 
 #include "dataplane/http/h1.h"
 
-#define H1_ROW_HOP 0x01		/* = H1_HEADER_HOP */
-#define H1_ROW_ORIGIN 0x02	/* = H1_HEADER_ORIGIN */
+#define H1_ROW_HOP 0x01	   /* = H1_HEADER_HOP */
+#define H1_ROW_ORIGIN 0x02 /* = H1_HEADER_ORIGIN */
 #define H1_ROW_NO_TRAILER 0x04
 #define H1_ROW_NO_UNDERSCORE 0x08
-#define H1_ROW_NAMED 0x10	/* removed when Connection names it */
+#define H1_ROW_NAMED 0x10 /* removed when Connection names it */
 
 struct h1_row {
-	char name[24];	/* lower case */
-	uint8_t len;	/* 0: the row of all names that the table does not have */
-	uint8_t id;	/* enum h1_header_id */
-	uint8_t flags;	/* H1_ROW_* */
+	char name[24]; /* lower case */
+	uint8_t len;   /* 0: the row of all names that the table does not have */
+	uint8_t id;    /* enum h1_header_id */
+	uint8_t flags; /* H1_ROW_* */
 };
 extern const struct h1_row h1_rows[H1_HDR_COUNT]; /* by id */
 extern const uint8_t h1_row_slots[256];		  /* hash -> id, 0: none */
@@ -61,8 +61,8 @@ static inline const struct h1_row *h1_row_candidate(struct str name)
 	const struct h1_row *row = &h1_rows[0];
 
 	if (name.len >= 2)
-		row += h1_row_slots[H1_ROW_HASH((unsigned)name.len,
-			(uint8_t)name.p[0] | 0x20u, (uint8_t)name.p[name.len - 2] | 0x20u)];
+		row += h1_row_slots[H1_ROW_HASH((unsigned)name.len, (uint8_t)name.p[0] | 0x20u,
+			(uint8_t)name.p[name.len - 2] | 0x20u)];
 	return row->len == name.len ? row : &h1_rows[0];
 }
 

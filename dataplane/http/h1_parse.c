@@ -317,8 +317,8 @@ ssize_t h1_parse_request(const char *buf, size_t len, struct h1_head *ret)
 	return result(rc, &c, buf, H1_ERR_HEAD_LARGE);
 }
 
-ssize_t h1_parse_response(
-	const char *buf, size_t len, enum h1_method request_method, struct h1_head *ret)
+ssize_t h1_parse_response(const char *buf, size_t len, enum h1_method request_method,
+	struct h1_head *ret)
 {
 	struct cursor c = cursor_of(buf, len);
 	struct h1_framing fr = {0};

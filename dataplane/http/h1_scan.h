@@ -21,17 +21,16 @@
 #define H1_IS_ALPHA(c) (((c) >= 'a' && (c) <= 'z') || ((c) >= 'A' && (c) <= 'Z'))
 #define H1_IS_DIGIT(c) ((c) >= '0' && (c) <= '9')
 /* RFC 9110 5.6.2: tchar */
-#define H1_IS_TOKEN(c)                                                                             \
-	(H1_IS_ALPHA(c) || H1_IS_DIGIT(c) || (c) == '!' || (c) == '#' || (c) == '$' ||             \
-		(c) == '%' || (c) == '&' || (c) == '\'' || (c) == '*' || (c) == '+' ||             \
-		(c) == '-' || (c) == '.' || (c) == '^' || (c) == '_' || (c) == '`' ||              \
+#define H1_IS_TOKEN(c) \
+	(H1_IS_ALPHA(c) || H1_IS_DIGIT(c) || (c) == '!' || (c) == '#' || (c) == '$' || \
+		(c) == '%' || (c) == '&' || (c) == '\'' || (c) == '*' || (c) == '+' || \
+		(c) == '-' || (c) == '.' || (c) == '^' || (c) == '_' || (c) == '`' || \
 		(c) == '|' || (c) == '~')
 /* RFC 3986 and what browsers leave unescaped in practice; never '#', quotes, angles or blanks */
-#define H1_IS_TARGET(c)                                                                            \
+#define H1_IS_TARGET(c) \
 	((c) > ' ' && (c) < 0x7f && (c) != '"' && (c) != '#' && (c) != '<' && (c) != '>')
 /* registered names as routes can have them, and IPv4; an IPv6 literal is read apart */
-#define H1_IS_HOST(c)                                                                              \
-	(H1_IS_ALPHA(c) || H1_IS_DIGIT(c) || (c) == '-' || (c) == '.' || (c) == '_')
+#define H1_IS_HOST(c) (H1_IS_ALPHA(c) || H1_IS_DIGIT(c) || (c) == '-' || (c) == '.' || (c) == '_')
 /* RFC 9110 5.5: not in a field value; all else is: HTAB, SP, VCHAR, obs-text */
 #define H1_IS_CONTROL(c) (((c) < ' ' && (c) != '\t') || (c) == 0x7f)
 
@@ -39,16 +38,20 @@ struct h1_class {
 	uint8_t row[16];
 };
 
-#define H1_ROW(IS, lo)                                                                             \
-	((IS(0x00 | (lo)) ? 0x01 : 0) | (IS(0x10 | (lo)) ? 0x02 : 0) |                             \
-		(IS(0x20 | (lo)) ? 0x04 : 0) | (IS(0x30 | (lo)) ? 0x08 : 0) |                      \
-		(IS(0x40 | (lo)) ? 0x10 : 0) | (IS(0x50 | (lo)) ? 0x20 : 0) |                      \
+#define H1_ROW(IS, lo) \
+	((IS(0x00 | (lo)) ? 0x01 : 0) | (IS(0x10 | (lo)) ? 0x02 : 0) | \
+		(IS(0x20 | (lo)) ? 0x04 : 0) | (IS(0x30 | (lo)) ? 0x08 : 0) | \
+		(IS(0x40 | (lo)) ? 0x10 : 0) | (IS(0x50 | (lo)) ? 0x20 : 0) | \
 		(IS(0x60 | (lo)) ? 0x40 : 0) | (IS(0x70 | (lo)) ? 0x80 : 0))
-#define H1_CLASS(IS)                                                                               \
-	{{H1_ROW(IS, 0), H1_ROW(IS, 1), H1_ROW(IS, 2), H1_ROW(IS, 3), H1_ROW(IS, 4),               \
-		H1_ROW(IS, 5), H1_ROW(IS, 6), H1_ROW(IS, 7), H1_ROW(IS, 8), H1_ROW(IS, 9),         \
-		H1_ROW(IS, 10), H1_ROW(IS, 11), H1_ROW(IS, 12), H1_ROW(IS, 13), H1_ROW(IS, 14),    \
-		H1_ROW(IS, 15)}}
+#define H1_CLASS(IS) \
+	{ \
+		{ \
+			H1_ROW(IS, 0), H1_ROW(IS, 1), H1_ROW(IS, 2), H1_ROW(IS, 3), H1_ROW(IS, 4), \
+				H1_ROW(IS, 5), H1_ROW(IS, 6), H1_ROW(IS, 7), H1_ROW(IS, 8), \
+				H1_ROW(IS, 9), H1_ROW(IS, 10), H1_ROW(IS, 11), H1_ROW(IS, 12), \
+				H1_ROW(IS, 13), H1_ROW(IS, 14), H1_ROW(IS, 15) \
+		} \
+	}
 
 static const struct h1_class h1_token = H1_CLASS(H1_IS_TOKEN);
 static const struct h1_class h1_target = H1_CLASS(H1_IS_TARGET);

@@ -31,21 +31,22 @@ struct tcp_flow;
 
 /* Sizes are per worker and fixed at start; time-outs are defaults that a configuration overrides. */
 struct http_config {
-	uint32_t down_max;		/* client connections */
-	uint32_t up_max;		/* upstream connections, idle ones included */
-	uint32_t exchanges_max;		/* requests in flight */
-	uint32_t head_buffers;		/* of 16 KiB, for heads longer than one packet buffer */
-	uint32_t log_sample;		/* log one of so many good requests; errors always; 0: errors only */
-	uint32_t header_timeout_us;	/* 10 s: first byte of a head to its end */
-	uint32_t idle_timeout_us;	/* 60 s: between requests */
-	uint32_t body_timeout_us;	/* 30 s: window in which body_min_bytes of a request body must come */
-	uint32_t body_min_bytes;	/* 256 */
-	uint32_t stall_timeout_us;	/* 60 s: a peer that acknowledges nothing of what it was sent */
-	uint32_t connect_timeout_us;	/* 5 s */
-	uint32_t response_timeout_us;	/* 60 s: end of the request to the response head */
-	uint32_t stream_timeout_us;	/* 300 s: between pieces of a response body */
-	uint32_t up_idle_timeout_us;	/* 50 s: below the 60 s and 75 s usual at servers */
-	uint32_t exchange_bytes_max;	/* 1 MiB by truesize, per leg of an exchange */
+	uint32_t down_max;	/* client connections */
+	uint32_t up_max;	/* upstream connections, idle ones included */
+	uint32_t exchanges_max; /* requests in flight */
+	uint32_t head_buffers;	/* of 16 KiB, for heads longer than one packet buffer */
+	uint32_t log_sample; /* log one of so many good requests; errors always; 0: errors only */
+	uint32_t header_timeout_us; /* 10 s: first byte of a head to its end */
+	uint32_t idle_timeout_us;   /* 60 s: between requests */
+	uint32_t
+		body_timeout_us; /* 30 s: window in which body_min_bytes of a request body must come */
+	uint32_t body_min_bytes;   /* 256 */
+	uint32_t stall_timeout_us; /* 60 s: a peer that acknowledges nothing of what it was sent */
+	uint32_t connect_timeout_us;  /* 5 s */
+	uint32_t response_timeout_us; /* 60 s: end of the request to the response head */
+	uint32_t stream_timeout_us;   /* 300 s: between pieces of a response body */
+	uint32_t up_idle_timeout_us;  /* 50 s: below the 60 s and 75 s usual at servers */
+	uint32_t exchange_bytes_max;  /* 1 MiB by truesize, per leg of an exchange */
 	struct upstream_config upstream;
 };
 void http_config_default(struct http_config *cfg);
@@ -81,8 +82,8 @@ const struct upstream *http_upstream(const struct http *h);
 /* In use now; all zero at rest but up_idle. */
 struct http_usage {
 	uint32_t down, up, up_idle, exchanges, head_buffers;
-	uint32_t held_bytes;		/* bodies on their way from one leg to the other */
-	uint32_t held_bytes_high;	/* most that one leg of one exchange ever held, truesize */
+	uint32_t held_bytes;	  /* bodies on their way from one leg to the other */
+	uint32_t held_bytes_high; /* most that one leg of one exchange ever held, truesize */
 };
 void http_usage(const struct http *h, struct http_usage *ret);
 /* The flow of the other leg of <c>'s exchange; false when it has none now. For `sluicectl conns`. */

@@ -101,7 +101,8 @@ static int decode(struct http *h, struct h1_conn *c, struct rte_mbuf *m, struct 
 }
 
 /* The whole first mbuf was body: what is left of it becomes data. */
-static void take_whole(struct http *h, struct h1_conn *c, struct mbufq *out, const struct decoded *d)
+static void take_whole(struct http *h, struct h1_conn *c, struct mbufq *out,
+	const struct decoded *d)
 {
 	struct rte_mbuf *m = mbufq_pop(&c->rx);
 	uint32_t charge = pkt_of(m)->charge;
@@ -197,8 +198,7 @@ static bool frame_chunk(struct http *h, struct mbufq *q, struct mbufq *data, uin
 	char line[16];
 	int n = snprintf(line, sizeof(line), "%x\r\n", data->bytes);
 
-	if (!prepend_line(data, line, (uint16_t)n) &&
-		!h1_own_append(h, q, line, (uint32_t)n, own))
+	if (!prepend_line(data, line, (uint16_t)n) && !h1_own_append(h, q, line, (uint32_t)n, own))
 		return false;
 	mbufq_move(q, data);
 	return h1_own_append(h, q, "\r\n", 2, own);

@@ -45,18 +45,18 @@
 #include "dataplane/upstream/upstream.h"
 
 /* Bounds. */
-#define HTTP_NEWS_PER_TURN 1024u	/* connections looked at per turn; the rest waits one turn */
+#define HTTP_NEWS_PER_TURN 1024u /* connections looked at per turn; the rest waits one turn */
 #define HTTP_TIMERS_PER_TURN 256u
-#define HTTP_SWEEP_PER_STEP 256u	/* client connections per housekeeping step */
-#define HTTP_HOUSEKEEPING_US 100000u	/* idle pool, sweeps */
-#define HTTP_SWEEP_STEP_US 1000u	/* while a sweep is under way */
-#define HTTP_SWEEP_US 1000000u		/* endpoints against the configuration */
-#define HTTP_DOWN_BUDGET 65536u		/* receive budget of a client without a request body */
-#define HTTP_EXCHANGE_BYTES_MIN 65536u	/* below, a few packets fill it and nothing flows */
-#define HTTP_DISCARD_MAX 65536u		/* of a request body after an early response */
-#define HTTP_INTERIM_MAX 16u		/* 1xx responses per request */
-#define HTTP_UNSAFE_IDLE_US 1000000u	/* http_up.c: pooled connections for unrepeatable requests */
-#define HTTP_EMIT_MAX (H1_HEAD_BYTES_MAX + 2048u) /* a head with our fields added */
+#define HTTP_SWEEP_PER_STEP 256u       /* client connections per housekeeping step */
+#define HTTP_HOUSEKEEPING_US 100000u   /* idle pool, sweeps */
+#define HTTP_SWEEP_STEP_US 1000u       /* while a sweep is under way */
+#define HTTP_SWEEP_US 1000000u	       /* endpoints against the configuration */
+#define HTTP_DOWN_BUDGET 65536u	       /* receive budget of a client without a request body */
+#define HTTP_EXCHANGE_BYTES_MIN 65536u /* below, a few packets fill it and nothing flows */
+#define HTTP_DISCARD_MAX 65536u	       /* of a request body after an early response */
+#define HTTP_INTERIM_MAX 16u	       /* 1xx responses per request */
+#define HTTP_UNSAFE_IDLE_US 1000000u   /* http_up.c: pooled connections for unrepeatable requests */
+#define HTTP_EMIT_MAX (H1_HEAD_BYTES_MAX + 2048u)  /* a head with our fields added */
 #define HTTP_HEAD_BUFFER (H1_HEAD_BYTES_MAX + 64u) /* so that a head beyond the limit shows */
 
 enum {
@@ -68,60 +68,60 @@ enum {
 
 enum h1_leg { H1_DOWN = 0, H1_UP };
 
-enum { /* h1_conn.news, besides TCP_EV_* */
-	HTTP_NEWS_WORK = 1 << 8,	/* look again: bytes may be waiting */
+enum {				 /* h1_conn.news, besides TCP_EV_* */
+	HTTP_NEWS_WORK = 1 << 8, /* look again: bytes may be waiting */
 };
 
 /* Reading state of the message body that is coming in. */
 struct body_in {
-	uint64_t left;		/* H1_BODY_LENGTH: bytes still to come */
-	uint64_t bytes;		/* data bytes so far */
+	uint64_t left;	/* H1_BODY_LENGTH: bytes still to come */
+	uint64_t bytes; /* data bytes so far */
 	struct h1_chunk chunk;
-	uint8_t kind;		/* enum h1_body */
+	uint8_t kind; /* enum h1_body */
 	bool done;
 };
 
 struct exchange;
 
 struct h1_conn {
-	struct list ready;	/* on http.ready while it has news */
-	struct tcp_conn *tcp;	/* NULL: already given back to TCP */
-	struct exchange *x;	/* its exchange, or NULL */
-	struct mbufq rx;	/* owned: read from TCP, not understood yet */
-	struct mbufq trailer;	/* owned: trailer fields that came in, as received */
-	char *head_buf;		/* owned: head buffer, or NULL */
-	uint32_t head_len;	/* bytes in it */
-	uint32_t head_dup;	/* the last so many of them are still at the front of rx */
-	uint32_t head_tried;	/* bytes that the parser has found too few */
-	uint32_t news;		/* TCP_EV_*, HTTP_NEWS_* */
-	uint32_t budget;	/* last tcp_set_budget() */
-	uint32_t held;		/* charge of unacknowledged mbufs in TCP's send queue */
-	uint32_t held_own;	/* part of it that is credited to nobody */
-	uint64_t rx_us;		/* last bytes from the peer */
-	uint64_t acked_us;	/* last acknowledgement, or write to an empty queue */
+	struct list ready;    /* on http.ready while it has news */
+	struct tcp_conn *tcp; /* NULL: already given back to TCP */
+	struct exchange *x;   /* its exchange, or NULL */
+	struct mbufq rx;      /* owned: read from TCP, not understood yet */
+	struct mbufq trailer; /* owned: trailer fields that came in, as received */
+	char *head_buf;	      /* owned: head buffer, or NULL */
+	uint32_t head_len;    /* bytes in it */
+	uint32_t head_dup;    /* the last so many of them are still at the front of rx */
+	uint32_t head_tried;  /* bytes that the parser has found too few */
+	uint32_t news;	      /* TCP_EV_*, HTTP_NEWS_* */
+	uint32_t budget;      /* last tcp_set_budget() */
+	uint32_t held;	      /* charge of unacknowledged mbufs in TCP's send queue */
+	uint32_t held_own;    /* part of it that is credited to nobody */
+	uint64_t rx_us;	      /* last bytes from the peer */
+	uint64_t acked_us;    /* last acknowledgement, or write to an empty queue */
 	struct body_in in;
 	uint8_t leg;
-	bool head_line;		/* the parser has seen the end of a first line */
-	bool eof;		/* the peer has closed its side; nothing follows rx */
-	bool dead;		/* TCP_EV_CLOSED was seen: nothing can be written */
+	bool head_line; /* the parser has seen the end of a first line */
+	bool eof;	/* the peer has closed its side; nothing follows rx */
+	bool dead;	/* TCP_EV_CLOSED was seen: nothing can be written */
 };
 
 enum down_state {
-	DOWN_IDLE = 0,		/* no byte of a request */
-	DOWN_HEAD,		/* part of a head */
-	DOWN_BUSY,		/* an exchange */
-	DOWN_DISCARD,		/* reading the rest of a request body that nobody wants */
+	DOWN_IDLE = 0, /* no byte of a request */
+	DOWN_HEAD,     /* part of a head */
+	DOWN_BUSY,     /* an exchange */
+	DOWN_DISCARD,  /* reading the rest of a request body that nobody wants */
 };
 
 struct http_down {
 	struct h1_conn c;
-	struct timer timer;	/* IDLE, HEAD, DISCARD; exchanges have their own */
-	uint64_t since_us;	/* of the state; HEAD: first byte of the head */
-	uint64_t serial;		/* of the configuration that <bind> belongs to; 0: none */
-	uint32_t bind;		/* index in it; SLOT_NONE: the listener was removed */
+	struct timer timer; /* IDLE, HEAD, DISCARD; exchanges have their own */
+	uint64_t since_us;  /* of the state; HEAD: first byte of the head */
+	uint64_t serial;    /* of the configuration that <bind> belongs to; 0: none */
+	uint32_t bind;	    /* index in it; SLOT_NONE: the listener was removed */
 	uint32_t requests;
 	uint32_t discard_left;
-	uint8_t state;		/* enum down_state */
+	uint8_t state; /* enum down_state */
 	uint8_t ip_len;
 	char ip[IP_ADDR_STRLEN]; /* the client's address as text, for X-Forwarded-For */
 };
@@ -131,41 +131,41 @@ enum up_state { UP_CONNECTING = 0, UP_BUSY, UP_POOLED };
 struct http_up {
 	struct h1_conn c;
 	struct pool_conn pool;
-	uint64_t connect_us;	/* start of the connection attempt */
-	uint32_t requests;	/* sent on it, the current one included */
-	uint8_t state;		/* enum up_state */
+	uint64_t connect_us; /* start of the connection attempt */
+	uint32_t requests;   /* sent on it, the current one included */
+	uint8_t state;	     /* enum up_state */
 };
 
 enum exchange_request { REQUEST_WAITING = 0, REQUEST_BODY, REQUEST_DONE };
 enum exchange_response { RESPONSE_HEAD = 0, RESPONSE_BODY, RESPONSE_DONE };
 
 struct exchange {
-	struct list link;	/* on http.exchanges */
+	struct list link; /* on http.exchanges */
 	struct timer timer;
 	struct http_down *down;
-	struct http_up *up;	/* NULL while it has none */
-	struct mbufq head;	/* owned: emitted request head, kept for as long as a retry may be */
-	struct upstream_ref ep;	/* endpoint that the request is sent to; slot SLOT_NONE: none */
+	struct http_up *up; /* NULL while it has none */
+	struct mbufq head;  /* owned: emitted request head, kept for as long as a retry may be */
+	struct upstream_ref ep; /* endpoint that the request is sent to; slot SLOT_NONE: none */
 	uint64_t service_id;
-	uint64_t connect_us;	/* start of the current attempt */
-	uint64_t sent_us;	/* request head written; 0: not yet */
-	uint64_t request_us;	/* request written whole; 0: not yet */
-	uint64_t window_us;	/* start of the current window of body_timeout_us */
-	uint64_t window_bytes;	/* request body bytes at its start */
-	uint64_t deadline_us;	/* request time-out of the rule, TIMER_NEVER */
+	uint64_t connect_us;	     /* start of the current attempt */
+	uint64_t sent_us;	     /* request head written; 0: not yet */
+	uint64_t request_us;	     /* request written whole; 0: not yet */
+	uint64_t window_us;	     /* start of the current window of body_timeout_us */
+	uint64_t window_bytes;	     /* request body bytes at its start */
+	uint64_t deadline_us;	     /* request time-out of the rule, TIMER_NEVER */
 	uint64_t backend_timeout_us; /* per attempt; 0: none */
-	uint8_t request;	/* enum exchange_request */
-	uint8_t response;	/* enum exchange_response */
-	uint8_t method;		/* enum h1_method */
-	uint8_t out_kind;	/* enum h1_body: framing of the response towards the client */
-	uint8_t interim;	/* 1xx responses seen */
-	bool expects;		/* Expect: 100-continue, and no 100 was passed on yet */
-	bool repeatable;	/* idempotent and without content: may be sent twice */
+	uint8_t request;	     /* enum exchange_request */
+	uint8_t response;	     /* enum exchange_response */
+	uint8_t method;		     /* enum h1_method */
+	uint8_t out_kind;	     /* enum h1_body: framing of the response towards the client */
+	uint8_t interim;	     /* 1xx responses seen */
+	bool expects;		     /* Expect: 100-continue, and no 100 was passed on yet */
+	bool repeatable;	     /* idempotent and without content: may be sent twice */
 	bool retried_connect, retried_reused;
-	bool blocked;		/* in this window the endpoint held the request body up */
-	bool down_keep;		/* the client connection may live on after this response */
-	bool up_keep;		/* the upstream connection may, as far as the response head said */
-	bool trusted;		/* the client's forwarding fields are believed */
+	bool blocked;	/* in this window the endpoint held the request body up */
+	bool down_keep; /* the client connection may live on after this response */
+	bool up_keep;	/* the upstream connection may, as far as the response head said */
+	bool trusted;	/* the client's forwarding fields are believed */
 	struct access_record rec;
 };
 
@@ -178,31 +178,31 @@ struct http_limits {
 struct http {
 	struct http_config cfg;
 	struct http_limits lim;
-	struct tcp *tcp;	/* borrowed */
-	struct rte_mempool *pool; /* borrowed */
-	struct rng *rng;	/* borrowed */
-	struct access_ring *log; /* borrowed, or NULL */
-	struct upstream *up;	/* owned */
+	struct tcp *tcp;	     /* borrowed */
+	struct rte_mempool *pool;    /* borrowed */
+	struct rng *rng;	     /* borrowed */
+	struct access_ring *log;     /* borrowed, or NULL */
+	struct upstream *up;	     /* owned */
 	const struct config *config; /* borrowed for the current turn; NULL between turns */
-	uint64_t serial;	/* of the configuration that <lim> was taken from */
+	uint64_t serial;	     /* of the configuration that <lim> was taken from */
 	uint64_t now_us;
-	struct list ready;	/* h1_conn.ready */
-	struct list exchanges;	/* exchange.link */
+	struct list ready;     /* h1_conn.ready */
+	struct list exchanges; /* exchange.link */
 	struct timer_wheel wheel;
 	struct timer housekeeping;
 	struct slots downs, ups, xs, head_bufs;
-	uint32_t sweep_down;	/* housekeeping: next client connection to look at */
-	bool sweep_again;	/* some of them had to be left for later */
-	uint64_t sweep_us;	/* when endpoints are looked over next */
-	uint32_t log_skip;	/* good requests until the next that is logged */
+	uint32_t sweep_down; /* housekeeping: next client connection to look at */
+	bool sweep_again;    /* some of them had to be left for later */
+	uint64_t sweep_us;   /* when endpoints are looked over next */
+	uint32_t log_skip;   /* good requests until the next that is logged */
 	uint32_t held_bytes, held_high;
-	bool more;		/* TCP had more news than one turn takes */
+	bool more; /* TCP had more news than one turn takes */
 	bool draining;
-	bool scarce;		/* the packet pool is nearly empty: smaller budgets */
-	bool exhausted;		/* no new requests */
-	struct h1_head head;	/* the head being looked at; slices point into its connection */
+	bool scarce;	     /* the packet pool is nearly empty: smaller budgets */
+	bool exhausted;	     /* no new requests */
+	struct h1_head head; /* the head being looked at; slices point into its connection */
 	char path[H1_HEAD_BYTES_MAX]; /* path and query of <head> after h1_merge_slashes() */
-	char emit[HTTP_EMIT_MAX]; /* a head being built */
+	char emit[HTTP_EMIT_MAX];     /* a head being built */
 	uint64_t counters[HTTP_COUNTER_COUNT + OUTCOME_COUNT];
 };
 

@@ -13,7 +13,8 @@
  */
 #include "dataplane/http/http_flow.h"
 
-static void set_state(struct http *h, struct http_down *d, enum down_state state, uint64_t timeout_us)
+static void set_state(struct http *h, struct http_down *d, enum down_state state,
+	uint64_t timeout_us)
 {
 	d->state = (uint8_t)state;
 	d->since_us = h->now_us;

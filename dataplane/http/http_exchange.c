@@ -220,8 +220,8 @@ void exchange_fail(struct http *h, struct exchange *x, enum outcome why, int h1_
 		finish(h, x, cut_fate(x));
 		return;
 	}
-	x->rec.status = (uint16_t)(why == OUTCOME_BAD_BODY ? h1_error_status(h1_error) :
-							     outcome_status(why));
+	x->rec.status = (uint16_t)(why == OUTCOME_BAD_BODY ? h1_error_status(h1_error)
+							   : outcome_status(why));
 	if (!reply_send(h, x->down, x->rec.status, (enum h1_method)x->method, keep))
 		keep = false;
 	finish(h, x, keep ? DOWN_KEEP : DOWN_CLOSE);
@@ -302,8 +302,7 @@ void exchange_on_timer(struct http *h, struct exchange *x)
 {
 	struct deadline d = next_deadline(h, x);
 
-	if (d.at_us > h->now_us ||
-		(d.why == OUTCOME_BODY_TIMEOUT && body_window_passed(h, x))) {
+	if (d.at_us > h->now_us || (d.why == OUTCOME_BODY_TIMEOUT && body_window_passed(h, x))) {
 		exchange_arm(h, x);
 		return;
 	}

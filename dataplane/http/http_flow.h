@@ -9,9 +9,9 @@
 #include "dataplane/http/http_core.h"
 
 /* http_down.c: the client connection. */
-struct h1_conn *down_open(struct http *h, struct tcp_conn *tc); /* NULL: refused */
+struct h1_conn *down_open(struct http *h, struct tcp_conn *tc);	       /* NULL: refused */
 void down_on_news(struct http *h, struct http_down *d, uint32_t news); /* may end it */
-void down_on_timer(struct http *h, struct http_down *d);	/* may end it */
+void down_on_timer(struct http *h, struct http_down *d);	       /* may end it */
 /* The exchange has left. May end the connection. */
 enum down_fate { DOWN_KEEP, DOWN_CLOSE, DOWN_RESET };
 void down_next(struct http *h, struct http_down *d, enum down_fate fate);
@@ -46,7 +46,7 @@ uint32_t route_listener(struct http *h, struct http_down *d);
 /* Sends the request on a pooled connection, or opens one (<fresh>: always). May end <x>. */
 void up_attach(struct http *h, struct exchange *x, bool fresh);
 void up_on_news(struct http *h, struct http_up *up, uint32_t news); /* may end its exchange */
-void up_connect_timed_out(struct http *h, struct exchange *x); /* may end <x> */
+void up_connect_timed_out(struct http *h, struct exchange *x);	    /* may end <x> */
 /* The connection ended before the response head: repeats the request or ends <x>. */
 void up_lost(struct http *h, struct exchange *x);
 /* Parts <x> from its upstream connection, which goes into the pool when all of it is done. */

@@ -8,7 +8,8 @@
  */
 #include "dataplane/http/http_flow.h"
 
-#define DRAIN_IDLE_US 1000000u /* a client that sends at least once a second gets its "Connection:
+#define DRAIN_IDLE_US \
+	1000000u /* a client that sends at least once a second gets its "Connection:
 				* close" with a response; closing at once would meet its request half-way */
 
 #define CLOSE_PER_STEP 256u

@@ -126,8 +126,8 @@ static bool read_heads(struct http *h, struct exchange *x)
 			return false;
 		}
 		if (n < 0) {
-			exchange_fail(h, x, n == HTTP_NO_BUFFER ? OUTCOME_NO_BUFFER :
-								  OUTCOME_UP_BAD_RESPONSE,
+			exchange_fail(h, x,
+				n == HTTP_NO_BUFFER ? OUTCOME_NO_BUFFER : OUTCOME_UP_BAD_RESPONSE,
 				n == HTTP_NO_BUFFER ? 0 : (int)-n);
 			return false;
 		}
@@ -150,7 +150,8 @@ static void read_body(struct http *h, struct exchange *x)
 	x->rec.bytes_out += data.bytes;
 	if (err != 0) {
 		h1_conn_credit(h, up, mbufq_free(&data));
-		exchange_fail(h, x, err == -HTTP_NO_BUFFER ? OUTCOME_NO_BUFFER : OUTCOME_UP_BAD_BODY,
+		exchange_fail(h, x,
+			err == -HTTP_NO_BUFFER ? OUTCOME_NO_BUFFER : OUTCOME_UP_BAD_BODY,
 			err == -HTTP_NO_BUFFER ? 0 : err);
 	} else if (!body_write(h, up, down, (enum h1_body)x->out_kind, &data)) {
 		exchange_fail(h, x, OUTCOME_NO_BUFFER, 0);

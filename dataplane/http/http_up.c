@@ -103,8 +103,8 @@ static struct http_up *alloc(struct http *h)
 static enum tcp_reason dial(struct http *h, struct exchange *x, struct http_up *up)
 {
 	struct tcp_conn *tc;
-	enum tcp_reason r = tcp_connect(
-		h->tcp, &x->rec.upstream, x->rec.upstream_port, up, h->now_us, &tc);
+	enum tcp_reason r =
+		tcp_connect(h->tcp, &x->rec.upstream, x->rec.upstream_port, up, h->now_us, &tc);
 
 	if (r == TCP_REASON_NO_CONN && evict(h))
 		r = tcp_connect(h->tcp, &x->rec.upstream, x->rec.upstream_port, up, h->now_us, &tc);

@@ -25,9 +25,9 @@
 #endif
 
 struct slots {
-	char *mem;		/* owned, [count * size] */
-	uint32_t *free;		/* owned, stack of free indexes */
-	uint8_t *used;		/* owned, [count]: 1 while handed out */
+	char *mem;	/* owned, [count * size] */
+	uint32_t *free; /* owned, stack of free indexes */
+	uint8_t *used;	/* owned, [count]: 1 while handed out */
 	uint32_t free_count, count;
 	size_t size;
 };

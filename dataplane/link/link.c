@@ -36,20 +36,20 @@ struct link {
 	struct link_config cfg;
 	nng_stream_listener *listener; /* owned; of the two one; on_timer() may replace it */
 	nng_stream_dialer *dialer;
-	nng_aio *find_aio;	/* owned: accept or dial; then the next, or the timer */
-	nng_aio *timer_aio;	/* owned: the pause before the next try */
+	nng_aio *find_aio;  /* owned: accept or dial; then the next, or the timer */
+	nng_aio *timer_aio; /* owned: the pause before the next try */
 	int event_fd;
-	struct conn *conn;	/* owned; owner: rw */
+	struct conn *conn;	    /* owned; owner: rw */
 	struct conn_frame *current; /* owned: what link_next() handed out last */
-	bool drop;		/* owner: the connection shall end */
+	bool drop;		    /* owner: the connection shall end */
 	uint64_t checked_us;
 
-	pthread_mutex_t lock;	/* protects all below */
-	dev_t dev;		/* of our socket file */
+	pthread_mutex_t lock; /* protects all below */
+	dev_t dev;	      /* of our socket file */
 	ino_t ino;
-	nng_stream *next;	/* owned: the connection to come */
-	bool busy;		/* there is a connection that has not failed */
-	bool relisten;		/* the listener is closed and shall be made anew */
+	nng_stream *next; /* owned: the connection to come */
+	bool busy;	  /* there is a connection that has not failed */
+	bool relisten;	  /* the listener is closed and shall be made anew */
 	bool closing;
 	struct event events[EVENTS_MAX];
 	unsigned event_first, event_count, message_count;
@@ -407,7 +407,8 @@ int link_open(const struct link_config *cfg, struct link **ret, struct err *err)
 	int rv;
 
 	if (strncmp(cfg->url, "ipc:///", 7) != 0)
-		return err_set(err, EINVAL, "url %s: ipc:/// and an absolute path is needed", cfg->url);
+		return err_set(err, EINVAL, "url %s: ipc:/// and an absolute path is needed",
+			cfg->url);
 	l = calloc(1, sizeof(*l));
 	bug_on(l == NULL);
 	l->cfg = *cfg;

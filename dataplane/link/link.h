@@ -26,45 +26,45 @@
 
 #include "dataplane/base/err.h"
 
-#define LINK_INBOX_MAX 64u		 /* messages waiting; then the peer is slowed down */
-#define LINK_OUTBOX_MAX 1024u		 /* messages waiting; then link_send() refuses */
+#define LINK_INBOX_MAX 64u    /* messages waiting; then the peer is slowed down */
+#define LINK_OUTBOX_MAX 1024u /* messages waiting; then link_send() refuses */
 #define LINK_OUTBOX_BYTES_MAX (32u << 20)
-#define LINK_REDIAL_MS 50		 /* from the end of a connection or a try to the next try */
-#define LINK_GREETING_MS 3000		 /* for the protocol's greeting, both ways */
+#define LINK_REDIAL_MS 50     /* from the end of a connection or a try to the next try */
+#define LINK_GREETING_MS 3000 /* for the protocol's greeting, both ways */
 #define LINK_PEER_UIDS_MAX 6u
-#define LINK_CHECK_US 2000000u		 /* how often a lonely listener looks after its socket */
+#define LINK_CHECK_US 2000000u /* how often a lonely listener looks after its socket */
 
 struct link;
 
 struct link_config {
-	const char *url;		/* ipc:///path */
-	bool listen;			/* else dial, for ever */
-	mode_t mode;			/* of the listener's socket */
-	size_t recv_bytes_max;		/* a longer message ends the connection */
+	const char *url;		     /* ipc:///path */
+	bool listen;			     /* else dial, for ever */
+	mode_t mode;			     /* of the listener's socket */
+	size_t recv_bytes_max;		     /* a longer message ends the connection */
 	uid_t peer_uids[LINK_PEER_UIDS_MAX]; /* who may be at the other end */
 	unsigned peer_uid_count;
 };
 
 enum link_event_type {
-	LINK_UP = 0,		/* connected; nothing is known about the peer but its uid */
-	LINK_DOWN,		/* what was not sent by then is gone */
+	LINK_UP = 0, /* connected; nothing is known about the peer but its uid */
+	LINK_DOWN,   /* what was not sent by then is gone */
 	LINK_MESSAGE,
 };
 
 struct link_event {
 	enum link_event_type type;
-	const void *data;	/* of a message: valid until the next link_next() */
+	const void *data; /* of a message: valid until the next link_next() */
 	size_t len;
 };
 
 struct link_stats {
 	uint64_t connects, disconnects;
-	uint64_t rejected_peers;  /* not an allowed user */
-	uint64_t rejected_busy;	  /* there was a connection already */
-	uint64_t rejected_bytes;  /* not the protocol, or a message too long */
+	uint64_t rejected_peers; /* not an allowed user */
+	uint64_t rejected_busy;	 /* there was a connection already */
+	uint64_t rejected_bytes; /* not the protocol, or a message too long */
 	uint64_t received, sent;
-	uint64_t lost;		  /* accepted for sending, not sent when the connection ended */
-	uint64_t refused;	  /* not accepted for sending */
+	uint64_t lost;	  /* accepted for sending, not sent when the connection ended */
+	uint64_t refused; /* not accepted for sending */
 	uint64_t relistens;
 };
 

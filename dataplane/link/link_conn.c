@@ -15,8 +15,8 @@
 
 #define MESSAGE_TYPE_USER 1 /* of nng's ipc transport */
 
-static const uint8_t greeting[CONN_GREETING_BYTES] = {
-	0, 'S', 'P', 0, NNG_PAIR1_SELF >> 8, NNG_PAIR1_SELF & 0xff, 0, 0};
+static const uint8_t greeting[CONN_GREETING_BYTES] = {0, 'S', 'P', 0, NNG_PAIR1_SELF >> 8,
+	NNG_PAIR1_SELF & 0xff, 0, 0};
 
 struct conn_frame *conn_frame_new(const void *body, size_t len)
 {
@@ -54,8 +54,8 @@ void conn_receive(struct conn *c)
 	uint8_t *p = stage_buffer(c, &len);
 	nng_iov iov = {.iov_buf = p + c->have, .iov_len = len - c->have};
 
-	nng_aio_set_timeout(
-		c->rx, c->stage == CONN_GREETING ? LINK_GREETING_MS : NNG_DURATION_INFINITE);
+	nng_aio_set_timeout(c->rx,
+		c->stage == CONN_GREETING ? LINK_GREETING_MS : NNG_DURATION_INFINITE);
 	nng_aio_set_iov(c->rx, 1, &iov);
 	nng_stream_recv(c->stream, c->rx);
 }

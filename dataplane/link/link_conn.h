@@ -24,18 +24,18 @@ struct link;
 
 /* A message with room for its head in front. */
 struct conn_frame {
-	size_t len;	/* of the body */
-	uint8_t b[];	/* head, then body */
+	size_t len;  /* of the body */
+	uint8_t b[]; /* head, then body */
 };
 
 enum conn_stage { CONN_GREETING = 0, CONN_HEAD, CONN_BODY };
 
 struct conn {
 	struct link *l;
-	nng_stream *stream;	/* owned */
-	nng_aio *rx, *tx;	/* owned */
-	enum conn_stage stage;	/* rx callback: rw */
-	size_t have;		/* bytes of this stage, rx callback: rw */
+	nng_stream *stream;    /* owned */
+	nng_aio *rx, *tx;      /* owned */
+	enum conn_stage stage; /* rx callback: rw */
+	size_t have;	       /* bytes of this stage, rx callback: rw */
 	uint8_t greeting_in[CONN_GREETING_BYTES], greeting_out[CONN_GREETING_BYTES];
 	uint8_t head[CONN_HEAD_BYTES];
 	struct conn_frame *in;	/* owned, while its body arrives */

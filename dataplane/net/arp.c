@@ -72,7 +72,7 @@ struct arp_view {
 	uint16_t op;
 	struct rte_ether_addr mac;
 	struct ip_addr sender, target;
-	bool probe;		/* RFC 5227 1.1: sender 0.0.0.0 */
+	bool probe; /* RFC 5227 1.1: sender 0.0.0.0 */
 };
 
 /* 0, or why the packet is dropped. */

@@ -67,8 +67,8 @@ void eth_input(struct net *n, unsigned port, struct rte_mbuf **pkts, unsigned co
 		eth_input_one(n, pkts[i], p);
 }
 
-void eth_output(struct net *n, struct rte_mbuf *m, unsigned port,
-	const struct rte_ether_addr *dst, uint16_t type)
+void eth_output(struct net *n, struct rte_mbuf *m, unsigned port, const struct rte_ether_addr *dst,
+	uint16_t type)
 {
 	uint8_t *h = (uint8_t *)rte_pktmbuf_prepend(m, RTE_ETHER_HDR_LEN);
 

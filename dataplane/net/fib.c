@@ -20,13 +20,13 @@ typedef unsigned __int128 u128;
 
 struct fib_range { /* in force from <first> to the next range's first */
 	u128 first;
-	uint32_t route;	/* index, or NO_ROUTE */
+	uint32_t route; /* index, or NO_ROUTE */
 };
 
 struct fib {
 	struct fib_iface ifaces[PORTS_MAX];
-	struct fib_route *routes;	/* owned; sorted by prefix */
-	struct fib_range *ranges;	/* owned; from :: on without a gap */
+	struct fib_route *routes; /* owned; sorted by prefix */
+	struct fib_range *ranges; /* owned; from :: on without a gap */
 	uint32_t route_count, range_count;
 	uint64_t serial;
 };

@@ -16,26 +16,26 @@
 
 #define FIB_ROUTES_MAX 65536u	/* defaults and sites, not the Internet's table */
 #define FIB_PATHS_MAX 8u	/* next hops of one route; more are left out */
-#define FIB_IFACE_ADDRS_MAX 16u	/* of one port */
+#define FIB_IFACE_ADDRS_MAX 16u /* of one port */
 #define FIB_PORT_NONE 0xff	/* the path leaves by an interface that is not ours */
 
 struct fib;
 
 struct fib_path {
-	struct ip_addr via;	/* next hop; "any": the destination itself is on the link */
-	uint8_t port;		/* index, or FIB_PORT_NONE */
+	struct ip_addr via; /* next hop; "any": the destination itself is on the link */
+	uint8_t port;	    /* index, or FIB_PORT_NONE */
 };
 
 struct fib_route {
-	struct ip_net prefix;	/* host bits are zero */
-	uint32_t metric;	/* lower wins among equal prefixes */
-	uint32_t path_count;	/* 0: unreachable, blackhole, prohibit */
+	struct ip_net prefix; /* host bits are zero */
+	uint32_t metric;      /* lower wins among equal prefixes */
+	uint32_t path_count;  /* 0: unreachable, blackhole, prohibit */
 	struct fib_path paths[FIB_PATHS_MAX];
 };
 
 struct fib_iface {
-	bool up;		/* administratively up and with carrier */
-	uint16_t mtu;		/* IP bytes */
+	bool up;      /* administratively up and with carrier */
+	uint16_t mtu; /* IP bytes */
 	uint32_t addr_count;
 	struct ip_net addrs[FIB_IFACE_ADDRS_MAX]; /* the kernel's, host bits kept */
 };

@@ -57,8 +57,7 @@ static bool quote_parse(const struct net *n, struct rte_mbuf *m, const uint8_t *
 	ret->local_port = be16_get(q + ihl);
 	ret->remote_port = be16_get(q + ihl + 2);
 	ret->seq = be32_get(q + ihl + 4);
-	return ip_eq(&ret->local, &pkt_of(m)->dst) &&
-		addr_kind(n, &ret->local) != 0;
+	return ip_eq(&ret->local, &pkt_of(m)->dst) && addr_kind(n, &ret->local) != 0;
 }
 
 static void error_input(struct net *n, struct rte_mbuf *m, const uint8_t *p, unsigned len)

@@ -16,10 +16,10 @@ struct net;
  * up yet". The net layer fills it and notices by <generation> that it has become stale.
  */
 struct net_dst {
-	uint32_t generation;	/* of the net layer's tables; 0: look up */
-	uint32_t neigh;		/* index of the next hop's neighbour entry */
-	uint16_t mtu;		/* of the outgoing interface, IP bytes */
-	uint8_t port;		/* outgoing port index */
+	uint32_t generation; /* of the net layer's tables; 0: look up */
+	uint32_t neigh;	     /* index of the next hop's neighbour entry */
+	uint16_t mtu;	     /* of the outgoing interface, IP bytes */
+	uint8_t port;	     /* outgoing port index */
 	uint8_t flags;
 };
 

@@ -48,7 +48,7 @@ struct nd_send {
 	uint32_t flags;
 	struct ip_addr src, dst;
 	const struct ip_addr *target;
-	struct rte_ether_addr mac;	/* where the frame goes */
+	struct rte_ether_addr mac; /* where the frame goes */
 };
 
 static void nd_output(struct net *n, unsigned port, const struct nd_send *s)
@@ -75,8 +75,11 @@ static void nd_output(struct net *n, unsigned port, const struct nd_send *s)
 
 void nd_solicit(struct net *n, const struct neigh *e)
 {
-	struct nd_send s = {.type = NEIGHBOR_SOLICITATION, .option = ND_OPT_SOURCE,
-		.src = e->asker, .dst = solicited_group(&e->addr), .target = &e->addr};
+	struct nd_send s = {.type = NEIGHBOR_SOLICITATION,
+		.option = ND_OPT_SOURCE,
+		.src = e->asker,
+		.dst = solicited_group(&e->addr),
+		.target = &e->addr};
 
 	addr_asker(n, e->port, &e->addr, &s.src);
 	s.mac = group_mac(&s.dst);
@@ -90,8 +93,12 @@ void nd_solicit(struct net *n, const struct neigh *e)
 
 void nd_announce(struct net *n, unsigned port, const struct ip_addr *addr)
 {
-	struct nd_send s = {.type = NEIGHBOR_ADVERTISEMENT, .option = ND_OPT_TARGET,
-		.flags = FLAG_OVERRIDE, .src = *addr, .dst = all_nodes, .target = addr,
+	struct nd_send s = {.type = NEIGHBOR_ADVERTISEMENT,
+		.option = ND_OPT_TARGET,
+		.flags = FLAG_OVERRIDE,
+		.src = *addr,
+		.dst = all_nodes,
+		.target = addr,
 		.mac = group_mac(&all_nodes)};
 
 	nd_output(n, port, &s);
@@ -102,7 +109,7 @@ struct nd_view {
 	uint8_t type;
 	uint32_t flags;
 	struct ip_addr target;
-	bool has_mac;		/* the link-layer address option that fits the type */
+	bool has_mac; /* the link-layer address option that fits the type */
 	struct rte_ether_addr mac;
 };
 
@@ -145,8 +152,7 @@ static int nd_parse(const uint8_t *p, const struct pkt *k, struct nd_view *v)
 		return NET_C_ND_DAD;
 	if (v->type == NEIGHBOR_ADVERTISEMENT && ip_is_any(&k->src))
 		return NET_C_ND_DAD;
-	if (v->type == NEIGHBOR_ADVERTISEMENT && k->dst.b[0] == 0xff &&
-		(v->flags & FLAG_SOLICITED))
+	if (v->type == NEIGHBOR_ADVERTISEMENT && k->dst.b[0] == 0xff && (v->flags & FLAG_SOLICITED))
 		return NET_C_ND_SOLICITED;
 	return -1;
 }
@@ -156,9 +162,12 @@ static void answer(struct net *n, struct rte_mbuf *m, const struct nd_view *v)
 {
 	const struct pkt *k = pkt_of(m);
 	bool probe = ip_is_any(&k->src);
-	struct nd_send s = {.type = NEIGHBOR_ADVERTISEMENT, .option = ND_OPT_TARGET,
-		.flags = FLAG_OVERRIDE | (probe ? 0 : FLAG_SOLICITED), .src = v->target,
-		.dst = probe ? all_nodes : k->src, .target = &v->target};
+	struct nd_send s = {.type = NEIGHBOR_ADVERTISEMENT,
+		.option = ND_OPT_TARGET,
+		.flags = FLAG_OVERRIDE | (probe ? 0 : FLAG_SOLICITED),
+		.src = v->target,
+		.dst = probe ? all_nodes : k->src,
+		.target = &v->target};
 
 	if (!rate_take(&n->answer_rate, n->now_us)) {
 		net_count(n, NET_C_ND_RATE);

@@ -16,11 +16,11 @@
 #include "dataplane/base/hash.h"
 #include "dataplane/net/net_impl.h"
 
-#define RETRANS_US 1000000	     /* RFC 4861 10: RETRANS_TIMER */
-#define SOLICITS_MAX 3		     /* MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT */
-#define REACHABLE_US 30000000	     /* REACHABLE_TIME, times 0.5 to 1.5 */
-#define DELAY_PROBE_US 5000000	     /* DELAY_FIRST_PROBE_TIME */
-#define EVICT_SCAN 16		     /* entries looked at for one to give up */
+#define RETRANS_US 1000000     /* RFC 4861 10: RETRANS_TIMER */
+#define SOLICITS_MAX 3	       /* MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT */
+#define REACHABLE_US 30000000  /* REACHABLE_TIME, times 0.5 to 1.5 */
+#define DELAY_PROBE_US 5000000 /* DELAY_FIRST_PROBE_TIME */
+#define EVICT_SCAN 16	       /* entries looked at for one to give up */
 
 void neigh_init(struct neigh_table *t, uint64_t key)
 {
@@ -107,7 +107,7 @@ static bool neigh_evict(struct net *n)
 {
 	unsigned left = EVICT_SCAN;
 
-	list_for_each(l, &n->neigh->used) {
+	list_for_each (l, &n->neigh->used) {
 		struct neigh *e = list_entry(l, struct neigh, lru);
 
 		if (left-- == 0)
@@ -339,14 +339,15 @@ void neigh_timer(struct timer *t, uint64_t now_us, void *net)
 	}
 }
 
-static const char *const state_names[NEIGH_STATE_COUNT] = {
-	"FREE", "INCOMPLETE", "REACHABLE", "STALE", "DELAY", "PROBE"};
+static const char *const state_names[NEIGH_STATE_COUNT] = {"FREE", "INCOMPLETE", "REACHABLE",
+	"STALE", "DELAY", "PROBE"};
 
 void net_neigh_foreach(const struct net *n, net_neigh_fn fn, void *ctx)
 {
-	list_for_each(l, &n->neigh->used) {
+	list_for_each (l, &n->neigh->used) {
 		const struct neigh *e = list_entry(l, struct neigh, lru);
-		struct net_neigh_info info = {.addr = e->addr, .port = e->port,
+		struct net_neigh_info info = {.addr = e->addr,
+			.port = e->port,
 			.state = state_names[e->state],
 			.age_us = e->confirmed_us ? n->now_us - e->confirmed_us : 0};
 

@@ -126,8 +126,9 @@ static void trace_frame(struct rte_mbuf *m)
 	const uint8_t *h = pkt_at(m, 0);
 
 	trace_emit("eth_input",
-		RTE_ETHER_ADDR_PRT_FMT " > " RTE_ETHER_ADDR_PRT_FMT " port=%u len=%u", h[6], h[7], h[8], h[9], h[10], h[11], h[0], h[1], h[2], h[3], h[4], h[5],
-		pkt_of(m)->port, m->pkt_len);
+		RTE_ETHER_ADDR_PRT_FMT " > " RTE_ETHER_ADDR_PRT_FMT " port=%u len=%u", h[6], h[7],
+		h[8], h[9], h[10], h[11], h[0], h[1], h[2], h[3], h[4], h[5], pkt_of(m)->port,
+		m->pkt_len);
 }
 
 void net_trace_in(struct rte_mbuf *m, const char *stage)
@@ -143,8 +144,8 @@ void net_trace_in(struct rte_mbuf *m, const char *stage)
 		return;
 	p->flags |= PKT_TRACED;
 	trace_frame(m);
-	trace_emit(stage, "%s:%u > %s:%u ttl=%u l4_len=%u", ip_format(&p->src, src),
-		be16_get(tcp), ip_format(&p->dst, dst), be16_get(tcp + 2), p->ttl, p->l4_len);
+	trace_emit(stage, "%s:%u > %s:%u ttl=%u l4_len=%u", ip_format(&p->src, src), be16_get(tcp),
+		ip_format(&p->dst, dst), be16_get(tcp + 2), p->ttl, p->l4_len);
 }
 
 static const char *const counter_names[] = {

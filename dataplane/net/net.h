@@ -29,7 +29,7 @@
 #include "dataplane/net/ip.h"
 
 #define NET_ADDRS_MAX 4096u	/* VIPs and sources; the agent refuses a generation with more */
-#define NET_ICMP_ERRORS_MAX 64u	/* handed over per turn */
+#define NET_ICMP_ERRORS_MAX 64u /* handed over per turn */
 #define NET_NOTES_MAX 64u	/* neighbour facts handed over per turn */
 
 struct net;
@@ -42,11 +42,11 @@ enum net_counter {
 };
 
 struct net_config {
-	struct port_queue *queues;	/* borrowed: [port index] */
+	struct port_queue *queues; /* borrowed: [port index] */
 	unsigned queue_count;
-	struct rte_mempool *pool;	/* borrowed */
-	bool announces;			/* this worker tells the links about new VIPs */
-	uint64_t seed;			/* jitter and table keys */
+	struct rte_mempool *pool; /* borrowed */
+	bool announces;		  /* this worker tells the links about new VIPs */
+	uint64_t seed;		  /* jitter and table keys */
 };
 
 /* Lifecycle. */
@@ -78,11 +78,11 @@ bool net_is_source(const struct net *n, const struct ip_addr *dst);
 
 /* An ICMP or ICMPv6 error about a TCP segment of ours; the embedded headers have been checked. */
 struct net_icmp_error {
-	struct ip_addr local, remote;	/* as we sent it */
+	struct ip_addr local, remote; /* as we sent it */
 	uint16_t local_port, remote_port;
-	uint32_t seq;			/* of the embedded segment */
-	uint32_t mtu;			/* too big: the next hop's MTU, 0 unknown; else 0 */
-	bool too_big, hard;		/* hard: port, protocol or administratively unreachable */
+	uint32_t seq;	    /* of the embedded segment */
+	uint32_t mtu;	    /* too big: the next hop's MTU, 0 unknown; else 0 */
+	bool too_big, hard; /* hard: port, protocol or administratively unreachable */
 };
 /* Those of this turn. */
 const struct net_icmp_error *net_icmp_errors(const struct net *n, unsigned *ret_count);
@@ -92,7 +92,7 @@ struct net_note {
 	struct ip_addr addr;
 	struct rte_ether_addr mac;
 	uint8_t port;
-	uint8_t flags;			/* NET_NOTE_* */
+	uint8_t flags; /* NET_NOTE_* */
 };
 #define NET_NOTE_SOLICITED 0x01 /* an answer to a question of ours: it can hear us */
 #define NET_NOTE_OVERRIDE 0x02	/* RFC 4861 4.4: replaces another link-layer address */
@@ -116,7 +116,7 @@ struct net_neigh_info {
 	struct rte_ether_addr mac;
 	uint8_t port;
 	const char *state;
-	uint64_t age_us;		/* since the last confirmation */
+	uint64_t age_us; /* since the last confirmation */
 };
 typedef void (*net_neigh_fn)(const struct net_neigh_info *e, void *ctx);
 void net_neigh_foreach(const struct net *n, net_neigh_fn fn, void *ctx);

@@ -36,16 +36,16 @@ enum {
 #define ADDR_SLOTS (2 * NET_ADDRS_MAX)
 struct addr_slot {
 	struct ip_addr addr;
-	uint8_t kind;		/* 0: free */
-	uint8_t announce;	/* how many announcements are left to send */
+	uint8_t kind;	  /* 0: free */
+	uint8_t announce; /* how many announcements are left to send */
 };
 struct addr_table {
 	struct addr_slot slot[ADDR_SLOTS];
 };
 
 /* One neighbour on one link: neigh.c. */
-#define NEIGH_MAX 1024u		/* next hops and on-link peers; RFC 6583 6: bounded */
-#define NEIGH_QUEUE_MAX 4u	/* packets that wait for an answer, per entry */
+#define NEIGH_MAX 1024u	   /* next hops and on-link peers; RFC 6583 6: bounded */
+#define NEIGH_QUEUE_MAX 4u /* packets that wait for an answer, per entry */
 #define NEIGH_NONE UINT32_MAX
 
 enum neigh_state { /* RFC 4861 7.3.2 */
@@ -60,22 +60,22 @@ enum neigh_state { /* RFC 4861 7.3.2 */
 
 struct neigh {
 	uint8_t l2[2 * RTE_ETHER_ADDR_LEN]; /* its address, then ours: the front of a frame */
-	uint8_t state;			/* enum neigh_state */
+	uint8_t state;			    /* enum neigh_state */
 	uint8_t port;
-	uint16_t version;		/* changes when the slot gets another owner */
-	uint8_t tries;			/* solicitations sent and not answered */
+	uint16_t version; /* changes when the slot gets another owner */
+	uint8_t tries;	  /* solicitations sent and not answered */
 	struct ip_addr addr;
-	struct ip_addr asker;		/* ours: sender of the packet that started the resolution */
-	uint64_t confirmed_us;		/* last proof of reachability */
-	uint32_t hash_next;		/* index, or NEIGH_NONE */
+	struct ip_addr asker;  /* ours: sender of the packet that started the resolution */
+	uint64_t confirmed_us; /* last proof of reachability */
+	uint32_t hash_next;    /* index, or NEIGH_NONE */
 	struct timer timer;
-	struct list lru;		/* in use or free; least recently made or asked first */
-	struct mbufq queue;		/* owned: IP packets while INCOMPLETE */
+	struct list lru;    /* in use or free; least recently made or asked first */
+	struct mbufq queue; /* owned: IP packets while INCOMPLETE */
 };
 
 struct neigh_table {
 	struct neigh e[NEIGH_MAX];
-	uint32_t bucket[NEIGH_MAX];	/* heads of hash chains */
+	uint32_t bucket[NEIGH_MAX]; /* heads of hash chains */
 	uint64_t key;
 	struct list used, free;
 };
@@ -88,27 +88,27 @@ struct rate {
 
 struct net {
 	uint64_t now_us;
-	uint32_t generation;		/* of routes, addresses and links; 0 is never current */
-	struct port_queue *queues;	/* borrowed */
+	uint32_t generation;	   /* of routes, addresses and links; 0 is never current */
+	struct port_queue *queues; /* borrowed */
 	unsigned queue_count;
 	const struct fib *fib;		/* borrowed, or NULL */
 	bool link_up[PORTS_MAX];	/* copied: fib may be gone when the next one comes */
 	struct rte_mempool *pool;	/* borrowed */
 	struct addr_table *addrs;	/* owned: in force */
-	struct addr_table *addrs_spare;	/* owned: the next one is built here */
+	struct addr_table *addrs_spare; /* owned: the next one is built here */
 	struct neigh_table *neigh;	/* owned */
 	struct mbufq arp, ip4, ip6, icmp4, icmp6, tcp; /* owned: waiting for their stage */
 	struct timer_wheel wheel;
 	struct rng rng;
 	bool announces;
-	uint32_t announce_at;		/* slot where the scan goes on */
-	bool announce_more;		/* the scan has seen addresses with announcements left */
-	uint64_t announce_us;		/* next step of the scan, or TIMER_NEVER */
+	uint32_t announce_at; /* slot where the scan goes on */
+	bool announce_more;   /* the scan has seen addresses with announcements left */
+	uint64_t announce_us; /* next step of the scan, or TIMER_NEVER */
 	struct rate echo_rate, unreach_rate, answer_rate;
 	unsigned icmp_error_count, note_count;
 	struct net_icmp_error icmp_errors[NET_ICMP_ERRORS_MAX];
 	struct net_note notes[NET_NOTES_MAX];
-	uint64_t counters[NET_C_COUNT];	/* worker: rw, agent: ro */
+	uint64_t counters[NET_C_COUNT]; /* worker: rw, agent: ro */
 };
 
 static inline void net_count(struct net *n, enum net_counter c)
@@ -184,8 +184,8 @@ void neigh_tell(struct net *n, const struct net_note *note);
 void neigh_timer(struct timer *t, uint64_t now_us, void *net);
 
 /* eth.c, arp.c, nd.c: frames of our own. <dst> NULL: broadcast, or the target's group. */
-void eth_output(struct net *n, struct rte_mbuf *m, unsigned port,
-	const struct rte_ether_addr *dst, uint16_t type);
+void eth_output(struct net *n, struct rte_mbuf *m, unsigned port, const struct rte_ether_addr *dst,
+	uint16_t type);
 void arp_solicit(struct net *n, const struct neigh *e);
 void arp_announce(struct net *n, unsigned port, const struct ip_addr *addr);
 void nd_solicit(struct net *n, const struct neigh *e);

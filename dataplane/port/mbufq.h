@@ -21,26 +21,26 @@
 
 /* Private area of an mbuf, 64 bytes = one cache line. */
 struct pkt {
-	struct rte_mbuf *next;	/* next in a struct mbufq */
-	struct ip_addr src, dst;/* filled by ip4_input / ip6_input */
-	uint32_t seq;		/* TCP: sequence number of the first byte, host order */
-	uint32_t charge;	/* bytes to hand back when this mbuf is freed; 0: not charged */
-	uint16_t l4_len;	/* bytes from the L4 header to the end of the IP payload */
-	uint8_t proto;		/* IPPROTO_TCP, ... */
-	uint8_t ttl;		/* TTL or hop limit as received */
-	uint8_t ecn;		/* low two bits of TOS / traffic class */
-	uint8_t port;		/* index of the port it came in by */
-	uint8_t flags;		/* PKT_* */
-	uint8_t worker;		/* worker whose pool it came from */
-	uint32_t sum;		/* partial ones' complement sum of the payload, when PKT_SUM */
-	uint32_t hash;		/* keyed hash of the flow, by the dispatcher */
+	struct rte_mbuf *next;	 /* next in a struct mbufq */
+	struct ip_addr src, dst; /* filled by ip4_input / ip6_input */
+	uint32_t seq;		 /* TCP: sequence number of the first byte, host order */
+	uint32_t charge;	 /* bytes to hand back when this mbuf is freed; 0: not charged */
+	uint16_t l4_len;	 /* bytes from the L4 header to the end of the IP payload */
+	uint8_t proto;		 /* IPPROTO_TCP, ... */
+	uint8_t ttl;		 /* TTL or hop limit as received */
+	uint8_t ecn;		 /* low two bits of TOS / traffic class */
+	uint8_t port;		 /* index of the port it came in by */
+	uint8_t flags;		 /* PKT_* */
+	uint8_t worker;		 /* worker whose pool it came from */
+	uint32_t sum;		 /* partial ones' complement sum of the payload, when PKT_SUM */
+	uint32_t hash;		 /* keyed hash of the flow, by the dispatcher */
 };
-#define PKT_CSUM_GOOD 0x01	/* L4 checksum known good (NIC said so) */
-#define PKT_FIN 0x02		/* TCP: a FIN follows the last byte */
-#define PKT_TRACED 0x04		/* `sluicectl trace` wants this packet's walk */
-#define PKT_OTHER_HOST 0x08	/* not for a VIP or source: belongs to the host interface */
-#define PKT_SUM 0x10		/* pkt.sum is valid */
-#define PKT_L2_GROUP 0x20	/* came in a broadcast or multicast frame */
+#define PKT_CSUM_GOOD 0x01  /* L4 checksum known good (NIC said so) */
+#define PKT_FIN 0x02	    /* TCP: a FIN follows the last byte */
+#define PKT_TRACED 0x04	    /* `sluicectl trace` wants this packet's walk */
+#define PKT_OTHER_HOST 0x08 /* not for a VIP or source: belongs to the host interface */
+#define PKT_SUM 0x10	    /* pkt.sum is valid */
+#define PKT_L2_GROUP 0x20   /* came in a broadcast or multicast frame */
 
 _Static_assert(sizeof(struct pkt) == 64, "struct pkt is one cache line of private area");
 
@@ -59,8 +59,8 @@ static inline uint32_t pkt_truesize(const struct rte_mbuf *m)
 
 struct mbufq {
 	struct rte_mbuf *head, *tail; /* owned; NULL when empty */
-	uint32_t bytes;		/* sum of data_len */
-	uint32_t count;		/* mbufs */
+	uint32_t bytes;		      /* sum of data_len */
+	uint32_t count;		      /* mbufs */
 };
 
 static inline void mbufq_init(struct mbufq *q)

@@ -72,17 +72,15 @@ static int pci_check(const struct port_config *cfg, struct err *err)
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver", cfg->pci);
 	n = readlink(path, target, sizeof(target) - 1);
 	if (n < 0)
-		return err_set(err, ENODEV,
-			"port %s: pci %s: no driver holds it; " BIND_HINT, cfg->name, cfg->pci,
-			cfg->pci);
+		return err_set(err, ENODEV, "port %s: pci %s: no driver holds it; " BIND_HINT,
+			cfg->name, cfg->pci, cfg->pci);
 	target[n] = '\0';
 	driver = strrchr(target, '/') != NULL ? strrchr(target, '/') + 1 : target;
 	/* mlx4 and mlx5 are driven beside their kernel driver */
 	if (strcmp(driver, "vfio-pci") != 0 && strcmp(driver, "igb_uio") != 0 &&
 		strcmp(driver, "uio_pci_generic") != 0 && strncmp(driver, "mlx", 3) != 0)
-		return err_set(err, EBUSY,
-			"port %s: pci %s: the kernel's %s holds it; " BIND_HINT, cfg->name,
-			cfg->pci, driver, cfg->pci);
+		return err_set(err, EBUSY, "port %s: pci %s: the kernel's %s holds it; " BIND_HINT,
+			cfg->name, cfg->pci, driver, cfg->pci);
 	return 0;
 }
 
@@ -203,8 +201,11 @@ static int configure(struct port *p, struct rte_mempool *const *pools, struct er
 static int ethdev_start(uint16_t ethdev, const char *name, enum port_profile profile, uint8_t index,
 	struct rte_mempool *const *pools, unsigned queues, struct port *ret, struct err *err)
 {
-	struct port p = {.profile = profile, .index = index, .ethdev = ethdev,
-		.queues = (uint16_t)queues, .mtu = RTE_ETHER_MTU};
+	struct port p = {.profile = profile,
+		.index = index,
+		.ethdev = ethdev,
+		.queues = (uint16_t)queues,
+		.mtu = RTE_ETHER_MTU};
 	int rc;
 
 	snprintf(p.name, sizeof(p.name), "%s", name);
@@ -246,8 +247,7 @@ static int tap_separate(const struct port *p, struct err *err)
 }
 
 /* Brings the netdev's MTU in line with the configuration's, or reads it. */
-static int mtu_settle(struct port *p, const struct port_config *cfg, uint16_t mtu,
-	struct err *err)
+static int mtu_settle(struct port *p, const struct port_config *cfg, uint16_t mtu, struct err *err)
 {
 	struct ifreq ifr = {.ifr_mtu = mtu};
 	int rc;

@@ -25,25 +25,20 @@
 #include "dataplane/base/err.h"
 #include "dataplane/port/mbufq.h"
 
-#define PORTS_MAX 8	/* interfaces of one dataplane; indexes fit pkt.port */
-#define PORT_BURST 64	/* packets per rx or tx call: one turn's work stays below a millisecond */
+#define PORTS_MAX 8	  /* interfaces of one dataplane; indexes fit pkt.port */
+#define PORT_BURST 64	  /* packets per rx or tx call: one turn's work stays below a millisecond */
 #define PORT_MTU_MIN 1280 /* RFC 8200 5 */
 #define PORT_MTU_MAX 9000
 #define PORT_NAME_MAX 32
 
-enum port_profile {
-	PORT_AF_PACKET = 0,
-	PORT_TAP,
-	PORT_PCI,
-	PORT_PROFILE_COUNT
-};
+enum port_profile { PORT_AF_PACKET = 0, PORT_TAP, PORT_PCI, PORT_PROFILE_COUNT };
 
 struct port_config {
-	char name[PORT_NAME_MAX];	/* what counters and logs call it */
+	char name[PORT_NAME_MAX]; /* what counters and logs call it */
 	enum port_profile profile;
-	char iface[IFNAMSIZ];		/* af_packet: existing netdev; tap: the one to make */
-	char pci[32];			/* pci: "0000:3b:00.0" */
-	uint16_t mtu;			/* 0: the netdev's own, else 1500 */
+	char iface[IFNAMSIZ]; /* af_packet: existing netdev; tap: the one to make */
+	char pci[32];	      /* pci: "0000:3b:00.0" */
+	uint16_t mtu;	      /* 0: the netdev's own, else 1500 */
 };
 
 /* Drops of a queue, by port.def; index into port_queue.counters. */
@@ -57,22 +52,22 @@ enum port_counter {
 struct port {
 	char name[PORT_NAME_MAX];
 	enum port_profile profile;
-	uint8_t index;			/* in the dataplane: pkt.port */
-	uint16_t ethdev;		/* DPDK's port id */
+	uint8_t index;	 /* in the dataplane: pkt.port */
+	uint16_t ethdev; /* DPDK's port id */
 	uint16_t queues;
-	uint16_t mtu;			/* IP bytes */
-	unsigned ifindex;		/* of the netdev on the kernel's side; 0: none */
-	char iface[IFNAMSIZ];		/* its name, empty: none */
+	uint16_t mtu;	      /* IP bytes */
+	unsigned ifindex;     /* of the netdev on the kernel's side; 0: none */
+	char iface[IFNAMSIZ]; /* its name, empty: none */
 	struct rte_ether_addr mac;
-	bool multi_segs;		/* the driver sends chains */
-	bool trusts_csum;		/* the driver's verdict on IPv4 and L4 checksums is real */
+	bool multi_segs;  /* the driver sends chains */
+	bool trusts_csum; /* the driver's verdict on IPv4 and L4 checksums is real */
 };
 
 struct port_queue {
-	const struct port *port;	/* borrowed, process lifetime */
+	const struct port *port; /* borrowed, process lifetime */
 	uint16_t queue;
 	uint16_t tx_count;
-	struct rte_mempool *pool;	/* borrowed: for linear copies */
+	struct rte_mempool *pool;	 /* borrowed: for linear copies */
 	struct rte_mbuf *tx[PORT_BURST]; /* owned until flushed */
 	uint64_t counters[PORT_C_COUNT]; /* worker: rw, agent: ro */
 };
@@ -88,8 +83,7 @@ const char *port_profile_name(enum port_profile p);
  */
 uint16_t port_mtu_probe(const struct port_config *cfg, struct err *err);
 /* One worker's packets: <count> mbufs for frames of up to <mtu>; poisoned in sanitizer builds. */
-struct rte_mempool *port_pool_new(const char *name, unsigned count, uint16_t mtu,
-	struct err *err);
+struct rte_mempool *port_pool_new(const char *name, unsigned count, uint16_t mtu, struct err *err);
 void port_pool_free(struct rte_mempool *pool);
 /* Makes, configures and starts the port with one queue pair per pool. */
 int port_open(const struct port_config *cfg, uint8_t index, struct rte_mempool *const *pools,

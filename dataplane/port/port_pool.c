@@ -20,18 +20,16 @@ uint16_t port_frame_size(uint16_t mtu)
 	return (uint16_t)RTE_ALIGN_CEIL(need, 4096u); /* whole pages: AF_PACKET's blocks */
 }
 
-struct rte_mempool *port_pool_new(const char *name, unsigned count, uint16_t mtu,
-	struct err *err)
+struct rte_mempool *port_pool_new(const char *name, unsigned count, uint16_t mtu, struct err *err)
 {
 	uint16_t room = (uint16_t)(port_frame_size(mtu) + RTE_PKTMBUF_HEADROOM);
 	struct rte_mempool *mp;
 
 #ifdef SLUICE_POISON
-	mp = rte_pktmbuf_pool_create_by_ops(
-		name, count, 0, PKT_PRIV_SIZE, room, SOCKET_ID_ANY, POISON_OPS);
+	mp = rte_pktmbuf_pool_create_by_ops(name, count, 0, PKT_PRIV_SIZE, room, SOCKET_ID_ANY,
+		POISON_OPS);
 #else
-	mp = rte_pktmbuf_pool_create(
-		name, count, POOL_CACHE, PKT_PRIV_SIZE, room, SOCKET_ID_ANY);
+	mp = rte_pktmbuf_pool_create(name, count, POOL_CACHE, PKT_PRIV_SIZE, room, SOCKET_ID_ANY);
 #endif
 	if (mp == NULL) {
 		err_set(err, rte_errno, "%u packet buffers of %u bytes: %s", count, room,

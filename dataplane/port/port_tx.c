@@ -56,8 +56,8 @@ void port_tx_flush(struct port_queue *q)
 	for (unsigned try = 0; try < TX_TRIES && sent < q->tx_count; try++) {
 		if (try > 0)
 			q->counters[PORT_C_TX_RETRY]++;
-		sent += rte_eth_tx_burst(
-			q->port->ethdev, q->queue, q->tx + sent, q->tx_count - sent);
+		sent += rte_eth_tx_burst(q->port->ethdev, q->queue, q->tx + sent,
+			q->tx_count - sent);
 	}
 	q->counters[PORT_C_TX_PACKETS] += sent;
 	q->counters[PORT_C_TX_FULL] += q->tx_count - sent;

@@ -17,17 +17,17 @@
 /* The ports of one family as cosets: every port with P[port] = e is rep[e] ^ some kernel[i]. */
 struct cosets {
 	uint16_t rep[RSS_RETA_MAX];
-	uint16_t *kernel;		/* owned; PORT_COUNT / reta_size ports with P[port] = 0 */
+	uint16_t *kernel; /* owned; PORT_COUNT / reta_size ports with P[port] = 0 */
 };
 
 struct rss_ports {
 	uint8_t key[RSS_KEY_MAX];
-	uint32_t offset[2];		/* [is v4] */
+	uint32_t offset[2]; /* [is v4] */
 	uint16_t port_first;
 	unsigned reta_size, kernel_count, worker_count;
-	struct cosets cosets[2];	/* [is v4] */
+	struct cosets cosets[2]; /* [is v4] */
 	uint8_t entry_worker[RSS_RETA_MAX];
-	uint16_t entries[RSS_RETA_MAX];	/* grouped by worker */
+	uint16_t entries[RSS_RETA_MAX]; /* grouped by worker */
 	uint16_t entries_first[257];	/* worker w owns entries[entries_first[w] .. [w + 1]) */
 };
 
@@ -65,8 +65,8 @@ uint32_t rss_tuple_hash(const uint8_t *key, const struct rss_tuple *t)
 	return rss_toeplitz(key, b, len);
 }
 
-static bool samples_agree(
-	const uint8_t *key, const struct rss_sample *s, unsigned count, uint32_t *ret_offset)
+static bool samples_agree(const uint8_t *key, const struct rss_sample *s, unsigned count,
+	uint32_t *ret_offset)
 {
 	uint32_t offset = s[0].hash ^ rss_tuple_hash(key, &s[0].tuple);
 
@@ -139,7 +139,8 @@ static int entries_init(struct rss_ports *p, const struct rss_config *cfg, struc
 
 		if (q >= cfg->queue_count || cfg->queue_worker[q] >= cfg->worker_count)
 			return err_set(err, EINVAL,
-				"RSS indirection table: entry %u: queue %u belongs to no worker", e, q);
+				"RSS indirection table: entry %u: queue %u belongs to no worker", e,
+				q);
 		p->entry_worker[e] = cfg->queue_worker[q];
 	}
 	for (unsigned w = 0; w < cfg->worker_count; w++) {

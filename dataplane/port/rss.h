@@ -29,7 +29,7 @@
 #include "dataplane/base/err.h"
 #include "dataplane/base/ip.h"
 
-#define RSS_KEY_MIN 40u		/* bytes: 36 of an IPv6 tuple, 4 of the last window */
+#define RSS_KEY_MIN 40u /* bytes: 36 of an IPv6 tuple, 4 of the last window */
 #define RSS_KEY_MAX 64u
 #define RSS_RETA_MAX 2048u
 
@@ -38,19 +38,19 @@ struct rss_ports;
 /* A received packet's 4-tuple: source first, as the NIC hashes it. Both addresses of one family. */
 struct rss_tuple {
 	struct ip_addr src, dst;
-	uint16_t src_port, dst_port;	/* host order */
+	uint16_t src_port, dst_port; /* host order */
 };
 
 struct rss_config {
-	const uint8_t *key;		/* as read back from the NIC, after calibration */
-	unsigned key_len;		/* RSS_KEY_MIN..RSS_KEY_MAX */
-	const uint16_t *reta;		/* entry -> queue */
-	unsigned reta_size;		/* power of two, <= RSS_RETA_MAX */
-	const uint8_t *queue_worker;	/* queue -> worker */
+	const uint8_t *key;	     /* as read back from the NIC, after calibration */
+	unsigned key_len;	     /* RSS_KEY_MIN..RSS_KEY_MAX */
+	const uint16_t *reta;	     /* entry -> queue */
+	unsigned reta_size;	     /* power of two, <= RSS_RETA_MAX */
+	const uint8_t *queue_worker; /* queue -> worker */
 	unsigned queue_count;
 	unsigned worker_count;
-	uint32_t offset_v4, offset_v6;	/* constant of an affine variant, from calibration; else 0 */
-	uint16_t port_first;		/* no source port below this is handed out */
+	uint32_t offset_v4, offset_v6; /* constant of an affine variant, from calibration; else 0 */
+	uint16_t port_first;	       /* no source port below this is handed out */
 };
 
 /* Toeplitz hash of <len> bytes (a multiple of 4) with a key of at least <len> + 4 bytes. */
@@ -60,7 +60,7 @@ uint32_t rss_tuple_hash(const uint8_t *key, const struct rss_tuple *t);
 
 struct rss_sample {
 	struct rss_tuple tuple;
-	uint32_t hash;			/* as the NIC reported it */
+	uint32_t hash; /* as the NIC reported it */
 };
 /*
  * Explains <count> >= 2 samples of one family by the key as given or, failing that, with its bytes
@@ -84,7 +84,7 @@ unsigned rss_ports_worker(const struct rss_ports *p, const struct rss_tuple *t);
  * and <remote> as seen from here, the reply has them swapped.
  */
 struct rss_base {
-	uint16_t low;			/* low bits of the hash while our port is 0 */
+	uint16_t low; /* low bits of the hash while our port is 0 */
 	bool v4;
 };
 struct rss_base rss_ports_base(const struct rss_ports *p, const struct ip_addr *local,
@@ -95,8 +95,8 @@ struct rss_base rss_ports_base(const struct rss_ports *p, const struct ip_addr *
  * from a place that <random> chooses.
  */
 struct rss_iter {
-	uint32_t left;			/* candidates not yet visited */
-	uint32_t entry, kernel;		/* current place: of the worker's entries, of the kernel */
+	uint32_t left;		/* candidates not yet visited */
+	uint32_t entry, kernel; /* current place: of the worker's entries, of the kernel */
 	uint16_t worker;
 	struct rss_base base;
 };

@@ -21,20 +21,20 @@
 #include "dataplane/base/ip.h"
 #include "dataplane/port/mbufq.h"
 
-#define TRACE_LINES 1024u	/* of one worker; power of two */
-#define TRACE_LINE_MAX 192u	/* bytes, NUL included; longer lines are cut */
+#define TRACE_LINES 1024u   /* of one worker; power of two */
+#define TRACE_LINE_MAX 192u /* bytes, NUL included; longer lines are cut */
 
 struct trace_filter {
 	bool on;
-	struct ip_net net;	/* either end of the flow; length 0: any */
-	uint16_t port;		/* of that same end, host order; 0: any */
+	struct ip_net net; /* either end of the flow; length 0: any */
+	uint16_t port;	   /* of that same end, host order; 0: any */
 };
 
 struct trace {
-	struct trace_filter filter;	/* worker: rw; set it by worker_call() */
+	struct trace_filter filter; /* worker: rw; set it by worker_call() */
 	unsigned worker;
 	uint64_t now_us;		/* of the turn; the worker's loop writes it */
-	_Atomic uint64_t written, read;	/* lines; worker writes one, agent the other */
+	_Atomic uint64_t written, read; /* lines; worker writes one, agent the other */
 	uint64_t lost;			/* ring full */
 	char lines[TRACE_LINES][TRACE_LINE_MAX];
 };
@@ -57,15 +57,15 @@ static inline bool trace_is_on(void)
 	return unlikely(trace_self != NULL && trace_self->filter.on);
 }
 
-#define trace_pkt(m, stage, ...)                                                                   \
-	do {                                                                                       \
-		if (unlikely(pkt_of(m)->flags & PKT_TRACED))                                       \
-			trace_emit(stage, __VA_ARGS__);                                            \
+#define trace_pkt(m, stage, ...) \
+	do { \
+		if (unlikely(pkt_of(m)->flags & PKT_TRACED)) \
+			trace_emit(stage, __VA_ARGS__); \
 	} while (0)
 
 /* For layers that hold connections: <local> and <remote> are struct ip_addr pointers. */
-#define trace_flow(local, local_port, remote, remote_port, stage, ...)                             \
-	do {                                                                                       \
-		if (trace_is_on() && trace_match(local, local_port, remote, remote_port))          \
-			trace_emit(stage, __VA_ARGS__);                                            \
+#define trace_flow(local, local_port, remote, remote_port, stage, ...) \
+	do { \
+		if (trace_is_on() && trace_match(local, local_port, remote, remote_port)) \
+			trace_emit(stage, __VA_ARGS__); \
 	} while (0)

@@ -86,8 +86,8 @@ static bool is_name(struct walk *w, struct snapshot_ref ref, struct str name)
 }
 
 /* The slot <k> places behind the home of <hash>. */
-static const struct snapshot_slot *slot_at(
-	struct walk *w, enum snapshot_section slots, uint64_t hash, uint32_t k)
+static const struct snapshot_slot *slot_at(struct walk *w, enum snapshot_section slots,
+	uint64_t hash, uint32_t k)
 {
 	w->steps++;
 	return snapshot_at(w->s, slots, ((uint32_t)hash + k) & (snapshot_count(w->s, slots) - 1));
@@ -157,8 +157,8 @@ static bool candidate_matches(struct walk *w, const struct snapshot_candidate *c
 		const struct snapshot_predicate *p =
 			snapshot_at(w->s, SNAPSHOT_PREDICATE, c->header_first + i);
 
-		if (!predicate_header(
-			    head, snapshot_str(w->s, p->name), snapshot_str(w->s, p->value)))
+		if (!predicate_header(head, snapshot_str(w->s, p->name),
+			    snapshot_str(w->s, p->value)))
 			return false;
 	}
 	for (uint32_t i = 0; i < c->query_count; i++) {
@@ -210,8 +210,8 @@ static uint32_t match_host(struct walk *w, uint32_t host)
 	if (path.len <= h->exact_len) {
 		split_path(w, SNAPSHOT_DEPTH_MAX);
 		if (w->path_done)
-			rule = match_path(
-				w, host, SNAPSHOT_PATH_EXACT, w->path_chain[w->elements], path);
+			rule = match_path(w, host, SNAPSHOT_PATH_EXACT, w->path_chain[w->elements],
+				path);
 	}
 	if (!h->has_prefix)
 		return rule;

@@ -16,16 +16,16 @@
 struct h1_head;
 
 struct route_request {
-	struct str host;	/* lower case, without port and trailing dot; may be empty */
-	struct str path;	/* as received, starting with '/' */
-	struct str query;	/* without '?' */
+	struct str host;	    /* lower case, without port and trailing dot; may be empty */
+	struct str path;	    /* as received, starting with '/' */
+	struct str query;	    /* without '?' */
 	const struct h1_head *head; /* method and fields */
 };
 
 struct route_result {
-	uint32_t listener;	/* index, valid also without a rule; SLOT_NONE: no listener */
-	uint32_t rule;		/* index, or SLOT_NONE: 404 */
-	uint32_t steps;		/* table slots and candidates looked at */
+	uint32_t listener; /* index, valid also without a rule; SLOT_NONE: no listener */
+	uint32_t rule;	   /* index, or SLOT_NONE: 404 */
+	uint32_t steps;	   /* table slots and candidates looked at */
 };
 
 /*
@@ -40,15 +40,15 @@ void route_match(const struct snapshot *snap, uint32_t bind, const struct route_
  * Weighted choice: a stratified low-discrepancy sequence per rule and worker. State lives in the
  * worker, by rule slot, and survives snapshots and weight changes.
  */
-#define PICK_BACKENDS_MAX 64u	/* = SNAPSHOT_RULE_BACKENDS_MAX */
-#define PICK_PHASE_MAX 64u	/* picks skipped at the start, at most */
+#define PICK_BACKENDS_MAX 64u /* = SNAPSHOT_RULE_BACKENDS_MAX */
+#define PICK_PHASE_MAX 64u    /* picks skipped at the start, at most */
 
 struct pick_seq {
-	uint64_t n;		/* first picks so far */
-	uint64_t key;		/* places picks inside strata; moves on with each draw */
-	uint64_t revision;	/* of the weights that the lags are scaled to */
-	uint32_t phase, workers; /* this worker starts phase/workers of a stratum later */
-	uint32_t total, count;	/* of those weights; total 0: not started */
+	uint64_t n;			/* first picks so far */
+	uint64_t key;			/* places picks inside strata; moves on with each draw */
+	uint64_t revision;		/* of the weights that the lags are scaled to */
+	uint32_t phase, workers;	/* this worker starts phase/workers of a stratum later */
+	uint32_t total, count;		/* of those weights; total 0: not started */
 	int32_t lag[PICK_BACKENDS_MAX]; /* owed less given, in 1/total requests; below total */
 };
 void pick_seq_init(struct pick_seq *s, uint32_t worker, uint32_t workers, uint64_t key);

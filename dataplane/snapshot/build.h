@@ -17,41 +17,41 @@ enum build_protocol { BUILD_HTTP = 0 };
 /* What a backendRef resolves to; everything but OK answers for its share of the weight. */
 enum build_backend_status {
 	BUILD_BACKEND_OK = 0,
-	BUILD_BACKEND_INVALID_KIND,	/* 500 */
-	BUILD_BACKEND_NOT_FOUND,	/* 500 */
-	BUILD_BACKEND_REF_NOT_PERMITTED,/* 500 */
-	BUILD_BACKEND_UNSUPPORTED,	/* 500: protocol or port we cannot speak */
+	BUILD_BACKEND_INVALID_KIND,	 /* 500 */
+	BUILD_BACKEND_NOT_FOUND,	 /* 500 */
+	BUILD_BACKEND_REF_NOT_PERMITTED, /* 500 */
+	BUILD_BACKEND_UNSUPPORTED,	 /* 500: protocol or port we cannot speak */
 };
 
 struct build_endpoint {
-	uint64_t id;		/* object_id("endpoint", cluster, address, port) */
+	uint64_t id; /* object_id("endpoint", cluster, address, port) */
 	struct ip_addr addr;
-	uint16_t port;		/* host order */
-	uint16_t weight;	/* default 1; 0: no new requests */
-	bool draining;		/* serving and terminating: used only when nothing is ready */
-	struct str name;	/* pod, for people */
-	struct str cluster;	/* for people and counters */
+	uint16_t port;	    /* host order */
+	uint16_t weight;    /* default 1; 0: no new requests */
+	bool draining;	    /* serving and terminating: used only when nothing is ready */
+	struct str name;    /* pod, for people */
+	struct str cluster; /* for people and counters */
 };
 
 /* One port of one Service (or federated Service): a set of endpoints to choose from. */
 struct build_service {
 	uint64_t id;
-	struct str name;	/* "us-east/demo/app-v1:http" */
+	struct str name; /* "us-east/demo/app-v1:http" */
 	const struct build_endpoint *endpoints;
 	uint32_t endpoint_count;
 };
 
 struct build_backend {
-	uint64_t id;		/* stable under reordering of other backends */
-	struct str name;	/* "demo/app-v1:80" */
-	uint32_t weight;	/* 0..1 000 000, Gateway API weight x operator factor */
+	uint64_t id;	 /* stable under reordering of other backends */
+	struct str name; /* "demo/app-v1:80" */
+	uint32_t weight; /* 0..1 000 000, Gateway API weight x operator factor */
 	enum build_backend_status status;
-	uint64_t service_id;	/* of a build_service; read only when OK */
+	uint64_t service_id; /* of a build_service; read only when OK */
 };
 
 enum build_match_type { BUILD_MATCH_EXACT = 0, BUILD_MATCH_PREFIX, BUILD_MATCH_REGEX };
 
-struct build_predicate {	/* a header or query parameter match */
+struct build_predicate {	    /* a header or query parameter match */
 	enum build_match_type type; /* EXACT or REGEX */
 	struct str name, value;
 };
@@ -60,14 +60,14 @@ struct build_predicate {	/* a header or query parameter match */
 struct build_match {
 	enum build_match_type path_type;
 	struct str path;
-	struct str method;	/* empty: any */
+	struct str method; /* empty: any */
 	const struct build_predicate *headers, *queries;
 	uint32_t header_count, query_count;
 };
 
 struct build_rule {
 	uint64_t id;
-	struct str name;	/* "demo/app rule 0" */
+	struct str name;		   /* "demo/app rule 0" */
 	const struct build_match *matches; /* at least one */
 	uint32_t match_count;
 	const struct build_backend *backends; /* may be none: 500 */
@@ -77,8 +77,8 @@ struct build_rule {
 
 struct build_route {
 	uint64_t id;
-	struct str name;	/* "demo/app" */
-	int64_t created;	/* seconds since 1970, for precedence */
+	struct str name; /* "demo/app" */
+	int64_t created; /* seconds since 1970, for precedence */
 	const struct build_rule *rules;
 	uint32_t rule_count;
 };
@@ -88,19 +88,19 @@ struct build_route {
  * intersected), <original> the route's own, which decides precedence (empty: none given).
  */
 struct build_attachment {
-	uint32_t route;		/* index into build_config.routes */
-	struct str hostname;	/* lower case; empty: any; "*.example.com": wildcard */
+	uint32_t route;	     /* index into build_config.routes */
+	struct str hostname; /* lower case; empty: any; "*.example.com": wildcard */
 	struct str original;
 };
 
 struct build_listener {
 	uint64_t id;
-	struct str name;	/* "infra/gw/http" */
+	struct str name; /* "infra/gw/http" */
 	enum build_protocol protocol;
 	const struct ip_addr *addrs;
 	uint32_t addr_count;
-	uint16_t port;		/* host order */
-	struct str hostname;	/* as build_attachment.hostname */
+	uint16_t port;	     /* host order */
+	struct str hostname; /* as build_attachment.hostname */
 	const struct build_attachment *attachments;
 	uint32_t attachment_count;
 };
@@ -110,7 +110,7 @@ struct build_settings {
 	uint32_t trusted_count;
 	uint32_t header_timeout_ms, idle_timeout_ms; /* 0: the dataplane's default */
 	uint32_t connect_timeout_ms, response_timeout_ms;
-	uint32_t exchange_bytes_max;	/* receive budget per leg of an exchange */
+	uint32_t exchange_bytes_max; /* receive budget per leg of an exchange */
 };
 
 struct build_config {

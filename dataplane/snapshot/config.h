@@ -29,8 +29,8 @@ struct endpoint {
 	struct ip_addr addr;
 	uint16_t port;
 	uint16_t weight;
-	uint32_t slot;		/* run-time slot of this endpoint id */
-	bool draining;		/* take no new requests unless all are draining */
+	uint32_t slot; /* run-time slot of this endpoint id */
+	bool draining; /* take no new requests unless all are draining */
 };
 
 /* Immutable; swapped whole. */
@@ -45,23 +45,23 @@ struct endpoint_set {
 struct weight_vector {
 	uint64_t rule_id;
 	uint64_t revision;
-	uint64_t total;		/* sum of w */
+	uint64_t total; /* sum of w */
 	uint32_t count;
 	uint32_t w[];
 };
 
 struct config {
-	const struct snapshot *snap;	/* owned by the agent, valid until quiescence */
-	uint64_t generation;	/* of the structure; stays when only weights and endpoints differ */
-	uint64_t serial;	/* of this object, never 0: an address alone may come back to life */
+	const struct snapshot *snap; /* owned by the agent, valid until quiescence */
+	uint64_t generation; /* of the structure; stays when only weights and endpoints differ */
+	uint64_t serial;     /* of this object, never 0: an address alone may come back to life */
 	uint32_t listener_count, rule_count, backend_count, service_count;
-	const uint32_t *listener_slot;	/* [listener index in the image] */
-	const uint32_t *rule_slot;	/* [rule index] */
-	const uint32_t *backend_slot;	/* [backend index] */
-	_Atomic(const struct weight_vector *) *weights;	/* [rule index]; load with acquire */
-	_Atomic(const struct endpoint_set *) *endpoints;	/* [service index] */
-	const struct tcp_listeners *tcp_listeners;	/* for tcp_set_listeners(): bind = bind index */
-	const struct ip_addr *vips;	/* every address of every listener, sorted, unique */
+	const uint32_t *listener_slot;			 /* [listener index in the image] */
+	const uint32_t *rule_slot;			 /* [rule index] */
+	const uint32_t *backend_slot;			 /* [backend index] */
+	_Atomic(const struct weight_vector *) *weights;	 /* [rule index]; load with acquire */
+	_Atomic(const struct endpoint_set *) *endpoints; /* [service index] */
+	const struct tcp_listeners *tcp_listeners; /* for tcp_set_listeners(): bind = bind index */
+	const struct ip_addr *vips; /* every address of every listener, sorted, unique */
 	uint32_t vip_count;
 };
 

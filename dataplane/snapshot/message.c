@@ -14,8 +14,15 @@
 #include "dataplane/base/bytes.h"
 #include "dataplane/base/hash.h"
 
-enum field_kind { KIND_BOOL, KIND_U16, KIND_U64, KIND_NAME, KIND_TEXT, KIND_WEIGHTS,
-	KIND_ENDPOINTS };
+enum field_kind {
+	KIND_BOOL,
+	KIND_U16,
+	KIND_U64,
+	KIND_NAME,
+	KIND_TEXT,
+	KIND_WEIGHTS,
+	KIND_ENDPOINTS
+};
 enum { MAY = 0, NEED = 1 };
 
 #define FIELD_HEADER_BYTES 6u	 /* tag 16 bits, length 32 bits */
@@ -33,8 +40,12 @@ struct field {
 };
 
 static const struct field fields[] = {
-#define MESSAGE_FIELD(t, tg, member, k, mx, nd)                                                    \
-	{.type = MESSAGE_##t, .tag = tg, .kind = KIND_##k, .max = mx, .need = nd,                  \
+#define MESSAGE_FIELD(t, tg, member, k, mx, nd) \
+	{.type = MESSAGE_##t, \
+		.tag = tg, \
+		.kind = KIND_##k, \
+		.max = mx, \
+		.need = nd, \
 		.offset = offsetof(struct message, member)},
 #include "dataplane/snapshot/message.def"
 };
@@ -46,18 +57,20 @@ static const struct {
 	enum message_stream stream;
 	enum message_sender sender;
 } types[MESSAGE_TYPE_MAX] = {
-#define MESSAGE_TYPE(name, number, txt, strm, sndr)                                                \
+#define MESSAGE_TYPE(name, number, txt, strm, sndr) \
 	[number] = {txt, MESSAGE_STREAM_##strm, MESSAGE_BY_##sndr},
 #include "dataplane/snapshot/message.def"
 };
 
 static const struct {
 	const char *text, *help;
-} errors[] = {
-	{"message_ok", "decoded"},
+} errors[] =
+	{
+		{"message_ok", "decoded"},
 #define MESSAGE_ERROR(name, txt, hlp) {txt, hlp},
 #include "dataplane/snapshot/message.def"
-}, results[] = {
+},
+  results[] = {
 #define MESSAGE_RESULT(name, number, txt, hlp) [number] = {txt, hlp},
 #include "dataplane/snapshot/message.def"
 };
@@ -89,8 +102,8 @@ static bool name_is_clean(struct str s)
 	return true;
 }
 
-static enum message_error weight_decode(
-	const uint8_t *p, uint32_t len, struct message *m, struct message_scratch *s)
+static enum message_error weight_decode(const uint8_t *p, uint32_t len, struct message *m,
+	struct message_scratch *s)
 {
 	uint32_t n = m->weights.count;
 
@@ -104,8 +117,8 @@ static enum message_error weight_decode(
 	return MESSAGE_ERR_NONE;
 }
 
-static enum message_error endpoint_decode(
-	const uint8_t *p, uint32_t len, struct message *m, struct message_scratch *s)
+static enum message_error endpoint_decode(const uint8_t *p, uint32_t len, struct message *m,
+	struct message_scratch *s)
 {
 	uint32_t n = m->endpoints.count;
 	struct message_endpoint *e = &s->endpoints[n < MESSAGE_ENDPOINTS_MAX ? n : 0];
@@ -166,8 +179,8 @@ static enum message_error field_decode(const struct field *f, const uint8_t *p, 
 	}
 }
 
-static enum message_error body_decode(
-	const uint8_t *p, size_t len, struct message *m, struct message_scratch *s)
+static enum message_error body_decode(const uint8_t *p, size_t len, struct message *m,
+	struct message_scratch *s)
 {
 	uint64_t seen = 0;
 
@@ -185,7 +198,8 @@ static enum message_error body_decode(
 		if (f != NULL) {
 			uint64_t bit = 1ull << (f - fields);
 
-			if ((seen & bit) != 0 && f->kind != KIND_WEIGHTS && f->kind != KIND_ENDPOINTS)
+			if ((seen & bit) != 0 && f->kind != KIND_WEIGHTS &&
+				f->kind != KIND_ENDPOINTS)
 				return MESSAGE_ERR_FIELD_TWICE;
 			seen |= bit;
 			e = field_decode(f, p + FIELD_HEADER_BYTES, n, m, s);
@@ -229,8 +243,8 @@ static enum message_error envelope_check(const uint8_t *p, size_t len)
 	return MESSAGE_ERR_NONE;
 }
 
-enum message_error message_decode(
-	const void *buf, size_t len, struct message_scratch *scratch, struct message *ret)
+enum message_error message_decode(const void *buf, size_t len, struct message_scratch *scratch,
+	struct message *ret)
 {
 	const uint8_t *p = buf;
 	enum message_error e = envelope_check(p, len);
@@ -420,10 +434,11 @@ uint64_t message_weights_digest(uint64_t rule_id, const struct message_weight *w
 	return sum;
 }
 
-uint64_t message_endpoints_digest(
-	uint64_t service_id, const struct message_endpoint *e, uint32_t count)
+uint64_t message_endpoints_digest(uint64_t service_id, const struct message_endpoint *e,
+	uint32_t count)
 {
-	const struct hash_key k = {{digest_key.k[0] ^ service_id, digest_key.k[1] ^ MESSAGE_ENDPOINTS}};
+	const struct hash_key k = {
+		{digest_key.k[0] ^ service_id, digest_key.k[1] ^ MESSAGE_ENDPOINTS}};
 	uint8_t item[8 + 16 + 2 + 2 + 1 + 8 + 8];
 	uint64_t sum;
 

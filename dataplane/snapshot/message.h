@@ -39,14 +39,14 @@
 #define MESSAGE_TEXT_MAX 480u
 #define MESSAGE_PATH_MAX 1023u
 #define MESSAGE_ARGS_MAX (16u << 10)
-#define MESSAGE_CHUNK_MAX (256u << 10)	  /* one piece of a long answer */
-#define MESSAGE_REPLY_MAX (16u << 20)	  /* all pieces of one answer */
+#define MESSAGE_CHUNK_MAX (256u << 10) /* one piece of a long answer */
+#define MESSAGE_REPLY_MAX (16u << 20)  /* all pieces of one answer */
 #define MESSAGE_WEIGHTS_MAX 4096u
 #define MESSAGE_ENDPOINTS_MAX 4096u
 #define MESSAGE_ENDPOINT_NAME_MAX 255u
 #define MESSAGE_HEARTBEAT_US 1000000u
-#define MESSAGE_DEAD_US 3000000u	  /* three heartbeats missed */
-#define MESSAGE_WELCOME_US 3000000u	  /* time for HELLO and WELCOME after a connection */
+#define MESSAGE_DEAD_US 3000000u    /* three heartbeats missed */
+#define MESSAGE_WELCOME_US 3000000u /* time for HELLO and WELCOME after a connection */
 
 enum message_type {
 #define MESSAGE_TYPE(name, number, text, stream, sender) MESSAGE_##name = number,
@@ -54,8 +54,12 @@ enum message_type {
 	MESSAGE_TYPE_MAX /* one past the last */
 };
 
-enum message_stream { MESSAGE_STREAM_LINK = 0, MESSAGE_STREAM_CONFIG, MESSAGE_STREAM_QUERY,
-	MESSAGE_STREAM_COUNT };
+enum message_stream {
+	MESSAGE_STREAM_LINK = 0,
+	MESSAGE_STREAM_CONFIG,
+	MESSAGE_STREAM_QUERY,
+	MESSAGE_STREAM_COUNT
+};
 
 enum message_sender { MESSAGE_BY_CONTROL = 1, MESSAGE_BY_DATAPLANE = 2, MESSAGE_BY_BOTH = 3 };
 
@@ -93,25 +97,26 @@ struct message {
 	uint64_t epoch, seq, stamp_us;
 	union {
 		struct {
-			struct str name, version, text; /* text: what is wrong, or empty */
-			uint64_t fence;		/* highest control epoch ever welcomed */
-			uint64_t generation;	/* in use; 0: none */
+			struct str name, version, text;	   /* text: what is wrong, or empty */
+			uint64_t fence;			   /* highest control epoch ever welcomed */
+			uint64_t generation;		   /* in use; 0: none */
 			uint64_t revision, revision_epoch; /* newest applied change, by whom */
-			uint64_t structure, state, image; /* digests of what is in use */
+			uint64_t structure, state, image;  /* digests of what is in use */
 			bool draining;
 		} hello;
 		struct {
 			struct str name, version;
 		} welcome;
 		struct {
-			uint64_t seq_high;	/* control: sent, dataplane: seen (config stream) */
-			uint64_t generation, revision, state; /* control: wanted, dataplane: in use */
+			uint64_t seq_high; /* control: sent, dataplane: seen (config stream) */
+			uint64_t generation, revision,
+				state; /* control: wanted, dataplane: in use */
 			bool draining;
 		} heartbeat;
 		struct {
 			uint64_t generation, revision, structure;
-			uint64_t image, bytes;	/* message_digest() and length of the file */
-			struct str path;	/* absolute */
+			uint64_t image, bytes; /* message_digest() and length of the file */
+			struct str path;       /* absolute */
 		} snapshot;
 		struct {
 			uint64_t service_id, generation, revision;
@@ -128,17 +133,17 @@ struct message {
 		} drain;
 		struct {
 			uint64_t seq, generation, revision;
-			uint16_t result;	/* enum message_result */
+			uint16_t result; /* enum message_result */
 			struct str text;
 		} ack;
 		struct {
 			uint64_t id;
-			struct str verb, args;	/* args: JSON object or empty */
+			struct str verb, args; /* args: JSON object or empty */
 		} query;
 		struct {
 			uint64_t id;
-			uint16_t status;	/* enum message_result */
-			struct str chunk;	/* JSON, cut anywhere */
+			uint16_t status;  /* enum message_result */
+			struct str chunk; /* JSON, cut anywhere */
 		} reply;
 	};
 };

@@ -35,14 +35,14 @@
 #define SNAPSHOT_SECTIONS_MAX 64u
 
 /* Limits that snapshot_build() refuses to pass; control checks objects against them first. */
-#define SNAPSHOT_NAME_MAX 1024u		/* names for people */
-#define SNAPSHOT_HOSTNAME_MAX 253u	/* RFC 1035 2.3.4 */
-#define SNAPSHOT_PATH_MAX 1024u		/* HTTPPathMatch.value */
-#define SNAPSHOT_VALUE_MAX 4096u	/* HTTPHeaderMatch.value */
-#define SNAPSHOT_PREDICATES_MAX 64u	/* header or query matches of one HTTPRouteMatch */
-#define SNAPSHOT_RULE_BACKENDS_MAX 64u	/* backendRefs of a rule; the API allows 16 */
-#define SNAPSHOT_WEIGHT_MAX 1000000u	/* HTTPBackendRef.weight */
-#define SNAPSHOT_PROBES_MAX 32u		/* slots looked at for one key of a hash table */
+#define SNAPSHOT_NAME_MAX 1024u	       /* names for people */
+#define SNAPSHOT_HOSTNAME_MAX 253u     /* RFC 1035 2.3.4 */
+#define SNAPSHOT_PATH_MAX 1024u	       /* HTTPPathMatch.value */
+#define SNAPSHOT_VALUE_MAX 4096u       /* HTTPHeaderMatch.value */
+#define SNAPSHOT_PREDICATES_MAX 64u    /* header or query matches of one HTTPRouteMatch */
+#define SNAPSHOT_RULE_BACKENDS_MAX 64u /* backendRefs of a rule; the API allows 16 */
+#define SNAPSHOT_WEIGHT_MAX 1000000u   /* HTTPBackendRef.weight */
+#define SNAPSHOT_PROBES_MAX 32u	       /* slots looked at for one key of a hash table */
 #define SNAPSHOT_DEPTH_MAX (SNAPSHOT_PATH_MAX / 2) /* elements of a path that is matched */
 
 /* The start of the file. All numbers are little endian. */
@@ -50,17 +50,17 @@ struct snapshot_header {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t section_count;
-	uint64_t image_len;	/* header, table and sections */
+	uint64_t image_len; /* header, table and sections */
 	uint64_t generation;
-	uint64_t digest;	/* of everything behind this header; equal content, equal digest */
+	uint64_t digest; /* of everything behind this header; equal content, equal digest */
 	uint32_t reserved;
-	uint32_t crc;		/* CRC-32C of the bytes of this header in front of it */
+	uint32_t crc; /* CRC-32C of the bytes of this header in front of it */
 };
 
 struct snapshot_entry { /* of the section table, right behind the header */
 	uint32_t id;
-	uint32_t stride;	/* bytes from record to record, a multiple of 8; STRINGS: 1 */
-	uint64_t off;		/* from the start of the image, a multiple of 8 */
+	uint32_t stride; /* bytes from record to record, a multiple of 8; STRINGS: 1 */
+	uint64_t off;	 /* from the start of the image, a multiple of 8 */
 	uint32_t count;
 	uint32_t reserved;
 };
@@ -74,12 +74,12 @@ struct snapshot_settings {
 	uint32_t header_timeout_ms, idle_timeout_ms; /* 0: the dataplane's default */
 	uint32_t connect_timeout_ms, response_timeout_ms;
 	uint32_t exchange_bytes_max;
-	uint32_t hash_seed;	/* of the matching tables; not 0 only if 0 gave bad ones */
+	uint32_t hash_seed; /* of the matching tables; not 0 only if 0 gave bad ones */
 };
 
 struct snapshot_net {
 	struct ip_addr addr;
-	uint8_t len;		/* of the 128-bit form */
+	uint8_t len; /* of the 128-bit form */
 	uint8_t reserved[7];
 };
 
@@ -89,15 +89,15 @@ struct snapshot_listener { /* sorted by name, then id */
 	struct snapshot_ref hostname; /* empty: any; "*.example.com" */
 	uint32_t addr_first, addr_count;
 	uint16_t port;
-	uint16_t wild_labels;	/* most labels behind the '*' of its routes' hostnames */
-	uint8_t protocol;	/* enum build_protocol */
+	uint16_t wild_labels; /* most labels behind the '*' of its routes' hostnames */
+	uint8_t protocol;     /* enum build_protocol */
 	uint8_t reserved[3];
 };
 
 struct snapshot_bind { /* sorted by address, then port; unique */
 	struct ip_addr addr;
 	uint16_t port;
-	uint16_t wild_labels;	/* most labels behind the '*' of its listeners' hostnames */
+	uint16_t wild_labels; /* most labels behind the '*' of its listeners' hostnames */
 	uint32_t listener_count;
 };
 
@@ -108,26 +108,26 @@ struct snapshot_bind { /* sorted by address, then port; unique */
 enum snapshot_level { SNAPSHOT_LEVEL_BIND = 0, SNAPSHOT_LEVEL_LISTENER };
 enum snapshot_host_kind {
 	SNAPSHOT_HOST_EXACT = 0,
-	SNAPSHOT_HOST_WILD,	/* name is what follows the '*', with its dot: ".example.com" */
-	SNAPSHOT_HOST_ANY,	/* name is empty */
+	SNAPSHOT_HOST_WILD, /* name is what follows the '*', with its dot: ".example.com" */
+	SNAPSHOT_HOST_ANY,  /* name is empty */
 };
 
 struct snapshot_host {
 	struct snapshot_ref name;
-	uint32_t scope;		/* bind or listener */
-	uint32_t value;		/* LEVEL_BIND: listener */
+	uint32_t scope; /* bind or listener */
+	uint32_t value; /* LEVEL_BIND: listener */
 	uint8_t level, kind;
-	uint16_t labels;	/* in the name */
-	uint16_t exact_len;	/* length of the longest exact path below; 0: none */
-	uint16_t prefix_depth;	/* elements of the longest prefix below */
+	uint16_t labels;       /* in the name */
+	uint16_t exact_len;    /* length of the longest exact path below; 0: none */
+	uint16_t prefix_depth; /* elements of the longest prefix below */
 	uint8_t has_prefix;
 	uint8_t reserved[7];
 };
 
 /* Open addressing: the key's slot is hash & (count - 1) or one of the next PROBES_MAX - 1. */
 struct snapshot_slot {
-	uint32_t tag;		/* upper half of the hash */
-	uint32_t node;		/* record + 1; 0: free */
+	uint32_t tag;  /* upper half of the hash */
+	uint32_t node; /* record + 1; 0: free */
 };
 
 enum snapshot_path_kind { SNAPSHOT_PATH_EXACT = 0, SNAPSHOT_PATH_PREFIX };
@@ -142,14 +142,14 @@ struct snapshot_path {
 
 struct snapshot_candidate { /* one HTTPRouteMatch */
 	uint32_t rule;
-	struct snapshot_ref method; /* empty: any */
+	struct snapshot_ref method;	    /* empty: any */
 	uint32_t header_first, query_first; /* predicates */
 	uint16_t header_count, query_count;
 };
 
 struct snapshot_predicate {
 	struct snapshot_ref name, value;
-	uint8_t type;		/* enum build_match_type */
+	uint8_t type; /* enum build_match_type */
 	uint8_t reserved[7];
 };
 
@@ -165,8 +165,8 @@ struct snapshot_backend {
 	uint64_t id;
 	struct snapshot_ref name;
 	uint32_t weight;
-	uint32_t service;	/* SLOT_NONE unless status is BUILD_BACKEND_OK */
-	uint8_t status;		/* enum build_backend_status */
+	uint32_t service; /* SLOT_NONE unless status is BUILD_BACKEND_OK */
+	uint8_t status;	  /* enum build_backend_status */
 	uint8_t reserved[7];
 };
 
@@ -188,7 +188,7 @@ struct snapshot_endpoint { /* in a service sorted by address, port, id */
 /* Ids to indexes, sorted by (kind, id); unique. */
 struct snapshot_index {
 	uint64_t id;
-	uint32_t kind;		/* enum snapshot_id */
+	uint32_t kind; /* enum snapshot_id */
 	uint32_t index;
 };
 
@@ -259,17 +259,17 @@ static inline const void *snapshot_at(const struct snapshot *s, enum snapshot_se
  * snapshot_rule(), snapshot_backend(), snapshot_service(), snapshot_endpoint(), snapshot_net() of
  * TRUSTED. What the image's version did not have yet is zero.
  */
-#define SNAPSHOT_RECORD(record, SEC)                                                               \
-	static inline struct record record(const struct snapshot *s, uint32_t i)                   \
-	{                                                                                          \
-		struct record r = {0};                                                             \
-		size_t stride = s->sec[SEC].stride;                                                \
-                                                                                                   \
-		if (stride >= sizeof(r))                                                           \
-			memcpy(&r, snapshot_at(s, SEC, i), sizeof(r));                             \
-		else                                                                               \
-			memcpy(&r, snapshot_at(s, SEC, i), stride);                                \
-		return r;                                                                          \
+#define SNAPSHOT_RECORD(record, SEC) \
+	static inline struct record record(const struct snapshot *s, uint32_t i) \
+	{ \
+		struct record r = {0}; \
+		size_t stride = s->sec[SEC].stride; \
+\
+		if (stride >= sizeof(r)) \
+			memcpy(&r, snapshot_at(s, SEC, i), sizeof(r)); \
+		else \
+			memcpy(&r, snapshot_at(s, SEC, i), stride); \
+		return r; \
 	}
 SNAPSHOT_RECORD(snapshot_listener, SNAPSHOT_LISTENER)
 SNAPSHOT_RECORD(snapshot_bind, SNAPSHOT_BIND)

@@ -82,8 +82,8 @@ static int cmp_addr(const void *a, const void *b)
 }
 
 /* Sorted pointers to the elements of an array; the caller frees. */
-static void *sorted(
-	const void *array, size_t size, uint32_t count, int (*cmp)(const void *, const void *))
+static void *sorted(const void *array, size_t size, uint32_t count,
+	int (*cmp)(const void *, const void *))
 {
 	const void **order = calloc(count + 1ul, sizeof(*order));
 
@@ -125,8 +125,8 @@ static int add_settings(struct build *b, struct err *err)
 		struct snapshot_net n = {.addr = in->trusted[i].addr, .len = in->trusted[i].len};
 
 		if (n.len > 128)
-			return err_set(
-				err, EINVAL, "trusted network %u: prefix length %u", i, n.len);
+			return err_set(err, EINVAL, "trusted network %u: prefix length %u", i,
+				n.len);
 		image_add(&b->im, SNAPSHOT_TRUSTED, &n);
 	}
 	if (in->trusted_count > 1)
@@ -171,8 +171,8 @@ static int add_endpoints(struct build *b, const struct build_service *svc, struc
 
 static int add_services(struct build *b, struct err *err)
 {
-	const struct build_service **order = sorted(
-		b->in->services, sizeof(*b->in->services), b->in->service_count, cmp_service);
+	const struct build_service **order = sorted(b->in->services, sizeof(*b->in->services),
+		b->in->service_count, cmp_service);
 	int rc = 0;
 
 	for (uint32_t i = 0; i < b->in->service_count && rc == 0; i++) {
@@ -322,8 +322,8 @@ static int add_listeners(struct build *b, struct err *err)
 {
 	int rc = 0;
 
-	b->listeners = sorted(
-		b->in->listeners, sizeof(*b->in->listeners), b->in->listener_count, cmp_listener);
+	b->listeners = sorted(b->in->listeners, sizeof(*b->in->listeners), b->in->listener_count,
+		cmp_listener);
 	for (uint32_t i = 0; i < b->in->listener_count && rc == 0; i++)
 		rc = add_listener(b, b->listeners[i], err);
 	return rc;
@@ -340,10 +340,10 @@ static int cmp_index(const void *a, const void *b)
 
 static const char *kind_name(uint32_t kind)
 {
-	return kind == SNAPSHOT_ID_LISTENER  ? "listeners"
-	       : kind == SNAPSHOT_ID_RULE    ? "rules"
-	       : kind == SNAPSHOT_ID_BACKEND ? "backends"
-					     : "services";
+	return kind == SNAPSHOT_ID_LISTENER   ? "listeners"
+		: kind == SNAPSHOT_ID_RULE    ? "rules"
+		: kind == SNAPSHOT_ID_BACKEND ? "backends"
+					      : "services";
 }
 
 static int sort_index(struct build *b, struct err *err)
@@ -384,8 +384,8 @@ static int build_all(struct build *b, struct err *err)
 	return rc;
 }
 
-int snapshot_build(
-	const struct build_config *in, void **ret_image, size_t *ret_len, struct err *err)
+int snapshot_build(const struct build_config *in, void **ret_image, size_t *ret_len,
+	struct err *err)
 {
 	struct build b = {.in = in};
 	int rc;

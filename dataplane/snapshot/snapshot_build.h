@@ -15,11 +15,11 @@ struct build_key {
 struct build {
 	const struct build_config *in;
 	struct image im;
-	struct build_key *services;		/* owned; sorted by id */
+	struct build_key *services; /* owned; sorted by id */
 	uint32_t service_count;
-	const struct build_route **routes;	/* owned; sorted */
-	const struct build_listener **listeners;/* owned; in the image's order */
-	uint32_t *first_rule;			/* owned; [in->routes]: rule in the image */
+	const struct build_route **routes;	 /* owned; sorted */
+	const struct build_listener **listeners; /* owned; in the image's order */
+	uint32_t *first_rule;			 /* owned; [in->routes]: rule in the image */
 };
 
 /* Binds, hosts, paths, candidates and predicates. */

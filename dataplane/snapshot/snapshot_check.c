@@ -157,7 +157,7 @@ static bool is_host_name(struct str name, uint8_t kind)
 		return name.len > 0 && name.p[0] != '*' && snapshot_hostname_is_valid(name);
 	case SNAPSHOT_HOST_WILD:
 		return name.len > 1 && name.p[0] == '.' &&
-		       snapshot_hostname_is_valid(str_from(name, 1));
+			snapshot_hostname_is_valid(str_from(name, 1));
 	case SNAPSHOT_HOST_ANY:
 		return name.len == 0;
 	}
@@ -207,18 +207,18 @@ static int check_paths(const struct snapshot *s, struct err *err)
 		path = snapshot_str(s, p->path);
 		if (h->level != SNAPSHOT_LEVEL_LISTENER || (path.len > 0 && path.p[0] != '/'))
 			return bad(err, "PATH", i, "not below a route's host, or relative");
-		if (p->kind == SNAPSHOT_PATH_EXACT
-				? path.len == 0 || path.len > h->exact_len
-				: !h->has_prefix || str_ends(path, STR("/")) ||
-					  snapshot_element_count(path) > h->prefix_depth)
+		if (p->kind == SNAPSHOT_PATH_EXACT ? path.len == 0 || path.len > h->exact_len
+						   : !h->has_prefix || str_ends(path, STR("/")) ||
+					snapshot_element_count(path) > h->prefix_depth)
 			return bad(err, "PATH", i, "beyond its host's bounds");
-		if (p->candidate_count == 0 || !owns(&next, p->candidate_first, p->candidate_count,
-						       snapshot_count(s, SNAPSHOT_CANDIDATE)))
+		if (p->candidate_count == 0 ||
+			!owns(&next, p->candidate_first, p->candidate_count,
+				snapshot_count(s, SNAPSHOT_CANDIDATE)))
 			return bad(err, "PATH", i, "candidates");
 	}
 	return next == snapshot_count(s, SNAPSHOT_CANDIDATE)
-		       ? 0
-		       : bad(err, "CANDIDATE", next, "no owner");
+		? 0
+		: bad(err, "CANDIDATE", next, "no owner");
 }
 
 static int check_candidates(const struct snapshot *s, struct err *err)
@@ -301,16 +301,16 @@ static bool index_is_true(const struct snapshot *s, const struct snapshot_index 
 	switch (x->kind) {
 	case SNAPSHOT_ID_LISTENER:
 		return x->index < snapshot_count(s, SNAPSHOT_LISTENER) &&
-		       snapshot_listener(s, x->index).id == x->id;
+			snapshot_listener(s, x->index).id == x->id;
 	case SNAPSHOT_ID_RULE:
 		return x->index < snapshot_count(s, SNAPSHOT_RULE) &&
-		       snapshot_rule(s, x->index).id == x->id;
+			snapshot_rule(s, x->index).id == x->id;
 	case SNAPSHOT_ID_BACKEND:
 		return x->index < snapshot_count(s, SNAPSHOT_BACKEND) &&
-		       snapshot_backend(s, x->index).id == x->id;
+			snapshot_backend(s, x->index).id == x->id;
 	case SNAPSHOT_ID_SERVICE:
 		return x->index < snapshot_count(s, SNAPSHOT_SERVICE) &&
-		       snapshot_service(s, x->index).id == x->id;
+			snapshot_service(s, x->index).id == x->id;
 	}
 	return false;
 }
@@ -330,8 +330,9 @@ static int check_index(const struct snapshot *s, struct err *err)
 		if (before->kind > x->kind || (before->kind == x->kind && before->id >= x->id))
 			return bad(err, "INDEX", i, "order");
 	}
-	if (n != snapshot_count(s, SNAPSHOT_LISTENER) + snapshot_count(s, SNAPSHOT_RULE) +
-			 snapshot_count(s, SNAPSHOT_BACKEND) + snapshot_count(s, SNAPSHOT_SERVICE))
+	if (n !=
+		snapshot_count(s, SNAPSHOT_LISTENER) + snapshot_count(s, SNAPSHOT_RULE) +
+			snapshot_count(s, SNAPSHOT_BACKEND) + snapshot_count(s, SNAPSHOT_SERVICE))
 		return bad(err, "INDEX", n, "incomplete");
 	return 0;
 }
@@ -352,8 +353,8 @@ static int check_table(const struct snapshot *s, enum snapshot_section nodes,
 	}
 	for (uint32_t i = 0; i < snapshot_count(s, nodes); i++) {
 		uint64_t hash = nodes == SNAPSHOT_HOST
-					? snapshot_host_hash(s, snapshot_at(s, nodes, i))
-					: snapshot_path_hash(s, snapshot_at(s, nodes, i));
+			? snapshot_host_hash(s, snapshot_at(s, nodes, i))
+			: snapshot_path_hash(s, snapshot_at(s, nodes, i));
 		bool found = false;
 
 		for (uint32_t k = 0; k < SNAPSHOT_PROBES_MAX && !found; k++) {

@@ -21,8 +21,8 @@ static void put_text(const struct dump *d, struct str t)
 		fputc(t.p[i] >= ' ' && t.p[i] < 0x7f ? t.p[i] : '?', d->out);
 }
 
-static void put_ref(
-	const struct dump *d, const char *before, struct snapshot_ref r, const char *behind)
+static void put_ref(const struct dump *d, const char *before, struct snapshot_ref r,
+	const char *behind)
 {
 	fputs(before, d->out);
 	put_text(d, snapshot_str(d->s, r));
@@ -91,8 +91,8 @@ static void dump_paths(const struct dump *d, uint32_t host, uint32_t *next)
 			fputc('/', d->out);
 		put_ref(d, "", p->path, "\n");
 		for (uint32_t i = 0; i < p->candidate_count; i++)
-			dump_candidate(
-				d, snapshot_at(d->s, SNAPSHOT_CANDIDATE, p->candidate_first + i));
+			dump_candidate(d,
+				snapshot_at(d->s, SNAPSHOT_CANDIDATE, p->candidate_first + i));
 	}
 }
 

@@ -21,7 +21,7 @@ static const struct {
 	const char *name;
 	uint32_t id, record, count_max;
 } sections[SNAPSHOT_SECTION_COUNT] = {
-#define SECTION(NAME, id, record, stride_min, count_max)                                           \
+#define SECTION(NAME, id, record, stride_min, count_max) \
 	[SNAPSHOT_##NAME] = {#NAME, id, sizeof(record), count_max},
 #include "dataplane/snapshot/snapshot.def"
 #undef SECTION
@@ -144,15 +144,15 @@ struct snapshot image_view(const struct image *im)
 }
 
 /* False when some key finds no slot within the probes: the table is too small. */
-static bool fill_slots(
-	struct image *im, enum snapshot_section nodes, struct snapshot_slot *slots, uint32_t mask)
+static bool fill_slots(struct image *im, enum snapshot_section nodes, struct snapshot_slot *slots,
+	uint32_t mask)
 {
 	struct snapshot s = image_view(im);
 
 	for (uint32_t i = 0; i < image_count(im, nodes); i++) {
 		uint64_t hash = nodes == SNAPSHOT_HOST
-					? snapshot_host_hash(&s, image_at(im, nodes, i))
-					: snapshot_path_hash(&s, image_at(im, nodes, i));
+			? snapshot_host_hash(&s, image_at(im, nodes, i))
+			: snapshot_path_hash(&s, image_at(im, nodes, i));
 		uint32_t k = 0;
 
 		while (k < SNAPSHOT_PROBES_MAX && slots[((uint32_t)hash + k) & mask].node != 0)
@@ -197,8 +197,8 @@ static size_t align8(size_t n)
 	return (n + 7) & ~(size_t)7;
 }
 
-int image_finish(
-	struct image *im, uint64_t generation, void **ret_image, size_t *ret_len, struct err *err)
+int image_finish(struct image *im, uint64_t generation, void **ret_image, size_t *ret_len,
+	struct err *err)
 {
 	struct snapshot_header h = {
 		.magic = SNAPSHOT_MAGIC,

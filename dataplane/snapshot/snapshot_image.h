@@ -14,8 +14,8 @@ struct image_section {
 
 struct image {
 	struct image_section sec[SNAPSHOT_SECTION_COUNT];
-	uint32_t *text_slots;	/* owned; STRINGS' offsets + 1, by hash */
-	uint32_t *text_lens;	/* owned; beside them */
+	uint32_t *text_slots; /* owned; STRINGS' offsets + 1, by hash */
+	uint32_t *text_lens;  /* owned; beside them */
 	uint32_t text_mask, text_count;
 	uint32_t hash_seed;
 };

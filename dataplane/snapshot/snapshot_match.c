@@ -107,8 +107,8 @@ static int add_predicates(struct build *b, const struct build_rule *rule, const 
 	return rc;
 }
 
-static int add_match(
-	struct build *b, const struct build_rule *rule, struct match *m, struct err *err)
+static int add_match(struct build *b, const struct build_rule *rule, struct match *m,
+	struct err *err)
 {
 	const struct build_match *in = m->in;
 	int rc = check_path(rule, in, err);
@@ -184,7 +184,7 @@ static int cmp_precedence(const struct match *x, const struct match *y)
 		d = y->query_count - x->query_count;
 	if (d == 0)
 		d = (x->route->created > y->route->created) -
-		    (x->route->created < y->route->created);
+			(x->route->created < y->route->created);
 	if (d == 0)
 		d = str_cmp(x->route->name, y->route->name);
 	if (d == 0)
@@ -253,9 +253,9 @@ static uint32_t add_host(struct build *b, enum snapshot_level level, uint32_t sc
 	struct str hostname, uint32_t value)
 {
 	struct str name = hostname;
-	uint8_t kind = hostname.len == 0			    ? SNAPSHOT_HOST_ANY
-		       : snapshot_hostname_is_wild(hostname, &name) ? SNAPSHOT_HOST_WILD
-								    : SNAPSHOT_HOST_EXACT;
+	uint8_t kind = hostname.len == 0		     ? SNAPSHOT_HOST_ANY
+		: snapshot_hostname_is_wild(hostname, &name) ? SNAPSHOT_HOST_WILD
+							     : SNAPSHOT_HOST_EXACT;
 	struct snapshot_host h = {
 		.name = image_text(&b->im, name),
 		.scope = scope,
@@ -264,12 +264,10 @@ static uint32_t add_host(struct build *b, enum snapshot_level level, uint32_t sc
 		.kind = kind,
 		.labels = (uint16_t)snapshot_label_count(name),
 	};
-	uint16_t *wild =
-		level == SNAPSHOT_LEVEL_BIND
-			? &((struct snapshot_bind *)image_at(&b->im, SNAPSHOT_BIND, scope))
-				   ->wild_labels
-			: &((struct snapshot_listener *)image_at(&b->im, SNAPSHOT_LISTENER, scope))
-				   ->wild_labels;
+	uint16_t *wild = level == SNAPSHOT_LEVEL_BIND
+		? &((struct snapshot_bind *)image_at(&b->im, SNAPSHOT_BIND, scope))->wild_labels
+		: &((struct snapshot_listener *)image_at(&b->im, SNAPSHOT_LISTENER, scope))
+			   ->wild_labels;
 
 	if (kind == SNAPSHOT_HOST_WILD && *wild < h.labels)
 		*wild = h.labels;
@@ -284,7 +282,7 @@ static bool covers(struct str pattern, struct str name)
 	if (pattern.len == 0 || str_eq(pattern, name))
 		return true;
 	return snapshot_hostname_is_wild(pattern, &suffix) && name.len > suffix.len &&
-	       str_ends(name, suffix);
+		str_ends(name, suffix);
 }
 
 static int check_attachment(const struct build *b, const struct build_listener *l,
@@ -344,8 +342,8 @@ static void add_routes(struct build *b, const struct matches *ms, uint32_t liste
 	free(list);
 }
 
-static int add_attachments(
-	struct build *b, const struct matches *ms, uint32_t listener, struct err *err)
+static int add_attachments(struct build *b, const struct matches *ms, uint32_t listener,
+	struct err *err)
 {
 	const struct build_listener *l = b->listeners[listener];
 	const struct build_attachment **at = calloc(l->attachment_count + 1ul, sizeof(*at));

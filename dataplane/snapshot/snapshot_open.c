@@ -19,15 +19,15 @@ static const struct {
 	const char *name;
 	uint32_t id, record, stride_min, count_max;
 } sections[SNAPSHOT_SECTION_COUNT] = {
-#define SECTION(NAME, id, record, stride_min, count_max)                                           \
+#define SECTION(NAME, id, record, stride_min, count_max) \
 	[SNAPSHOT_##NAME] = {#NAME, id, sizeof(record), stride_min, count_max},
 #include "dataplane/snapshot/snapshot.def"
 #undef SECTION
 };
 
 /* The format is what these sizes say; a record grows at its end only. */
-#define SECTION(NAME, id, record, stride_min, count_max)                                           \
-	_Static_assert((stride_min) <= sizeof(record), #NAME);                                     \
+#define SECTION(NAME, id, record, stride_min, count_max) \
+	_Static_assert((stride_min) <= sizeof(record), #NAME); \
 	_Static_assert((stride_min) == 1 || sizeof(record) % 8 == 0, #NAME);
 #include "dataplane/snapshot/snapshot.def"
 #undef SECTION
@@ -38,8 +38,8 @@ static uint64_t digest_of(const uint8_t *image, size_t len)
 {
 	static const struct hash_key key = {{0x736c75696365736eull, 0x617073686f743031ull}};
 
-	return siphash(
-		&key, image + sizeof(struct snapshot_header), len - sizeof(struct snapshot_header));
+	return siphash(&key, image + sizeof(struct snapshot_header),
+		len - sizeof(struct snapshot_header));
 }
 
 static uint32_t crc_of(const uint8_t *image)
@@ -58,8 +58,8 @@ void snapshot_seal(void *image, size_t len)
 	memcpy(image, &h, sizeof(h));
 }
 
-static int check_header(
-	const uint8_t *image, size_t len, struct snapshot_header *h, struct err *err)
+static int check_header(const uint8_t *image, size_t len, struct snapshot_header *h,
+	struct err *err)
 {
 	if (len < sizeof(*h) || len > SNAPSHOT_BYTES_MAX || (uintptr_t)image % 8 != 0)
 		return err_set(err, EINVAL, "snapshot: %zu bytes cannot be an image", len);
@@ -88,11 +88,11 @@ static int check_entry(const struct snapshot_entry *e, size_t len, unsigned sec,
 	bool text = sec == SNAPSHOT_STRINGS;
 
 	if (text ? e->stride != 1 : e->stride % 8 != 0 || e->stride < sections[sec].stride_min)
-		return err_set(
-			err, EINVAL, "snapshot: %s: stride %u", sections[sec].name, e->stride);
+		return err_set(err, EINVAL, "snapshot: %s: stride %u", sections[sec].name,
+			e->stride);
 	if (e->count > sections[sec].count_max)
-		return err_set(
-			err, EINVAL, "snapshot: %s: %u records", sections[sec].name, e->count);
+		return err_set(err, EINVAL, "snapshot: %s: %u records", sections[sec].name,
+			e->count);
 	/* stride and count are below 2^32: no overflow */
 	if (e->off % 8 != 0 || e->off > len || (uint64_t)e->stride * e->count > len - e->off)
 		return err_set(err, EINVAL, "snapshot: %s: outside the image", sections[sec].name);

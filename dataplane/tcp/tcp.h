@@ -50,24 +50,24 @@ enum tcp_state { /* RFC 9293 3.3.2, in its order */
 
 enum {
 	TCP_EV_CONNECTED = 1 << 0,
-	TCP_EV_READABLE = 1 << 1,	/* new in-order bytes */
-	TCP_EV_SENT = 1 << 2,		/* the peer acknowledged bytes: see tcp_released_take() */
-	TCP_EV_EOF = 1 << 3,		/* the peer's FIN is in order: unread bytes are the last */
-	TCP_EV_CLOSED = 1 << 4,		/* dead, see tcp_close_reason() */
+	TCP_EV_READABLE = 1 << 1, /* new in-order bytes */
+	TCP_EV_SENT = 1 << 2,	  /* the peer acknowledged bytes: see tcp_released_take() */
+	TCP_EV_EOF = 1 << 3,	  /* the peer's FIN is in order: unread bytes are the last */
+	TCP_EV_CLOSED = 1 << 4,	  /* dead, see tcp_close_reason() */
 };
 
 /* Why a connection died, or why tcp_connect() refused. Names: tcp_reason_str(). */
 enum tcp_reason {
 	TCP_REASON_NONE = 0,
-	TCP_REASON_REFUSED,		/* RST in answer to our SYN */
-	TCP_REASON_RESET,		/* RST in a synchronized state */
-	TCP_REASON_TIMEOUT,		/* retransmissions given up (R2, or the user timeout) */
+	TCP_REASON_REFUSED, /* RST in answer to our SYN */
+	TCP_REASON_RESET,   /* RST in a synchronized state */
+	TCP_REASON_TIMEOUT, /* retransmissions given up (R2, or the user timeout) */
 	TCP_REASON_KEEPALIVE,
-	TCP_REASON_UNREACHABLE,		/* hard ICMP error to our SYN */
-	TCP_REASON_ABORTED,		/* by us: tcp_abort(), pool pressure */
-	TCP_REASON_NO_PORT,		/* no free source port towards this peer */
-	TCP_REASON_NO_CONN,		/* connection pool empty */
-	TCP_REASON_NO_SOURCE,		/* no source address of the peer's family */
+	TCP_REASON_UNREACHABLE, /* hard ICMP error to our SYN */
+	TCP_REASON_ABORTED,	/* by us: tcp_abort(), pool pressure */
+	TCP_REASON_NO_PORT,	/* no free source port towards this peer */
+	TCP_REASON_NO_CONN,	/* connection pool empty */
+	TCP_REASON_NO_SOURCE,	/* no source address of the peer's family */
 	TCP_REASON_COUNT
 };
 const char *tcp_reason_str(enum tcp_reason r);
@@ -84,8 +84,8 @@ struct tcp_flow {
  */
 struct tcp_listener {
 	struct ip_addr addr;
-	uint16_t port;		/* host order */
-	uint32_t bind;		/* the owner's number, see tcp_conn_bind() */
+	uint16_t port; /* host order */
+	uint32_t bind; /* the owner's number, see tcp_conn_bind() */
 };
 struct tcp_listeners {
 	uint32_t count;
@@ -94,9 +94,9 @@ struct tcp_listeners {
 
 /* Which source ports this worker may use (one of two ways, reference: RFC 6056). */
 struct tcp_port_slice {
-	uint16_t first, count;	/* software dispatch: a contiguous slice of [1024, 65535] */
+	uint16_t first, count;	     /* software dispatch: a contiguous slice of [1024, 65535] */
 	const struct rss_ports *rss; /* or: the port table of a port with RSS (port/rss.h); NULL */
-	unsigned worker;	/* with <rss>: our number in its table */
+	unsigned worker;	     /* with <rss>: our number in its table */
 };
 
 struct tcp_config {
@@ -115,12 +115,12 @@ struct tcp_config {
 	uint32_t fin_wait_2_us;		/* 30 000 000: an orphan waits so long for the peer's FIN */
 	uint32_t linger_us;		/* 2 000 000: an orphan drains data so long, then RST */
 	uint32_t keepalive_us;		/* 60 000 000 idle before the first probe; 0: off */
-	uint32_t keepalive_interval_us;	/* 10 000 000 */
+	uint32_t keepalive_interval_us; /* 10 000 000 */
 	uint32_t keepalive_probes;	/* 5 */
 	uint16_t mss_default;		/* 536 / 1220 by family when the peer sends none */
 	bool sack, timestamps, window_scaling; /* all true; tests switch them off */
-	bool syn_cookies_always;	/* tests */
-	uint8_t cc;			/* 0 CUBIC, 1 NewReno */
+	bool syn_cookies_always;	       /* tests */
+	uint8_t cc;			       /* 0 CUBIC, 1 NewReno */
 };
 void tcp_config_default(struct tcp_config *cfg);
 
@@ -140,10 +140,10 @@ void tcp_set_draining(struct tcp *t, bool draining);
 void tcp_input(struct tcp *t, struct mbufq *in, uint64_t now_us);
 /* An ICMP or ICMPv6 error about one of our segments, already parsed (RFC 5927 checks are here). */
 struct tcp_icmp_error {
-	struct tcp_flow flow;	/* as we sent it: local is ours */
-	uint32_t seq;		/* of the embedded segment */
-	uint32_t mtu;		/* packet too big: next-hop MTU (0: unknown); else 0 */
-	bool too_big, hard;	/* hard: port/protocol unreachable; neither: soft error */
+	struct tcp_flow flow; /* as we sent it: local is ours */
+	uint32_t seq;	      /* of the embedded segment */
+	uint32_t mtu;	      /* packet too big: next-hop MTU (0: unknown); else 0 */
+	bool too_big, hard;   /* hard: port/protocol unreachable; neither: soft error */
 };
 void tcp_icmp_input(struct tcp *t, const struct tcp_icmp_error *e, uint64_t now_us);
 /* Expired timers, at most <budget>. */
@@ -201,14 +201,14 @@ enum tcp_reason tcp_close_reason(const struct tcp_conn *c);
 struct tcp_conn_info {
 	struct tcp_flow flow;
 	enum tcp_state state;
-	uint32_t cwnd, ssthresh;	/* bytes */
+	uint32_t cwnd, ssthresh; /* bytes */
 	uint32_t srtt_us, rttvar_us, rto_us;
-	uint32_t snd_wnd, rcv_wnd;	/* bytes */
+	uint32_t snd_wnd, rcv_wnd; /* bytes */
 	uint32_t unacked, unread, charged;
 	uint64_t bytes_in, bytes_out;
 	uint32_t retransmits, retransmits_spurious;
 	uint16_t mss;
-	bool active;			/* we opened it */
+	bool active; /* we opened it */
 	void *user;
 };
 void tcp_conn_info(const struct tcp_conn *c, uint64_t now_us, struct tcp_conn_info *ret);

@@ -11,8 +11,7 @@
 /* RFC 9293 3.10.7.4: SND.WL1 < SEG.SEQ, or equal and SND.WL2 =< SEG.ACK. */
 static void update_window(struct tcp_conn *c, const struct tcp_segment *s)
 {
-	if (!seq_lt(c->snd_wl1, s->seq) &&
-		!(c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack)))
+	if (!seq_lt(c->snd_wl1, s->seq) && !(c->snd_wl1 == s->seq && seq_le(c->snd_wl2, s->ack)))
 		return;
 	c->snd_wnd = (uint32_t)s->wnd << c->snd_wscale;
 	c->snd_wl1 = s->seq;
@@ -72,8 +71,8 @@ static void take_rtt(struct tcp *t, struct tcp_conn *c, const struct tcp_segment
 		tcp_rtt_sample(&c->rtt, e->rtt_us, now, &t->rto);
 }
 
-static void take_echo(
-	const struct tcp_conn *c, const struct tcp_segment *s, struct tcp_ack_event *e)
+static void take_echo(const struct tcp_conn *c, const struct tcp_segment *s,
+	struct tcp_ack_event *e)
 {
 	if (c->ts_on && s->opt.has_ts && s->opt.tsecr != 0 && c->rec.has_rtx_ts)
 		e->echo_old = seq_lt(s->opt.tsecr, c->rec.rtx_ts);

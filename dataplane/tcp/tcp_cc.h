@@ -11,26 +11,26 @@
 #include <stdint.h>
 
 #define TCP_CC_SSTHRESH_INF 0x7fffffffu
-#define TCP_CC_CWND_MAX 0x3fffffffu	/* the largest window of RFC 7323 2.3 */
+#define TCP_CC_CWND_MAX 0x3fffffffu /* the largest window of RFC 7323 2.3 */
 
 struct tcp_cubic {
-	uint64_t epoch_us;	/* begin of the current growth; 0: none yet */
-	uint32_t w_max;		/* RFC 9438 4.1, bytes */
-	uint32_t cwnd_prior;	/* cwnd_epoch */
-	uint32_t w_est;		/* RFC 9438 4.3: what Reno would have */
-	uint32_t k_ms;		/* time from epoch to w_max */
-	uint32_t acked;		/* bytes not yet turned into growth */
-	uint32_t est_acked;	/* the same for w_est */
+	uint64_t epoch_us;   /* begin of the current growth; 0: none yet */
+	uint32_t w_max;	     /* RFC 9438 4.1, bytes */
+	uint32_t cwnd_prior; /* cwnd_epoch */
+	uint32_t w_est;	     /* RFC 9438 4.3: what Reno would have */
+	uint32_t k_ms;	     /* time from epoch to w_max */
+	uint32_t acked;	     /* bytes not yet turned into growth */
+	uint32_t est_acked;  /* the same for w_est */
 };
 
 /* HyStart++ (RFC 9406): leaving slow start when the round-trip time begins to grow. */
 struct tcp_hystart {
-	uint32_t round_end;	/* sequence number that ends the round */
+	uint32_t round_end;	      /* sequence number that ends the round */
 	uint32_t rtt_us, last_rtt_us; /* minimum of this and of the last round; UINT32_MAX: none */
-	uint32_t baseline_us;	/* cssBaselineMinRtt */
-	uint8_t samples;	/* in this round */
+	uint32_t baseline_us;	      /* cssBaselineMinRtt */
+	uint8_t samples;	      /* in this round */
 	uint8_t css_rounds;
-	bool css;		/* in Conservative Slow Start */
+	bool css; /* in Conservative Slow Start */
 	bool started;
 };
 
@@ -38,16 +38,16 @@ struct tcp_cc {
 	const struct tcp_cc_ops *ops;
 	uint32_t cwnd, ssthresh;
 	uint32_t mss;
-	uint32_t acked;		/* NewReno: bytes towards the next increase */
+	uint32_t acked; /* NewReno: bytes towards the next increase */
 	struct tcp_hystart hystart;
 	struct tcp_cubic cubic;
 };
 
 struct tcp_cc_ack {
 	uint64_t now_us;
-	uint32_t bytes;		/* newly acknowledged in order */
-	uint32_t una, nxt;	/* SND.UNA after it, SND.NXT */
-	uint32_t rtt_us;	/* sample of this ACK; 0: none */
+	uint32_t bytes;	   /* newly acknowledged in order */
+	uint32_t una, nxt; /* SND.UNA after it, SND.NXT */
+	uint32_t rtt_us;   /* sample of this ACK; 0: none */
 	uint32_t srtt_us;
 };
 

@@ -7,7 +7,7 @@
  */
 #include "dataplane/tcp/tcp_cc.h"
 
-#define BETA_NUM 7u	/* RFC 9438 4.6 */
+#define BETA_NUM 7u /* RFC 9438 4.6 */
 #define BETA_DEN 10u
 #define ELAPSED_MAX_MS 1000000 /* keeps the cube within 64 bits */
 

@@ -10,7 +10,7 @@
  */
 #include "dataplane/tcp/tcp_stack.h"
 
-#define REUSE_AFTER_MS 1000u	/* RFC 6191 2: the timestamp clock has ticked */
+#define REUSE_AFTER_MS 1000u /* RFC 6191 2: the timestamp clock has ticked */
 #define NO_PORT_US 10000u
 
 /* May <f> be opened? *ret_iss_min: above it the ISS must be, when *ret_has_min. */

@@ -21,7 +21,7 @@
 #define ROTATE_US 60000000u
 #define HASH_MASK 0x0fffffffu
 #define TS_MASK 63u
-#define TS_SACK 0x10u		/* low four bits: window scale, 15: none */
+#define TS_SACK 0x10u /* low four bits: window scale, 15: none */
 #define TS_WSCALE_NONE 15u
 #define OPTIONS_NONE 0xff
 

@@ -8,7 +8,7 @@
 #include "dataplane/tcp/tcp.h"
 
 struct tcp_cookies {
-	struct hash_key key[2];	/* secrets */
+	struct hash_key key[2]; /* secrets */
 	uint64_t rotated_us;	/* when <current> became current */
 	uint64_t issued_us;	/* last cookie made; 0: none yet */
 	uint8_t current;	/* index of the key for new cookies */
@@ -16,8 +16,8 @@ struct tcp_cookies {
 
 /* What a cookie carries. */
 struct tcp_cookie {
-	uint16_t mss;		/* rounded down to a value of the table */
-	bool ts_on;		/* without timestamps the two below are lost */
+	uint16_t mss; /* rounded down to a value of the table */
+	bool ts_on;   /* without timestamps the two below are lost */
 	bool sack_on, ws_on;
 	uint8_t wscale;
 };

@@ -62,13 +62,12 @@ static inline uint64_t csum_add(uint64_t sum, uint64_t piece, size_t off)
 }
 
 /* RFC 9293 3.1 and RFC 8200 8.1: the sums are equal but for the addresses' length. */
-static inline uint64_t csum_pseudo(
-	const struct ip_addr *src, const struct ip_addr *dst, uint32_t len)
+static inline uint64_t csum_pseudo(const struct ip_addr *src, const struct ip_addr *dst,
+	uint32_t len)
 {
 	size_t skip = ip_is_v4(dst) ? 12 : 0;
-	uint8_t tail[8] = {
-		(uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len,
-		0, 0, 0, IPPROTO_TCP};
+	uint8_t tail[8] = {(uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8),
+		(uint8_t)len, 0, 0, 0, IPPROTO_TCP};
 
 	return csum_bytes(src->b + skip, 16 - skip) + csum_bytes(dst->b + skip, 16 - skip) +
 		csum_bytes(tail, sizeof(tail));

@@ -12,8 +12,8 @@
 #include "dataplane/tcp/tcp_csum.h"
 #include "dataplane/tcp/tcp_stack.h"
 
-#define COPY_MAX 512u		/* a segment's payload up to this is copied whole */
-#define COPY_SLICE_MAX 192u	/* in a longer one slices up to this are copied */
+#define COPY_MAX 512u	    /* a segment's payload up to this is copied whole */
+#define COPY_SLICE_MAX 192u /* in a longer one slices up to this are copied */
 
 struct header {
 	uint32_t seq, ack;
@@ -54,8 +54,8 @@ static void header_append(struct rte_mbuf *m, const struct tcp_flow *f, const st
 }
 
 /* The checksum, then down. <m> is a chain of pkt_len bytes. */
-static void transmit(
-	struct tcp *t, struct rte_mbuf *m, const struct tcp_flow *f, struct net_dst *dst)
+static void transmit(struct tcp *t, struct rte_mbuf *m, const struct tcp_flow *f,
+	struct net_dst *dst)
 {
 	uint64_t sum = csum_pseudo(&f->local, &f->remote, m->pkt_len) + csum_chain(m, m->pkt_len);
 	uint16_t c = (uint16_t)~csum_fold(sum);
@@ -134,8 +134,8 @@ static struct rte_mbuf *sndq_find(struct tcp_conn *c, struct rte_mbuf **cursor, 
 	return m;
 }
 
-static bool payload_append(
-	struct tcp *t, struct tcp_conn *c, struct rte_mbuf *head, uint32_t seq, uint32_t len)
+static bool payload_append(struct tcp *t, struct tcp_conn *c, struct rte_mbuf *head, uint32_t seq,
+	uint32_t len)
 {
 	bool rtx = seq_lt(seq, c->sack.nxt), copy_all = len <= COPY_MAX;
 	struct rte_mbuf *m, *last = head;
@@ -237,8 +237,10 @@ bool tcp_emit_keepalive(struct tcp *t, struct tcp_conn *c)
 
 bool tcp_emit_rst(struct tcp *t, struct tcp_conn *c)
 {
-	struct header h = {
-		.seq = c->sack.nxt, .ack = c->rcv_nxt, .flags = TCP_RST | TCP_ACK, .wnd = 0};
+	struct header h = {.seq = c->sack.nxt,
+		.ack = c->rcv_nxt,
+		.flags = TCP_RST | TCP_ACK,
+		.wnd = 0};
 	struct rte_mbuf *m = mbuf_alloc(t);
 
 	if (m == NULL)
@@ -288,8 +290,11 @@ bool tcp_emit_syn(struct tcp *t, struct tcp_conn *c)
 
 bool tcp_emit_raw(struct tcp *t, const struct tcp_raw *r, struct net_dst *dst)
 {
-	struct header h = {
-		.seq = r->seq, .ack = r->ack, .wnd = r->wnd, .flags = r->flags, .opt = r->opt};
+	struct header h = {.seq = r->seq,
+		.ack = r->ack,
+		.wnd = r->wnd,
+		.flags = r->flags,
+		.opt = r->opt};
 	struct rte_mbuf *m = mbuf_alloc(t);
 
 	if (m == NULL)

@@ -12,8 +12,8 @@
  */
 #include "dataplane/tcp/tcp_stack.h"
 
-#define MTU_MIN_V4 552u		/* as everybody: 68 (RFC 791) would only serve attackers */
-#define MTU_MIN_V6 1280u	/* RFC 8200 5 */
+#define MTU_MIN_V4 552u	 /* as everybody: 68 (RFC 791) would only serve attackers */
+#define MTU_MIN_V6 1280u /* RFC 8200 5 */
 
 /* RFC 1191 7.1: an old router does not say which MTU: the next plateau below what was sent. */
 static uint16_t plateau_below(uint16_t mtu)

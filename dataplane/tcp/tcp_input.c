@@ -28,8 +28,8 @@ static uint32_t rcv_wnd(const struct tcp_conn *c)
  * against the challenge limit, lest two confused peers answer each other for ever; a keepalive is
  * no such.
  */
-static bool refuse(
-	struct tcp *t, struct tcp_conn *c, const struct tcp_segment *s, enum tcp_counter n)
+static bool refuse(struct tcp *t, struct tcp_conn *c, const struct tcp_segment *s,
+	enum tcp_counter n)
 {
 	tcp_count(t, n);
 	if (s->flags & TCP_RST)
@@ -258,8 +258,8 @@ static const char *kind_str(const struct tcp *t, uint32_t ref)
 
 static void trace(const struct tcp *t, const struct tcp_segment *s, uint32_t ref)
 {
-	trace_pkt(s->m, "tcp_input", "%s flags=%s%s%s%s%s seq=%u ack=%u len=%u wnd=%u", kind_str(t, ref),
-		s->flags & TCP_SYN ? "S" : "", s->flags & TCP_FIN ? "F" : "",
+	trace_pkt(s->m, "tcp_input", "%s flags=%s%s%s%s%s seq=%u ack=%u len=%u wnd=%u",
+		kind_str(t, ref), s->flags & TCP_SYN ? "S" : "", s->flags & TCP_FIN ? "F" : "",
 		s->flags & TCP_RST ? "R" : "", s->flags & TCP_PSH ? "P" : "",
 		s->flags & TCP_ACK ? "." : "", s->seq, s->ack, s->len, s->wnd);
 }
@@ -295,8 +295,8 @@ static void input_one(struct tcp *t, struct rte_mbuf *m)
 		rte_pktmbuf_free(m);
 		return;
 	}
-	trace_pkt(m, "tcp_input", "seq=%u ack=%u len=%u wnd=%u flags=%#x", s.seq, s.ack, s.len, s.wnd,
-		s.flags);
+	trace_pkt(m, "tcp_input", "seq=%u ack=%u len=%u wnd=%u flags=%#x", s.seq, s.ack, s.len,
+		s.wnd, s.flags);
 	dispatch(t, &s);
 	if (s.m != NULL)
 		rte_pktmbuf_free(s.m);
@@ -309,8 +309,8 @@ static void prefetch(const struct tcp *t, struct rte_mbuf *m)
 	const uint8_t *h = rte_pktmbuf_mtod(m, const uint8_t *);
 
 	if (m->data_len >= 4)
-		tcp_table_prefetch(&t->table, tcp_table_hash(&t->table, &p->dst, &p->src,
-						be16_get(h + 2), be16_get(h)));
+		tcp_table_prefetch(&t->table,
+			tcp_table_hash(&t->table, &p->dst, &p->src, be16_get(h + 2), be16_get(h)));
 }
 
 void tcp_input(struct tcp *t, struct mbufq *in, uint64_t now_us)

@@ -14,8 +14,8 @@
 
 #define SYN_WINDOW_MAX 65535u
 
-const struct tcp_listener *tcp_listener_lookup(
-	const struct tcp *t, const struct ip_addr *addr, uint16_t port)
+const struct tcp_listener *tcp_listener_lookup(const struct tcp *t, const struct ip_addr *addr,
+	uint16_t port)
 {
 	uint32_t lo = 0, hi = t->listeners != NULL ? t->listeners->count : 0;
 
@@ -36,8 +36,8 @@ const struct tcp_listener *tcp_listener_lookup(
 	return NULL;
 }
 
-uint16_t tcp_peer_mss(
-	const struct tcp *t, const struct ip_addr *remote, const struct tcp_options *o)
+uint16_t tcp_peer_mss(const struct tcp *t, const struct ip_addr *remote,
+	const struct tcp_options *o)
 {
 	/* RFC 9293 3.7.1, MUST-15: without the option 536, or 1220 for IPv6 */
 	uint16_t mss = ip_is_v4(remote) ? 536 : 1220;
@@ -99,16 +99,17 @@ static void emit_syn_ack(struct tcp *t, struct tcp_syn *y, uint32_t tsval)
 		.ack = y->irs + 1,
 		.wnd = tcp_syn_window(t),
 		.flags = TCP_SYN | TCP_ACK,
-		.opt = {
-			.has_mss = true,
-			.mss = tcp_mss_announced(t, &y->flow.remote, &y->dst),
-			.sack_permitted = y->sack_on,
-			.has_ts = y->ts_on,
-			.tsval = tsval,
-			.tsecr = y->ts_recent,
-			.has_wscale = y->ws_on,
-			.wscale = TCP_RCV_WSCALE,
-		},
+		.opt =
+			{
+				.has_mss = true,
+				.mss = tcp_mss_announced(t, &y->flow.remote, &y->dst),
+				.sack_permitted = y->sack_on,
+				.has_ts = y->ts_on,
+				.tsval = tsval,
+				.tsecr = y->ts_recent,
+				.has_wscale = y->ws_on,
+				.wscale = TCP_RCV_WSCALE,
+			},
 	};
 
 	tcp_count(t, TCP_N_SYN_ACK);
@@ -226,7 +227,7 @@ static void listen_ack(struct tcp *t, const struct tcp_flow *f, uint64_t hash,
 	struct tcp_cookie k;
 
 	if (!tcp_cookie_check(&t->cookies, t->rng, f, s->seq - 1, s->ack - 1,
-			t->cfg.timestamps && s->opt.has_ts, s->opt.tsecr, t->now_us, &k)) {
+		    t->cfg.timestamps && s->opt.has_ts, s->opt.tsecr, t->now_us, &k)) {
 		/*
 		 * While cookies are out, text without a good one may be the second segment of a
 		 * peer whose first was lost: a RST would kill what its retransmission will open.

@@ -10,12 +10,12 @@
 
 #include "dataplane/tcp/tcp_sack.h"
 
-#define TCP_OPTIONS_MAX 40	/* data offset is 4 bits: 60 bytes of header at most */
-#define TCP_WSCALE_MAX 14	/* RFC 7323 2.3 */
+#define TCP_OPTIONS_MAX 40 /* data offset is 4 bits: 60 bytes of header at most */
+#define TCP_WSCALE_MAX 14  /* RFC 7323 2.3 */
 
 struct tcp_options {
 	bool has_mss, has_wscale, has_ts, sack_permitted;
-	uint8_t wscale;		/* as sent; the caller caps it at TCP_WSCALE_MAX */
+	uint8_t wscale; /* as sent; the caller caps it at TCP_WSCALE_MAX */
 	uint8_t sack_count;
 	uint16_t mss;
 	uint32_t tsval, tsecr;

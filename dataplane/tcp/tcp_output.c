@@ -85,7 +85,7 @@ static bool is_worthwhile(const struct tcp_conn *c, uint32_t len, uint32_t avail
 	if (len >= c->mss)
 		return true; /* (1) a full segment */
 	if (len == avail)
-		return true; /* (2) all there is: Nagle is off */
+		return true;		  /* (2) all there is: Nagle is off */
 	return len >= c->snd_wnd_max / 2; /* (3) half of the largest window */
 }
 

@@ -14,7 +14,7 @@ struct tcp_pmtu {
 	uint64_t key[2];
 	struct {
 		struct ip_addr dst;
-		uint16_t mtu;	/* 0: free */
+		uint16_t mtu; /* 0: free */
 		uint64_t until_us;
 	} e[TCP_PMTU_SLOTS];
 };

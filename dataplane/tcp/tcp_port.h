@@ -12,16 +12,16 @@
 
 struct tcp_ports {
 	struct tcp_port_slice slice;
-	struct hash_key key[2];	/* secrets: the start, and the counter to use */
+	struct hash_key key[2]; /* secrets: the start, and the counter to use */
 	uint16_t counter[TCP_PORT_COUNTERS];
 };
 
 /* The candidates for one destination, each once: next() until it says false. */
 struct tcp_port_walk {
 	const struct tcp_ports *ports;
-	uint32_t left;		/* candidates not yet handed out */
-	uint32_t at;		/* of a slice: offset of the next one */
-	uint32_t counter;	/* index */
+	uint32_t left;	  /* candidates not yet handed out */
+	uint32_t at;	  /* of a slice: offset of the next one */
+	uint32_t counter; /* index */
 	uint32_t tried;
 	struct rss_iter rss;
 };

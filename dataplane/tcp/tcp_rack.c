@@ -70,13 +70,12 @@ void tcp_rack_on_recovered(struct tcp_rack *k)
 		k->reo_mult = 1;
 }
 
-uint32_t tcp_rack_reo_wnd(
-	const struct tcp_rack *k, const struct tcp_sack *s, const struct tcp_rack_path *p)
+uint32_t tcp_rack_reo_wnd(const struct tcp_rack *k, const struct tcp_sack *s,
+	const struct tcp_rack_path *p)
 {
 	uint64_t wnd;
 
-	if (!k->reordering &&
-		(p->recovering || tcp_sack_head_is_lost(s, p->mss, TCP_DUPTHRESH)))
+	if (!k->reordering && (p->recovering || tcp_sack_head_is_lost(s, p->mss, TCP_DUPTHRESH)))
 		return 0;
 	wnd = (uint64_t)k->reo_mult * p->min_rtt_us / 4;
 	return wnd < p->srtt_us ? (uint32_t)wnd : p->srtt_us;

@@ -9,25 +9,25 @@
 #include "dataplane/tcp/tcp_sack.h"
 
 struct tcp_rack {
-	uint32_t sent_us, end;	/* RACK.xmit_ts, RACK.end_seq: the latest sent that has arrived */
-	uint32_t rtt_us;	/* RACK.rtt, of that one */
-	uint32_t round_end;	/* RACK.dsack_round: SND.NXT at the last DSACK */
-	uint8_t reo_mult;	/* RACK.reo_wnd_mult, 1 .. TCP_RACK_MULT_MAX */
-	uint8_t reo_persist;	/* recoveries until reo_mult falls back to 1 */
-	bool valid;		/* anything has arrived yet */
-	bool reordering;	/* RACK.reordering_seen */
-	bool in_round;		/* round_end is set */
+	uint32_t sent_us, end; /* RACK.xmit_ts, RACK.end_seq: the latest sent that has arrived */
+	uint32_t rtt_us;       /* RACK.rtt, of that one */
+	uint32_t round_end;    /* RACK.dsack_round: SND.NXT at the last DSACK */
+	uint8_t reo_mult;      /* RACK.reo_wnd_mult, 1 .. TCP_RACK_MULT_MAX */
+	uint8_t reo_persist;   /* recoveries until reo_mult falls back to 1 */
+	bool valid;	       /* anything has arrived yet */
+	bool reordering;       /* RACK.reordering_seen */
+	bool in_round;	       /* round_end is set */
 };
 
 struct tcp_rack_path {
 	uint32_t srtt_us, min_rtt_us;
 	uint32_t mss;
-	bool recovering;	/* in fast recovery or after a timeout */
+	bool recovering; /* in fast recovery or after a timeout */
 };
 
-#define TCP_RACK_MULT_MAX 40	/* times min_rtt / 4; SRTT bounds it anyway */
-#define TCP_RACK_PERSIST 16	/* RFC 8985 6.2 step 4 */
-#define TCP_DUPTHRESH 3		/* RFC 5681 3.2 */
+#define TCP_RACK_MULT_MAX 40 /* times min_rtt / 4; SRTT bounds it anyway */
+#define TCP_RACK_PERSIST 16  /* RFC 8985 6.2 step 4 */
+#define TCP_DUPTHRESH 3	     /* RFC 5681 3.2 */
 
 void tcp_rack_init(struct tcp_rack *k);
 /*
@@ -40,8 +40,8 @@ void tcp_rack_on_delivery(struct tcp_rack *k, const struct tcp_delivery *d, uint
 void tcp_rack_on_dsack(struct tcp_rack *k, uint32_t nxt, uint32_t ack);
 /* A recovery has ended. */
 void tcp_rack_on_recovered(struct tcp_rack *k);
-uint32_t tcp_rack_reo_wnd(
-	const struct tcp_rack *k, const struct tcp_sack *s, const struct tcp_rack_path *p);
+uint32_t tcp_rack_reo_wnd(const struct tcp_rack *k, const struct tcp_sack *s,
+	const struct tcp_rack_path *p);
 /*
  * RFC 8985 6.2 step 5: declares lost what was sent long enough before something that arrived.
  * Returns the bytes newly lost; *ret_wait_us is the time after which to look again, 0 for never.

@@ -81,8 +81,8 @@ static void block_add(struct tcp_reasm *r, uint32_t start, uint32_t end)
 	r->sack_count++;
 }
 
-unsigned tcp_reasm_blocks(
-	struct tcp_reasm *r, uint32_t nxt, struct tcp_sack_block *ret, unsigned max)
+unsigned tcp_reasm_blocks(struct tcp_reasm *r, uint32_t nxt, struct tcp_sack_block *ret,
+	unsigned max)
 {
 	unsigned n = 0;
 
@@ -157,8 +157,8 @@ static struct rte_mbuf *remove_after(struct tcp_reasm *r, struct rte_mbuf *prev)
  * cannot, and ends before it), and ends before one that reaches further. Returns the end of what is
  * held from <m>'s begin on.
  */
-static uint32_t yield_to_followers(
-	struct tcp_reasm *r, struct rte_mbuf *prev, struct rte_mbuf *m, uint32_t *ret_charge)
+static uint32_t yield_to_followers(struct tcp_reasm *r, struct rte_mbuf *prev, struct rte_mbuf *m,
+	uint32_t *ret_charge)
 {
 	uint32_t end = mbuf_end(m);
 	struct rte_mbuf *f;

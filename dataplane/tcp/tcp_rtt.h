@@ -8,12 +8,12 @@
 #include <stdint.h>
 
 struct tcp_rtt {
-	uint32_t srtt_us;	/* 0: no sample yet */
+	uint32_t srtt_us; /* 0: no sample yet */
 	uint32_t rttvar_us;
-	uint32_t rto_us;	/* without back-off */
-	uint32_t min_us[2];	/* smallest sample of this and of the last epoch; 0: none */
-	uint32_t epoch_us;	/* begin of this epoch, low 32 bits of the clock */
-	uint8_t backoff;	/* expiries since the last good sample: rto doubles each time */
+	uint32_t rto_us;    /* without back-off */
+	uint32_t min_us[2]; /* smallest sample of this and of the last epoch; 0: none */
+	uint32_t epoch_us;  /* begin of this epoch, low 32 bits of the clock */
+	uint8_t backoff;    /* expiries since the last good sample: rto doubles each time */
 };
 
 struct tcp_rtt_limits {

@@ -63,8 +63,8 @@ void tcp_sack_grow(struct tcp_sack *s, struct tcp_range *block)
 /* The state that knows less about the bytes: LOST, then FLIGHT, then SACKED. */
 static uint8_t state_humbler(uint8_t a, uint8_t b)
 {
-	static const uint8_t rank[TCP_RANGE_STATE_COUNT] = {
-		[TCP_RANGE_SACKED] = 0, [TCP_RANGE_FLIGHT] = 1, [TCP_RANGE_LOST] = 2};
+	static const uint8_t rank[TCP_RANGE_STATE_COUNT] =
+		{[TCP_RANGE_SACKED] = 0, [TCP_RANGE_FLIGHT] = 1, [TCP_RANGE_LOST] = 2};
 
 	return rank[a] > rank[b] ? a : b;
 }
@@ -248,8 +248,9 @@ static void note_arrival(struct tcp_delivery *d, const struct tcp_range *r, uint
 {
 	struct tcp_arrival *a = &d->newest[r->rtx];
 
-	if (a->valid && (seq_lt(r->sent_us, a->sent_us) ||
-				(r->sent_us == a->sent_us && seq_le(end, a->end))))
+	if (a->valid &&
+		(seq_lt(r->sent_us, a->sent_us) ||
+			(r->sent_us == a->sent_us && seq_le(end, a->end))))
 		return;
 	*a = (struct tcp_arrival){true, r->sent_us, end};
 }

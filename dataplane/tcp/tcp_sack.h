@@ -10,31 +10,31 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TCP_SACK_SMALL 6	/* ranges inside the connection: enough while nothing is lost */
-#define TCP_SACK_LARGE 128	/* ranges in a borrowed block: 60 holes and their history */
-#define TCP_SACK_BLOCKS_MAX 4	/* blocks in one option, RFC 2018 3 */
+#define TCP_SACK_SMALL 6      /* ranges inside the connection: enough while nothing is lost */
+#define TCP_SACK_LARGE 128    /* ranges in a borrowed block: 60 holes and their history */
+#define TCP_SACK_BLOCKS_MAX 4 /* blocks in one option, RFC 2018 3 */
 
 enum tcp_range_state {
-	TCP_RANGE_FLIGHT = 0,	/* sent, nothing heard: it counts as being in the network */
-	TCP_RANGE_SACKED,	/* the receiver holds it */
-	TCP_RANGE_LOST,		/* believed lost, not sent again yet */
+	TCP_RANGE_FLIGHT = 0, /* sent, nothing heard: it counts as being in the network */
+	TCP_RANGE_SACKED,     /* the receiver holds it */
+	TCP_RANGE_LOST,	      /* believed lost, not sent again yet */
 	TCP_RANGE_STATE_COUNT
 };
 
 /* A run of bytes with one history. It begins where its predecessor ends. */
 struct tcp_range {
-	uint32_t end;		/* first sequence number after it */
-	uint32_t sent_us;	/* latest transmission of any of its bytes, low 32 bits */
-	uint32_t first_us;	/* earliest one: the range was sent between the two */
-	uint8_t state;		/* enum tcp_range_state */
-	bool rtx;		/* some byte was sent more than once */
+	uint32_t end;	   /* first sequence number after it */
+	uint32_t sent_us;  /* latest transmission of any of its bytes, low 32 bits */
+	uint32_t first_us; /* earliest one: the range was sent between the two */
+	uint8_t state;	   /* enum tcp_range_state */
+	bool rtx;	   /* some byte was sent more than once */
 };
 
 struct tcp_sack {
-	struct tcp_range *r;	/* <small>, or a block borrowed by tcp_sack_grow() */
+	struct tcp_range *r; /* <small>, or a block borrowed by tcp_sack_grow() */
 	uint16_t n, max;
-	uint32_t una, nxt;	/* r[0..n) covers [una, nxt) without a gap */
-	uint32_t fack;		/* end of the highest byte ever acknowledged, in either way */
+	uint32_t una, nxt; /* r[0..n) covers [una, nxt) without a gap */
+	uint32_t fack;	   /* end of the highest byte ever acknowledged, in either way */
 	uint32_t bytes[TCP_RANGE_STATE_COUNT]; /* per state; their sum is nxt - una */
 	struct tcp_range small[TCP_SACK_SMALL];
 };
@@ -51,12 +51,12 @@ struct tcp_arrival {
 
 /* What one ACK, with all its blocks, told us. Zeroed by the caller, filled by the calls below. */
 struct tcp_delivery {
-	uint32_t bytes;		/* that left the network by it */
+	uint32_t bytes;		      /* that left the network by it */
 	struct tcp_arrival newest[2]; /* most recently sent: [0] of those sent once, [1] of rtx */
-	bool has_rtt;		/* a range sent once was acknowledged: Karn's algorithm allows it */
-	uint32_t rtt_sent_us;	/* its earliest transmission */
-	bool reordered;		/* it was sent once and is below something that arrived before */
-	bool rtx_acked;		/* some of the bytes had been retransmitted */
+	bool has_rtt;	      /* a range sent once was acknowledged: Karn's algorithm allows it */
+	uint32_t rtt_sent_us; /* its earliest transmission */
+	bool reordered;	      /* it was sent once and is below something that arrived before */
+	bool rtx_acked;	      /* some of the bytes had been retransmitted */
 };
 
 /* Lifecycle. <una> is the first byte that will be sent. */

@@ -21,12 +21,12 @@ enum { /* RFC 9293 3.1, the bits of byte 13 */
 };
 
 struct tcp_segment {
-	struct rte_mbuf *m;	/* owned; its data is the payload; NULL once handed on */
+	struct rte_mbuf *m;		 /* owned; its data is the payload; NULL once handed on */
 	const struct ip_addr *src, *dst; /* in the mbuf's struct pkt: as long as <m> lives */
-	uint16_t src_port, dst_port; /* host order */
+	uint16_t src_port, dst_port;	 /* host order */
 	uint32_t seq, ack;
-	uint32_t len;		/* payload bytes, as left by trimming */
-	uint16_t wnd;		/* as on the wire */
+	uint32_t len; /* payload bytes, as left by trimming */
+	uint16_t wnd; /* as on the wire */
 	uint8_t flags;
 	struct tcp_options opt;
 };
@@ -58,5 +58,5 @@ static inline void tcp_segment_trim_back(struct tcp_segment *s, uint32_t n)
 		return;
 	rte_pktmbuf_trim(s->m, (uint16_t)n);
 	s->len -= n;
-	s->flags &= (uint8_t)~(TCP_FIN | TCP_PSH);
+	s->flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 }

@@ -8,12 +8,12 @@
 #include "dataplane/base/rng.h"
 
 struct tcp_source {
-	struct ip_addr addr;	/* IPv6: the /64 */
-	uint32_t count;		/* 0: free */
+	struct ip_addr addr; /* IPv6: the /64 */
+	uint32_t count;	     /* 0: free */
 };
 
 struct tcp_source_table {
-	struct tcp_source *e;	/* owned; NULL: counting is off */
+	struct tcp_source *e; /* owned; NULL: counting is off */
 	uint32_t mask;
 	uint64_t key[2];
 };

@@ -24,28 +24,28 @@
 #define TCP_REF_INDEX 0x3fffffffu
 
 #define TCP_SOURCES_MAX 64
-#define TCP_RCV_WSCALE 7	/* windows up to 8 MiB in steps of 128 bytes */
-#define TCP_MSS_MIN 64		/* what a peer announces below this is not obeyed */
-#define TCP_RETRY_US 5000	/* wait for mbufs to come back */
+#define TCP_RCV_WSCALE 7  /* windows up to 8 MiB in steps of 128 bytes */
+#define TCP_MSS_MIN 64	  /* what a peer announces below this is not obeyed */
+#define TCP_RETRY_US 5000 /* wait for mbufs to come back */
 
 /* A half-open passive connection: all that SYN-RECEIVED needs (RFC 4987 3.2, SYN cache). */
 struct tcp_syn {
 	struct timer timer;
 	struct tcp_flow flow;
-	uint32_t next_free;	/* index + 1 while free */
+	uint32_t next_free; /* index + 1 while free */
 	uint64_t hash;
-	uint64_t sent_us;	/* last SYN-ACK */
+	uint64_t sent_us; /* last SYN-ACK */
 	uint32_t irs, iss;
 	uint32_t ts_recent, ts_offset;
 	uint32_t bind;
 	struct net_dst dst;
-	uint16_t mss;		/* the peer's */
-	uint16_t wnd;		/* of the SYN */
-	uint8_t wscale;		/* the peer's */
-	uint8_t retries;	/* by our timer */
-	bool again;		/* the peer asked for another SYN-ACK: its ACK times neither */
+	uint16_t mss;	 /* the peer's */
+	uint16_t wnd;	 /* of the SYN */
+	uint8_t wscale;	 /* the peer's */
+	uint8_t retries; /* by our timer */
+	bool again;	 /* the peer asked for another SYN-ACK: its ACK times neither */
 	bool ts_on, sack_on, ws_on;
-	bool cookie;		/* made from a SYN cookie: nothing is known about time */
+	bool cookie; /* made from a SYN cookie: nothing is known about time */
 };
 
 struct tcp_challenge { /* RFC 5961 7, 10: how many challenge ACKs may go out */
@@ -55,28 +55,28 @@ struct tcp_challenge { /* RFC 5961 7, 10: how many challenge ACKs may go out */
 
 struct tcp {
 	struct tcp_config cfg;
-	struct net *net;	/* borrowed for life */
+	struct net *net;	  /* borrowed for life */
 	struct rte_mempool *pool; /* borrowed for life */
-	struct rng *rng;	/* borrowed for life */
-	uint64_t now_us;	/* of the call in progress */
-	uint32_t truesize;	/* of an mbuf of <pool> */
+	struct rng *rng;	  /* borrowed for life */
+	uint64_t now_us;	  /* of the call in progress */
+	uint32_t truesize;	  /* of an mbuf of <pool> */
 	struct tcp_rtt_limits rto;
 
 	struct tcp_table table;
-	struct tcp_conn *conns;	/* owned, cfg.conns_max slots */
-	struct list conns_free;	/* by ready_link */
-	uint32_t conns_touched;	/* slots [0, touched) have been used once */
+	struct tcp_conn *conns; /* owned, cfg.conns_max slots */
+	struct list conns_free; /* by ready_link */
+	uint32_t conns_touched; /* slots [0, touched) have been used once */
 	uint32_t conns_used;
-	struct list ready;	/* connections with events */
-	struct list out;	/* connections that may have to send */
-	struct list orphans;	/* oldest first */
+	struct list ready;   /* connections with events */
+	struct list out;     /* connections that may have to send */
+	struct list orphans; /* oldest first */
 	struct timer_wheel timers;
 	struct tcp_range *ranges; /* owned, blocks of TCP_SACK_LARGE */
-	uint32_t *ranges_free;	/* owned, stack of block numbers */
+	uint32_t *ranges_free;	  /* owned, stack of block numbers */
 	uint32_t ranges_free_count;
 
-	struct tcp_syn *syns;	/* owned, cfg.syn_backlog slots */
-	uint32_t syns_free;	/* index + 1 of the first free one; 0: none */
+	struct tcp_syn *syns; /* owned, cfg.syn_backlog slots */
+	uint32_t syns_free;   /* index + 1 of the first free one; 0: none */
 	uint32_t syns_used;
 	struct timer_wheel syn_timers;
 	struct tcp_cookies cookies;
@@ -93,7 +93,7 @@ struct tcp {
 
 	struct hash_key isn_key, ts_key;
 	struct tcp_challenge challenge;
-	uint32_t charged;	/* sum over connections */
+	uint32_t charged; /* sum over connections */
 	uint64_t counters[TCP_N_COUNT + 1];
 };
 
@@ -167,13 +167,13 @@ void tcp_window_note_segment(struct tcp_conn *c, uint32_t len);
 /* tcp_recovery.c */
 struct tcp_ack_event {
 	struct tcp_delivery d;
-	uint32_t acked;		/* bytes, in order */
-	uint32_t flight;	/* pipe before the ACK */
-	uint32_t rtt_us;	/* 0: no sample */
-	bool is_dup;		/* RFC 5681 2 */
-	bool dsack;		/* a retransmission of ours was reported as a duplicate */
-	bool echo_old;		/* TSecr is from before the first retransmission: Eifel */
-	bool echo_rtx;		/* TSecr proves that a retransmission arrived */
+	uint32_t acked;	 /* bytes, in order */
+	uint32_t flight; /* pipe before the ACK */
+	uint32_t rtt_us; /* 0: no sample */
+	bool is_dup;	 /* RFC 5681 2 */
+	bool dsack;	 /* a retransmission of ours was reported as a duplicate */
+	bool echo_old;	 /* TSecr is from before the first retransmission: Eifel */
+	bool echo_rtx;	 /* TSecr proves that a retransmission arrived */
 };
 void tcp_recovery_init(struct tcp_conn *c);
 void tcp_recovery_on_ack(struct tcp *t, struct tcp_conn *c, struct tcp_ack_event *e);
@@ -233,12 +233,12 @@ void tcp_probe_schedule(struct tcp *t, struct tcp_conn *c);
 void tcp_idle_restart(struct tcp *t, struct tcp_conn *c);
 
 /* tcp_listen.c */
-void tcp_listen_input(
-	struct tcp *t, const struct tcp_flow *f, uint64_t hash, struct tcp_segment *s);
+void tcp_listen_input(struct tcp *t, const struct tcp_flow *f, uint64_t hash,
+	struct tcp_segment *s);
 void tcp_syn_input(struct tcp *t, struct tcp_syn *y, struct tcp_segment *s);
 void tcp_syn_timers_run(struct tcp *t, unsigned budget);
-const struct tcp_listener *tcp_listener_lookup(
-	const struct tcp *t, const struct ip_addr *addr, uint16_t port);
+const struct tcp_listener *tcp_listener_lookup(const struct tcp *t, const struct ip_addr *addr,
+	uint16_t port);
 /* A SYN that replaces a TIME_WAIT record; the ISS must be above <iss_min>. */
 void tcp_listen_syn(struct tcp *t, const struct tcp_flow *f, uint64_t hash,
 	const struct tcp_listener *l, const struct tcp_segment *s, const uint32_t *iss_min);
@@ -256,5 +256,5 @@ void tcp_timewait_run(struct tcp *t);
 /* Takes another source port for a connection in SYN_SENT and sends its SYN from there. */
 bool tcp_connect_next_port(struct tcp *t, struct tcp_conn *c);
 /* The MSS that a SYN's options stand for, bounded from below. */
-uint16_t tcp_peer_mss(
-	const struct tcp *t, const struct ip_addr *remote, const struct tcp_options *o);
+uint16_t tcp_peer_mss(const struct tcp *t, const struct ip_addr *remote,
+	const struct tcp_options *o);

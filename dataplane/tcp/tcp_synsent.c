@@ -10,7 +10,7 @@
 
 #define PORTS_TRIED_MAX 8	/* stale peers in a row, then the timer decides */
 #define QUICK_ACKS 16		/* full segments acknowledged at once: the peer's slow start */
-#define SYN_RTX_RTO_US 3000000u	/* RFC 6298 5.7 */
+#define SYN_RTX_RTO_US 3000000u /* RFC 6298 5.7 */
 
 /* First: "If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set)". */
 static bool step_ack(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)

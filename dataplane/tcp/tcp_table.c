@@ -29,8 +29,8 @@ static uint32_t match(const struct tcp_bucket *b, uint16_t tag)
 	uint32_t hits = 0;
 
 #ifdef __SSE2__
-	__m128i eq = _mm_cmpeq_epi16(
-		_mm_load_si128((const __m128i *)(const void *)b->tag), _mm_set1_epi16((short)tag));
+	__m128i eq = _mm_cmpeq_epi16(_mm_load_si128((const __m128i *)(const void *)b->tag),
+		_mm_set1_epi16((short)tag));
 
 	/* one byte per slot, then one bit */
 	hits = (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(eq, _mm_setzero_si128()));

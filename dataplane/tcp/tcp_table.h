@@ -21,16 +21,16 @@
 struct tcp_bucket {
 	uint16_t tag[TCP_TABLE_SLOTS]; /* 0: free */
 	uint32_t ref[TCP_TABLE_SLOTS];
-	uint32_t passed;	/* entries that wanted or passed this bucket and live further on */
+	uint32_t passed; /* entries that wanted or passed this bucket and live further on */
 	uint32_t unused[3];
 };
 _Static_assert(sizeof(struct tcp_bucket) == 64, "one cache line per bucket");
 
 struct tcp_table {
-	struct tcp_bucket *b;	/* owned, mask + 1 of them */
+	struct tcp_bucket *b; /* owned, mask + 1 of them */
 	uint32_t mask;
 	uint32_t used;
-	uint64_t key[6];	/* secrets of the hash */
+	uint64_t key[6]; /* secrets of the hash */
 };
 
 /* Room for <capacity> references at half load; keys from <rng>. False: no memory. */
@@ -56,8 +56,8 @@ static inline uint64_t tcp_table_hash(const struct tcp_table *t, const struct ip
 	const struct ip_addr *remote, uint16_t local_port, uint16_t remote_port)
 {
 	uint64_t ports = (uint64_t)local_port << 16 | remote_port;
-	uint64_t h = hash_mix(
-		tcp_word(local->b + 8) ^ t->key[0], tcp_word(remote->b + 8) ^ t->key[1]);
+	uint64_t h =
+		hash_mix(tcp_word(local->b + 8) ^ t->key[0], tcp_word(remote->b + 8) ^ t->key[1]);
 
 	if (!ip_is_v4(remote))
 		h = hash_mix(h ^ t->key[2],
@@ -67,8 +67,8 @@ static inline uint64_t tcp_table_hash(const struct tcp_table *t, const struct ip
 
 struct tcp_table_iter {
 	const struct tcp_bucket *bucket;
-	uint32_t at;		/* index of <bucket> */
-	uint32_t hits;		/* slots of <bucket> still to be tried, one bit each */
+	uint32_t at;   /* index of <bucket> */
+	uint32_t hits; /* slots of <bucket> still to be tried, one bit each */
 	uint16_t tag;
 };
 

@@ -13,7 +13,7 @@
 #include "dataplane/tcp/tcp_stack.h"
 
 #define PROBE_MIN_US 10000u	/* below it timers, not paths, would be measured */
-#define PROBE_DELACK_US 200000u	/* RFC 8985 7.2: TLP.max_ack_delay of an unknown peer */
+#define PROBE_DELACK_US 200000u /* RFC 8985 7.2: TLP.max_ack_delay of an unknown peer */
 #define BLACKHOLE_RETRIES 2u	/* full segments lost so often: maybe they are too large */
 #define BLACKHOLE_MTU_V4 576u	/* RFC 4821 7.7, one step instead of a search */
 #define BLACKHOLE_MTU_V6 1280u

@@ -10,8 +10,8 @@
  */
 #include "dataplane/tcp/tcp_stack.h"
 
-#define SLACK_MAX 4u		/* mbufs */
-#define SAMPLE_SEGMENTS 16u	/* after so many smaller ones rcv_mss comes down */
+#define SLACK_MAX 4u	    /* mbufs */
+#define SAMPLE_SEGMENTS 16u /* after so many smaller ones rcv_mss comes down */
 #define WINDOW_FIELD_MAX 0xffffu
 
 static uint32_t segments(const struct tcp *t, uint32_t bytes)

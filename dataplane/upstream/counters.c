@@ -34,10 +34,12 @@ static const struct scope {
 	unsigned count;
 	uint32_t slots;
 } scopes[COUNTER_SCOPE_COUNT] = {
-	[COUNTER_LISTENER] = {"listener", listener_rows, COUNTER_LISTENER_COUNT, SLOTS_LISTENER_MAX},
+	[COUNTER_LISTENER] = {"listener", listener_rows, COUNTER_LISTENER_COUNT,
+		SLOTS_LISTENER_MAX},
 	[COUNTER_RULE] = {"rule", rule_rows, COUNTER_RULE_COUNT, SLOTS_RULE_MAX},
 	[COUNTER_BACKEND] = {"backend", backend_rows, COUNTER_BACKEND_COUNT, SLOTS_BACKEND_MAX},
-	[COUNTER_ENDPOINT] = {"endpoint", endpoint_rows, COUNTER_ENDPOINT_COUNT, SLOTS_ENDPOINT_MAX},
+	[COUNTER_ENDPOINT] = {"endpoint", endpoint_rows, COUNTER_ENDPOINT_COUNT,
+		SLOTS_ENDPOINT_MAX},
 };
 
 unsigned counter_count(enum counter_scope scope)

@@ -8,34 +8,34 @@
 #include "dataplane/upstream/upstream.h"
 
 struct endpoint_state {
-	uint64_t id;		/* owner of the slot; 0: never used */
+	uint64_t id; /* owner of the slot; 0: never used */
 	uint64_t ejected_until_us;
-	uint64_t seen;		/* number of the last sweep that found it in a configuration */
-	struct list idle;	/* pool_conn.endpoint_link, used last first */
+	uint64_t seen;	  /* number of the last sweep that found it in a configuration */
+	struct list idle; /* pool_conn.endpoint_link, used last first */
 	uint32_t idle_count;
 	uint32_t in_flight;
-	uint32_t failures;	/* consecutive */
-	uint32_t ejections;	/* in a row */
+	uint32_t failures;  /* consecutive */
+	uint32_t ejections; /* in a row */
 	bool draining;
 };
 
 struct upstream {
 	struct upstream_config cfg;
-	struct rng *rng;	/* borrowed */
-	struct endpoint_state *ep; /* owned, [SLOTS_ENDPOINT_MAX] */
-	struct pick_seq *seq;	/* owned, [SLOTS_RULE_MAX] */
-	uint32_t *rotor;	/* owned, [SLOTS_BACKEND_MAX]: picks so far */
+	struct rng *rng;			 /* borrowed */
+	struct endpoint_state *ep;		 /* owned, [SLOTS_ENDPOINT_MAX] */
+	struct pick_seq *seq;			 /* owned, [SLOTS_RULE_MAX] */
+	uint32_t *rotor;			 /* owned, [SLOTS_BACKEND_MAX]: picks so far */
 	uint64_t *counters[COUNTER_SCOPE_COUNT]; /* owned, [slot * count + counter] */
 	uint32_t counter_count[COUNTER_SCOPE_COUNT];
 	uint32_t *users[COUNTER_SCOPE_COUNT]; /* owned, [slot] */
-	struct list lru;	/* pool_conn.lru_link, idle longest first */
+	struct list lru;		      /* pool_conn.lru_link, idle longest first */
 	uint32_t idle_count;
-	struct list stale;	/* pool_conn.lru_link: taken from their endpoint, to be closed */
+	struct list stale; /* pool_conn.lru_link: taken from their endpoint, to be closed */
 	struct {
-		uint64_t pass;	/* number of the sweep under way */
+		uint64_t pass;	     /* number of the sweep under way */
 		uint64_t generation; /* of the configuration it walks: services keep their places */
 		uint32_t service, endpoint; /* marking: where it stands */
-		uint32_t slot;	/* expelling: where it stands */
+		uint32_t slot;		    /* expelling: where it stands */
 		bool running;
 	} sweep;
 };

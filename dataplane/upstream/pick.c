@@ -27,7 +27,7 @@ struct pick {
 	const struct endpoint_set *set;
 	const struct tier *tier;
 	uint64_t exclude_id, now_us;
-	uint32_t first, count;	/* the window; it wraps around the end of the set */
+	uint32_t first, count; /* the window; it wraps around the end of the set */
 };
 
 static struct upstream_ref ref_of(const struct endpoint *e)

@@ -57,8 +57,7 @@ struct pool_conn *pool_newest(struct upstream *u, struct upstream_ref ep)
 
 struct pool_conn *pool_oldest(struct upstream *u)
 {
-	return list_is_empty(&u->lru) ? NULL :
-					list_entry(u->lru.next, struct pool_conn, lru_link);
+	return list_is_empty(&u->lru) ? NULL : list_entry(u->lru.next, struct pool_conn, lru_link);
 }
 
 uint32_t pool_count(const struct upstream *u)

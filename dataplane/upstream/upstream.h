@@ -25,10 +25,10 @@
 struct upstream;
 
 struct upstream_config {
-	uint32_t idle_per_endpoint_max;	/* 256 pooled connections per endpoint */
-	uint32_t eject_failures;	/* 3 consecutive failures; a refused connect ejects at once */
-	uint32_t eject_base_us;		/* 10 s, times the ejections in a row */
-	uint32_t eject_max_us;		/* 300 s */
+	uint32_t idle_per_endpoint_max; /* 256 pooled connections per endpoint */
+	uint32_t eject_failures; /* 3 consecutive failures; a refused connect ejects at once */
+	uint32_t eject_base_us;	 /* 10 s, times the ejections in a row */
+	uint32_t eject_max_us;	 /* 300 s */
 };
 void upstream_config_default(struct upstream_config *cfg);
 
@@ -61,9 +61,9 @@ void upstream_ended(struct upstream *u, struct upstream_ref ep);
 
 /* Passive health (health.c). */
 enum upstream_failure {
-	UPSTREAM_REFUSED = 0,	/* RST or ICMP unreachable in answer to our SYN */
+	UPSTREAM_REFUSED = 0, /* RST or ICMP unreachable in answer to our SYN */
 	UPSTREAM_CONNECT_TIMEOUT,
-	UPSTREAM_RESET,		/* lost while a response was due, on a connection not reused */
+	UPSTREAM_RESET, /* lost while a response was due, on a connection not reused */
 	UPSTREAM_RESPONSE_TIMEOUT,
 };
 /* True when this failure ejected the endpoint. */
@@ -75,7 +75,7 @@ void upstream_succeeded(struct upstream *u, struct upstream_ref ep, uint64_t now
 struct pool_conn {
 	struct list endpoint_link, lru_link;
 	struct upstream_ref ep;
-	uint64_t idle_us;	/* since when */
+	uint64_t idle_us; /* since when */
 };
 void pool_conn_init(struct pool_conn *pc);
 /* False: the endpoint drains, changed owner or has enough; the caller closes the connection. */
@@ -113,13 +113,14 @@ uint64_t *upstream_row(struct upstream *u, enum counter_scope scope, uint32_t sl
  * For the agent, read relaxed: counters of one object in counters.def's order. They belong to the
  * slot: the agent takes the difference when it gives a slot to another id.
  */
-const uint64_t *upstream_counters(const struct upstream *u, enum counter_scope scope, uint32_t slot);
+const uint64_t *upstream_counters(const struct upstream *u, enum counter_scope scope,
+	uint32_t slot);
 /* This worker's verdict on the endpoint that last used the slot. */
 struct upstream_endpoint_state {
-	uint64_t endpoint_id;		/* 0: never used by this worker */
-	uint64_t ejected_until_us;	/* 0: not ejected */
+	uint64_t endpoint_id;	   /* 0: never used by this worker */
+	uint64_t ejected_until_us; /* 0: not ejected */
 	uint32_t in_flight, idle;
-	uint32_t failures;		/* consecutive */
+	uint32_t failures; /* consecutive */
 };
 void upstream_endpoint_state(const struct upstream *u, uint32_t slot,
 	struct upstream_endpoint_state *ret);

@@ -25,7 +25,7 @@
 #define COMPLAIN_US 60000000 /* a full disk is said once a minute */
 
 struct access_writer {
-	struct worker_group *group;	/* borrowed */
+	struct worker_group *group; /* borrowed */
 	char path[4096];
 	access_names_fn names;
 	void *ctx;

@@ -134,8 +134,8 @@ struct outgoing {
 static void outgoing_flush(struct worker *w, struct outgoing *out, unsigned to)
 {
 	unsigned n = out->count[to];
-	unsigned sent = rte_ring_sp_enqueue_burst(
-		w->dispatch.packets_to[to], (void *const *)out->m[to], n, NULL);
+	unsigned sent = rte_ring_sp_enqueue_burst(w->dispatch.packets_to[to],
+		(void *const *)out->m[to], n, NULL);
 
 	w->stats.counters[WORKER_C_DISPATCH_OUT] += sent;
 	w->stats.counters[WORKER_C_DISPATCH_FULL] += n - sent;
@@ -197,9 +197,11 @@ static void note_send(struct worker *w, unsigned to, struct dispatch_note *note)
 
 static void icmp_apply(struct worker *w, const struct net_icmp_error *e)
 {
-	struct tcp_icmp_error t = {
-		.flow = {e->local, e->remote, e->local_port, e->remote_port},
-		.seq = e->seq, .mtu = e->mtu, .too_big = e->too_big, .hard = e->hard};
+	struct tcp_icmp_error t = {.flow = {e->local, e->remote, e->local_port, e->remote_port},
+		.seq = e->seq,
+		.mtu = e->mtu,
+		.too_big = e->too_big,
+		.hard = e->hard};
 
 	tcp_icmp_input(w->tcp, &t, w->now_us);
 }
@@ -209,8 +211,8 @@ static void icmp_dispatch(struct worker *w, const struct net_icmp_error *e)
 	struct dispatch *d = &w->dispatch;
 	struct dispatch_note note = {.kind = DISPATCH_NOTE_ICMP, .icmp = *e};
 	/* as the receiver of the flow's own packets would see it */
-	uint32_t hash = dispatch_hash(
-		&d->key, &e->remote, e->remote_port, &e->local, e->local_port);
+	uint32_t hash =
+		dispatch_hash(&d->key, &e->remote, e->remote_port, &e->local, e->local_port);
 	unsigned to = dispatch_owner(d, net_is_source(w->net, &e->local), hash, e->local_port);
 
 	if (to == d->self)
@@ -277,8 +279,9 @@ bool dispatch_has_news(const struct worker *w)
 	const struct dispatch *d = &w->dispatch;
 
 	for (unsigned from = 0; from < d->count; from++)
-		if (from != d->self && (!rte_ring_empty(d->packets_from[from]) ||
-					       !rte_ring_empty(d->notes_from[from])))
+		if (from != d->self &&
+			(!rte_ring_empty(d->packets_from[from]) ||
+				!rte_ring_empty(d->notes_from[from])))
 			return true;
 	return false;
 }

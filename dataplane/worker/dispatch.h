@@ -20,7 +20,7 @@
 #include "dataplane/port/mbufq.h"
 
 #define DISPATCH_WORKERS_MAX 32
-#define DISPATCH_RING 1024	/* packets: 16 bursts, a millisecond of a fast port */
+#define DISPATCH_RING 1024 /* packets: 16 bursts, a millisecond of a fast port */
 #define DISPATCH_NOTES 256
 #define DISPATCH_PORT_FIRST 1024 /* lowest upstream source port */
 
@@ -36,7 +36,7 @@ struct dispatch_note {
 };
 
 struct dispatch {
-	struct hash_key key;		/* the same for all workers of the boot */
+	struct hash_key key; /* the same for all workers of the boot */
 	unsigned self, count;
 	struct rte_ring *packets_to[DISPATCH_WORKERS_MAX];   /* owned; NULL for self */
 	struct rte_ring *packets_from[DISPATCH_WORKERS_MAX]; /* the others' packets_to[self] */

@@ -28,65 +28,65 @@
 #include "dataplane/worker/worker_stats.h"
 
 #define WORKERS_MAX 32
-#define WORKER_SOURCES_MAX 64	/* upstream source addresses */
+#define WORKER_SOURCES_MAX 64 /* upstream source addresses */
 
 struct worker;
 
 enum worker_poll {
-	WORKER_POLL_ADAPTIVE = 0,	/* naps while there is nothing to do */
-	WORKER_POLL_BUSY,		/* never sleeps */
+	WORKER_POLL_ADAPTIVE = 0, /* naps while there is nothing to do */
+	WORKER_POLL_BUSY,	  /* never sleeps */
 };
 
 /* What main.c has read from the configuration file; immutable after start. */
 struct worker_config {
 	enum worker_poll poll;
-	bool profile;			/* count cycles per stage */
-	unsigned mbufs;			/* packets in each worker's pool */
-	struct tcp_config tcp;		/* per worker */
-	struct http_config http;	/* per worker */
-	unsigned access_records;	/* ring of each worker; 0: no access log */
+	bool profile;		 /* count cycles per stage */
+	unsigned mbufs;		 /* packets in each worker's pool */
+	struct tcp_config tcp;	 /* per worker */
+	struct http_config http; /* per worker */
+	unsigned access_records; /* ring of each worker; 0: no access log */
 	struct ip_addr sources[WORKER_SOURCES_MAX];
 	unsigned source_count;
 };
 
 /* The agent's way to run code on a worker's lcore, see worker_call(). */
 struct worker_mailbox {
-	_Atomic uint32_t state;		/* enum in worker_call.c */
+	_Atomic uint32_t state; /* enum in worker_call.c */
 	void (*fn)(struct worker *w, void *arg);
 	void *arg;
 };
 
 /* The time stamp counter as microseconds of CLOCK_MONOTONIC, see worker_clock.c. */
 struct worker_clock {
-	uint64_t tsc_base, us_base;	/* the last look at the kernel's clock */
+	uint64_t tsc_base, us_base; /* the last look at the kernel's clock */
 	uint64_t tsc_hz;
-	uint64_t us_per_tsc_32;		/* microseconds per tick, times 2^32 */
+	uint64_t us_per_tsc_32; /* microseconds per tick, times 2^32 */
 };
 
 /* A nap and how to end it, see worker_idle.c. */
 struct worker_idle {
-	_Atomic uint32_t asleep;	/* futex word: 1 while the worker may be sleeping */
-	uint64_t worked_us;		/* the last turn that did something */
+	_Atomic uint32_t asleep; /* futex word: 1 while the worker may be sleeping */
+	uint64_t worked_us;	 /* the last turn that did something */
 };
 
 struct worker {
-	uint64_t now_us;		/* of this turn: one stamp per burst, at ingress */
+	uint64_t now_us; /* of this turn: one stamp per burst, at ingress */
 	struct worker_clock clock;
-	const struct config *config;	/* borrowed, valid until the next quiescent point */
-	uint64_t config_serial;		/* of config; 0: none yet */
-	uint64_t fib_serial;		/* of the routes that net has */
+	const struct config *config; /* borrowed, valid until the next quiescent point */
+	uint64_t config_serial;	     /* of config; 0: none yet */
+	uint64_t fib_serial;	     /* of the routes that net has */
 	struct worker_group *group;
 	unsigned index;
-	unsigned work;			/* things done this turn: 0 may become a nap */
+	unsigned work; /* things done this turn: 0 may become a nap */
 	unsigned port_count;
-	bool draining;			/* what tcp and http have been told */
+	bool draining; /* what tcp and http have been told */
 	struct port_queue queues[PORTS_MAX];
-	struct rte_mempool *pool;	/* owned */
-	struct net *net;		/* owned */
-	struct tcp *tcp;		/* owned */
-	struct http *http;		/* owned */
-	struct access_ring *log;	/* owned; NULL: no access log */
-	struct trace *trace;		/* owned */
+	struct rte_mempool *pool; /* owned */
+	struct net *net;	  /* owned */
+	struct tcp *tcp;	  /* owned */
+	struct http *http;	  /* owned */
+	struct access_ring *log;  /* owned; NULL: no access log */
+	struct trace *trace;	  /* owned */
 	struct rng rng;
 	struct dispatch dispatch;
 	struct worker_stats stats;
@@ -96,16 +96,16 @@ struct worker {
 
 /* One per process. */
 struct worker_group {
-	struct worker *w[WORKERS_MAX];	/* owned */
+	struct worker *w[WORKERS_MAX]; /* owned */
 	unsigned count;
 	struct worker_config cfg;
 	struct port ports[PORTS_MAX];
 	unsigned port_count;
-	struct rte_rcu_qsbr *qsbr;	/* worker i is reader i; reader <count> is host/ */
+	struct rte_rcu_qsbr *qsbr;	       /* worker i is reader i; reader <count> is host/ */
 	_Atomic(const struct config *) config; /* agent: w, workers: r; NULL until the first one */
-	_Atomic(const struct fib *) fib;	/* host: w, workers: r; NULL until the first one */
-	atomic_bool draining;		/* no new connections, Connection: close */
-	atomic_bool stop;		/* leave the loop */
+	_Atomic(const struct fib *) fib;       /* host: w, workers: r; NULL until the first one */
+	atomic_bool draining;		       /* no new connections, Connection: close */
+	atomic_bool stop;		       /* leave the loop */
 };
 
 /*

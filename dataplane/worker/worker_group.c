@@ -23,8 +23,11 @@ static int qsbr_init(struct worker_group *g, struct err *err)
 static void net_init(struct worker *w, struct rte_mempool *pool)
 {
 	struct worker_group *g = w->group;
-	struct net_config cfg = {.queues = w->queues, .queue_count = g->port_count, .pool = pool,
-		.announces = w->index == 0, .seed = rng_u64(&w->rng)};
+	struct net_config cfg = {.queues = w->queues,
+		.queue_count = g->port_count,
+		.pool = pool,
+		.announces = w->index == 0,
+		.seed = rng_u64(&w->rng)};
 
 	for (unsigned p = 0; p < g->port_count; p++)
 		port_queue_init(&w->queues[p], &g->ports[p], (uint16_t)w->index, pool);

@@ -34,9 +34,9 @@ enum worker_counter {
 };
 
 struct worker_stats {
-	_Atomic uint32_t stage;		/* enum worker_stage; watchdog: ro */
-	_Atomic uint64_t turns;		/* watchdog: ro */
-	uint64_t stage_tsc;		/* when the stage began, while cycles are counted */
+	_Atomic uint32_t stage; /* enum worker_stage; watchdog: ro */
+	_Atomic uint64_t turns; /* watchdog: ro */
+	uint64_t stage_tsc;	/* when the stage began, while cycles are counted */
 	uint64_t cycles[WORKER_STAGE_COUNT];
 	uint64_t counters[WORKER_C_COUNT]; /* worker: rw, agent: ro */
 };
@@ -45,8 +45,8 @@ const char *worker_stage_name(enum worker_stage s);
 
 /* One array of single-writer counters with their names; read the values relaxed. */
 struct counter_set {
-	const char *scope;		/* "net", "tcp", "worker", "port" */
-	const char *instance;		/* the port's name; "" else */
+	const char *scope;    /* "net", "tcp", "worker", "port" */
+	const char *instance; /* the port's name; "" else */
 	const uint64_t *v;
 	unsigned count;
 	const char *(*name)(unsigned i);

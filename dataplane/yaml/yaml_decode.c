@@ -28,8 +28,8 @@ static void report(struct yaml_decoder *d, bool fatal, const struct yaml_node *n
 static size_t path_push(struct yaml_decoder *d, const char *key, int64_t index)
 {
 	size_t old = d->path_len, room = sizeof(d->path) - old;
-	int n = key == NULL ? snprintf(d->path + old, room, "[%lld]", (long long)index) :
-		snprintf(d->path + old, room, "%s%s", old ? "." : "", key);
+	int n = key == NULL ? snprintf(d->path + old, room, "[%lld]", (long long)index)
+			    : snprintf(d->path + old, room, "%s%s", old ? "." : "", key);
 
 	d->path_len = (size_t)n < room ? old + (size_t)n : sizeof(d->path) - 1;
 	return old;
@@ -87,13 +87,15 @@ static void read_map(struct yaml_decoder *d, const struct yaml_field *f, const s
 	if (f->max != 0 && n->count > f->max)
 		yaml_report(d, n, NULL, "must have at most %lld entries, but has %u",
 			(long long)f->max, n->count);
-	yaml_for_each(c, n) {
+	yaml_for_each(c, n)
+	{
 		struct err err;
 		struct str v = STR("");
 
 		/* As an API server does: a null value in a map of strings is "". */
-		if (c->kind != YAML_KIND_NULL && (yaml_to_str(c, &v, &err) < 0 ||
-			(f->check != NULL && yaml_field_check(f, v, &err) < 0)))
+		if (c->kind != YAML_KIND_NULL &&
+			(yaml_to_str(c, &v, &err) < 0 ||
+				(f->check != NULL && yaml_field_check(f, v, &err) < 0)))
 			yaml_report(d, c, arena_str(d->arena, c->key).p, "%s", err.msg);
 		items[count++] = (struct kv){arena_str(d->arena, c->key), arena_str(d->arena, v)};
 	}
@@ -107,8 +109,8 @@ static bool want_kind(struct yaml_decoder *d, const struct yaml_node *n, enum ya
 
 	if (n->kind == kind)
 		return true;
-	yaml_report(d, n, NULL, "must be %s, but is %s",
-		kind == YAML_KIND_MAP ? "a map" : "a list", yaml_describe(n, buf, sizeof(buf)));
+	yaml_report(d, n, NULL, "must be %s, but is %s", kind == YAML_KIND_MAP ? "a map" : "a list",
+		yaml_describe(n, buf, sizeof(buf)));
 	return false;
 }
 
@@ -144,7 +146,8 @@ static void read_list(struct yaml_decoder *d, const struct yaml_field *f, const 
 		return;
 	}
 	items = arena_alloc(d->arena, s->size * n->count);
-	yaml_for_each(c, n) {
+	yaml_for_each(c, n)
+	{
 		size_t old = path_push(d, NULL, i);
 
 		decode_element(d, c, s, items + s->size * i);
@@ -229,7 +232,8 @@ static void report_unknown(struct yaml_decoder *d, const struct yaml_node *n,
 {
 	char key[64];
 
-	yaml_for_each(c, n) {
+	yaml_for_each(c, n)
+	{
 		size_t old;
 
 		if (field_of(s, c->key) != NULL)

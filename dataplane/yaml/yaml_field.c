@@ -27,7 +27,10 @@ static int word_error(const struct yaml_field *f, struct str s, struct err *err)
 
 	for (int i = 0; f->words[i] != NULL && n < sizeof(list); i++)
 		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s",
-			i == 0 ? "" : f->words[i + 1] != NULL ? ", " : " or ", f->words[i]);
+			i == 0				  ? ""
+				: f->words[i + 1] != NULL ? ", "
+							  : " or ",
+			f->words[i]);
 	return err_set(err, EINVAL, "must be %s, but is \"%.*s\"", list, STR_FMT(str_first(s, 60)));
 }
 
@@ -98,8 +101,10 @@ bool yaml_duration_ms(struct str s, uint32_t *ret)
 
 static bool size_bytes(struct str s, int64_t *ret)
 {
-	unsigned shift = str_ends(s, STR("Ki")) ? 10 : str_ends(s, STR("Mi")) ? 20 :
-		str_ends(s, STR("Gi")) ? 30 : 0;
+	unsigned shift = str_ends(s, STR("Ki")) ? 10
+		: str_ends(s, STR("Mi"))	? 20
+		: str_ends(s, STR("Gi"))	? 30
+						: 0;
 	uint64_t v;
 
 	if (!str_to_u64(str_first(s, s.len - (shift ? 2 : 0)), &v) ||
@@ -121,8 +126,10 @@ static int read_duration(const struct yaml_field *f, const struct yaml_node *n, 
 	struct err *err)
 {
 	if (n->kind != YAML_KIND_SCALAR || !yaml_duration_ms(n->text, ret))
-		return err_set(err, EINVAL, "must be a duration like 500ms, 10s or 1h30m, but is "
-			"\"%.*s\"", STR_FMT(str_first(n->text, 60)));
+		return err_set(err, EINVAL,
+			"must be a duration like 500ms, 10s or 1h30m, but is "
+			"\"%.*s\"",
+			STR_FMT(str_first(n->text, 60)));
 	return check_range(f, *ret, err);
 }
 
@@ -133,8 +140,10 @@ static int read_size(const struct yaml_field *f, const struct yaml_node *n, uint
 	int rc;
 
 	if (n->kind != YAML_KIND_SCALAR || !size_bytes(n->text, &v))
-		return err_set(err, EINVAL, "must be a size like 4096, 256Ki or 64Mi, but is "
-			"\"%.*s\"", STR_FMT(str_first(n->text, 60)));
+		return err_set(err, EINVAL,
+			"must be a size like 4096, 256Ki or 64Mi, but is "
+			"\"%.*s\"",
+			STR_FMT(str_first(n->text, 60)));
 	rc = check_range(f, v, err);
 	if (rc == 0)
 		*ret = (uint32_t)v;
@@ -184,7 +193,8 @@ static int read_net(const struct yaml_node *n, struct ip_net *ret, struct err *e
 	int rc = yaml_to_str(n, &s, err);
 
 	if (rc == 0 && !ip_net_parse(s, ret))
-		rc = err_set(err, EINVAL, "must be an address or a network like 192.0.2.0/24 "
+		rc = err_set(err, EINVAL,
+			"must be an address or a network like 192.0.2.0/24 "
 			"with no bits set behind the prefix, but is \"%.*s\"",
 			STR_FMT(str_first(s, 60)));
 	return rc;

@@ -21,10 +21,10 @@ static bool is_one_of(struct str s, const char *const *words)
 /* 1 true, 0 false, -1 no boolean. */
 static int plain_bool(struct str s)
 {
-	static const char *const yes[] = {
-		"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", NULL};
-	static const char *const no[] = {
-		"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF", NULL};
+	static const char *const yes[] = {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE",
+		"on", "On", "ON", NULL};
+	static const char *const no[] = {"n", "N", "no", "No", "NO", "false", "False", "FALSE",
+		"off", "Off", "OFF", NULL};
 
 	return is_one_of(s, yes) ? 1 : is_one_of(s, no) ? 0 : -1;
 }
@@ -53,8 +53,11 @@ static bool prefixed_number(struct str s)
 {
 	static const char hex[] = "0123456789abcdefABCDEF_", octal[] = "01234567_",
 			  binary[] = "01_";
-	const char *set = s.len < 3 || s.p[0] != '0' ? NULL : s.p[1] == 'x' ? hex :
-		s.p[1] == 'o' ? octal : s.p[1] == 'b' ? binary : NULL;
+	const char *set = s.len < 3 || s.p[0] != '0' ? NULL
+		: s.p[1] == 'x'			     ? hex
+		: s.p[1] == 'o'			     ? octal
+		: s.p[1] == 'b'			     ? binary
+						     : NULL;
 
 	for (size_t i = 2; set != NULL && i < s.len; i++)
 		if (s.p[i] == '\0' || strchr(set, s.p[i]) == NULL)
@@ -115,8 +118,8 @@ const char *yaml_describe(const struct yaml_node *n, char *buf, size_t size)
 	return buf;
 }
 
-static int wrong_type(
-	const struct yaml_node *n, const char *want, const char *hint, struct err *err)
+static int wrong_type(const struct yaml_node *n, const char *want, const char *hint,
+	struct err *err)
 {
 	char buf[128];
 
@@ -183,8 +186,8 @@ int yaml_fail(const struct yaml_file *f, const struct yaml_node *n, const char *
 	return err_set(err, EINVAL, "%s:%u: %s: %s", f->name, n->line, field, what.msg);
 }
 
-static int at_place(int rc, const struct yaml_file *f, const struct yaml_node *n,
-	const char *field, struct err *err)
+static int at_place(int rc, const struct yaml_file *f, const struct yaml_node *n, const char *field,
+	struct err *err)
 {
 	if (rc < 0)
 		err_wrap(err, "%s:%u: %s", f->name, n->line, field);

@@ -19,9 +19,9 @@
 #include "dataplane/base/cleanup.h"
 
 struct frame {
-	struct yaml_node *node;		/* the open map or sequence */
-	struct yaml_node *last;		/* its last child so far */
-	struct yaml_node *pending;	/* map: a key that waits for its value */
+	struct yaml_node *node;	   /* the open map or sequence */
+	struct yaml_node *last;	   /* its last child so far */
+	struct yaml_node *pending; /* map: a key that waits for its value */
 };
 
 struct builder {
@@ -59,8 +59,8 @@ static void scalar_fill(struct builder *b, struct yaml_node *n, const yaml_event
 {
 	struct str s = str_make(ev->data.scalar.value, ev->data.scalar.length);
 
-	n->quoted = ev->data.scalar.style != YAML_PLAIN_SCALAR_STYLE ||
-		!ev->data.scalar.plain_implicit;
+	n->quoted =
+		ev->data.scalar.style != YAML_PLAIN_SCALAR_STYLE || !ev->data.scalar.plain_implicit;
 	n->text = arena_str(&b->file->arena, s);
 	if (!n->quoted && is_null_text(s))
 		n->kind = YAML_KIND_NULL;
@@ -204,8 +204,8 @@ static int syntax_error(struct builder *b)
 	size_t line = p->problem_mark.line + 1;
 
 	if (p->error == YAML_READER_ERROR)
-		return err_set(b->err, EINVAL, "%s: byte %zu: %s", b->file->name,
-			p->problem_offset, p->problem ? p->problem : "not readable text");
+		return err_set(b->err, EINVAL, "%s: byte %zu: %s", b->file->name, p->problem_offset,
+			p->problem ? p->problem : "not readable text");
 	return err_set(b->err, EINVAL, "%s:%zu: not YAML: %s%s%s", b->file->name, line,
 		p->context ? p->context : "", p->context ? ", " : "",
 		p->problem ? p->problem : "out of memory");
@@ -316,8 +316,6 @@ const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)
 
 	if (map == NULL || map->kind != YAML_KIND_MAP)
 		return NULL;
-	yaml_for_each(n, map)
-		if (str_eq(n->key, want))
-			return n->kind == YAML_KIND_NULL ? NULL : n;
+	yaml_for_each(n, map) if (str_eq(n->key, want)) return n->kind == YAML_KIND_NULL ? NULL : n;
 	return NULL;
 }

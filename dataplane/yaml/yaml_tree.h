@@ -22,32 +22,32 @@
 #include "dataplane/base/err.h"
 #include "dataplane/base/str.h"
 
-#define YAML_BYTES_MAX (16u << 20)	/* of one file */
+#define YAML_BYTES_MAX (16u << 20) /* of one file */
 #define YAML_DEPTH_MAX 64u
-#define YAML_NODES_MAX (1u << 20)	/* of one file */
-#define YAML_KEYS_MAX 1024u		/* of one map; bounds the search for duplicates */
+#define YAML_NODES_MAX (1u << 20) /* of one file */
+#define YAML_KEYS_MAX 1024u	  /* of one map; bounds the search for duplicates */
 
 enum yaml_kind { YAML_KIND_NULL = 0, YAML_KIND_SCALAR, YAML_KIND_SEQ, YAML_KIND_MAP };
 
 struct yaml_node {
 	enum yaml_kind kind;
-	bool quoted;			/* a scalar in quotes or a block: always a string */
-	uint32_t line, key_line;	/* of the value and of its key, from 1 */
-	uint32_t count;			/* children of a map or sequence */
-	struct str key;			/* in a map: the key of this value */
-	struct str text;		/* of a scalar */
+	bool quoted;			      /* a scalar in quotes or a block: always a string */
+	uint32_t line, key_line;	      /* of the value and of its key, from 1 */
+	uint32_t count;			      /* children of a map or sequence */
+	struct str key;			      /* in a map: the key of this value */
+	struct str text;		      /* of a scalar */
 	const struct yaml_node *first, *next; /* first child, next sibling */
 };
 
 struct yaml_file {
-	struct arena arena;		/* owns every node and string */
-	const char *name;		/* as errors show it; owned by the arena */
-	const struct yaml_node *docs;	/* roots, linked by next; empty documents are left out */
+	struct arena arena;	      /* owns every node and string */
+	const char *name;	      /* as errors show it; owned by the arena */
+	const struct yaml_node *docs; /* roots, linked by next; empty documents are left out */
 	uint32_t doc_count;
 };
 
-#define yaml_for_each(it, parent)                                                                  \
-	for (const struct yaml_node *it = (parent) ? (parent)->first : NULL; it != NULL;           \
+#define yaml_for_each(it, parent) \
+	for (const struct yaml_node *it = (parent) ? (parent)->first : NULL; it != NULL; \
 		it = it->next)
 
 /* *ret is only valid on success and ends with yaml_file_fini(). -EINVAL or the errno of reading. */

@@ -20,9 +20,11 @@ static const char good[] =
 	"---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
 	"metadata: {name: gw, namespace: infra}\nspec:\n  gatewayClassName: sluice\n"
 	"  addresses: [{value: 203.0.113.10}]\n"
-	"  listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}]\n"
+	"  listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: "
+	"All}}}]\n"
 	"---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n"
-	"metadata: {name: app, namespace: demo}\nspec:\n  parentRefs: [{name: gw, namespace: infra}]\n"
+	"metadata: {name: app, namespace: demo}\nspec:\n  parentRefs: [{name: gw, namespace: "
+	"infra}]\n"
 	"  rules: [{backendRefs: [{name: app, port: 80}, {name: fed, port: 80}]}]\n"
 	"---\napiVersion: v1\nkind: Service\nmetadata: {name: app, namespace: demo}\n"
 	"spec: {ports: [{port: 80}]}\n";

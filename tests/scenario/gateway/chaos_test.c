@@ -76,31 +76,49 @@ static void new_config(struct chaos *c)
 
 		for (uint32_t k = 0; k < count; k++)
 			e[k] = (struct build_endpoint){.id = id_of("e", i * 3 + k + 1),
-				.addr = world_endpoint(&c->w, i * 3 + k + 1), .port = 8080,
-				.weight = (uint16_t)below(c, 6), .draining = below(c, 4) == 0};
-		s[i] = (struct build_service){.id = id_of("s", i), .endpoints = e,
+				.addr = world_endpoint(&c->w, i * 3 + k + 1),
+				.port = 8080,
+				.weight = (uint16_t)below(c, 6),
+				.draining = below(c, 4) == 0};
+		s[i] = (struct build_service){.id = id_of("s", i),
+			.endpoints = e,
 			.endpoint_count = count};
-		b[i] = (struct build_backend){.id = id_of("b", i), .weight = (uint32_t)below(c, 8),
+		b[i] = (struct build_backend){.id = id_of("b", i),
+			.weight = (uint32_t)below(c, 8),
 			.service_id = s[i].id,
 			.status = below(c, 20) == 0 ? BUILD_BACKEND_NOT_FOUND : BUILD_BACKEND_OK};
 	}
 	*m = (struct build_match){.path_type = BUILD_MATCH_PREFIX, .path = STR("/")};
-	*r = (struct build_rule){.id = id_of("r", 0), .matches = m, .match_count = 1, .backends = b,
-		.backend_count = n, .request_timeout_ms = below(c, 3) ? 0 : 700};
+	*r = (struct build_rule){.id = id_of("r", 0),
+		.matches = m,
+		.match_count = 1,
+		.backends = b,
+		.backend_count = n,
+		.request_timeout_ms = below(c, 3) ? 0 : 700};
 	*ro = (struct build_route){.id = id_of("ro", 0), .rules = r, .rule_count = 1};
-	*l = (struct build_listener){.id = id_of("l", 0), .addrs = vip, .addr_count = 1,
-		.port = below(c, 20) ? WORLD_VIP_PORT : 81, .attachments = at,
+	*l = (struct build_listener){.id = id_of("l", 0),
+		.addrs = vip,
+		.addr_count = 1,
+		.port = below(c, 20) ? WORLD_VIP_PORT : 81,
+		.attachments = at,
 		.attachment_count = below(c, 20) ? 1 : 0};
-	wc->in = (struct build_config){.listeners = l, .listener_count = 1, .routes = ro,
-		.route_count = 1, .services = s, .service_count = n,
-		.settings = {.exchange_bytes_max = LIMIT, .connect_timeout_ms = 900,
-			.response_timeout_ms = 1500, .header_timeout_ms = 1200}};
+	wc->in = (struct build_config){.listeners = l,
+		.listener_count = 1,
+		.routes = ro,
+		.route_count = 1,
+		.services = s,
+		.service_count = n,
+		.settings = {.exchange_bytes_max = LIMIT,
+			.connect_timeout_ms = 900,
+			.response_timeout_ms = 1500,
+			.header_timeout_ms = 1200}};
 	world_apply(&c->w, wc);
 }
 
 static const char *const requests[] = {
 	"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-	"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nHEAD / "
+	"HTTP/1.1\r\nHost: a\r\n\r\n",
 	"HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
 	"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789",
 	"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n",
@@ -111,7 +129,13 @@ static const char *const requests[] = {
 	"GET / HTTP/1.1\r\nHost: a\r\nX: ",
 	"GET /bad HTTP/1.1\r\nHost : a\r\n\r\n",
 	"\r\n",
-	"5\r\nhello\r\n", "3;x=y\r\nabc\r\n", "0\r\n\r\n", "0\r\nX-T: 1\r\n\r\n", "hello", "G", "\x16\x03\x01",
+	"5\r\nhello\r\n",
+	"3;x=y\r\nabc\r\n",
+	"0\r\n\r\n",
+	"0\r\nX-T: 1\r\n\r\n",
+	"hello",
+	"G",
+	"\x16\x03\x01",
 };
 
 static const char *const responses[] = {
@@ -128,7 +152,11 @@ static const char *const responses[] = {
 	"HTTP/1.0 200 OK\r\n\r\nuntil the end",
 	"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
 	"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-	"HTTP/1.1 200 OK\r\nX: ", "SSH-2.0\r\n", "5\r\nhello\r\n", "0\r\n\r\n", "hello",
+	"HTTP/1.1 200 OK\r\nX: ",
+	"SSH-2.0\r\n",
+	"5\r\nhello\r\n",
+	"0\r\n\r\n",
+	"hello",
 };
 
 static struct world_conn *any_conn(struct chaos *c)
@@ -272,7 +300,8 @@ int main(int argc, char **argv)
 		if (argc > 1 && strtoull(argv[1], NULL, 10) != s)
 			continue;
 		snprintf(names[n], sizeof(names[n]), "nothing is left of the world of seed %lu", s);
-		rows[n] = (struct CMUnitTest){.name = names[n], .test_func = nothing_is_left_of,
+		rows[n] = (struct CMUnitTest){.name = names[n],
+			.test_func = nothing_is_left_of,
 			.initial_state = (void *)(uintptr_t)s};
 		n++;
 	}

@@ -54,14 +54,16 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < all.count; i++) {
 		const struct scenario *s = &all.s[i];
 
-		if (argc > 1 && strstr(s->claim, argv[1]) == NULL && strstr(s->file, argv[1]) == NULL)
+		if (argc > 1 && strstr(s->claim, argv[1]) == NULL &&
+			strstr(s->file, argv[1]) == NULL)
 			continue;
 		for (size_t k = 0; k < WAYS; k++, n++) {
 			rows[n] = (struct row){.s = s, .way = &ways[k]};
-			snprintf(rows[n].name, sizeof(rows[n].name), "%s: %s [%s]", s->file, s->claim,
-				ways[k].name);
-			tests[n] = (struct CMUnitTest){
-				.name = rows[n].name, .test_func = play, .initial_state = &rows[n]};
+			snprintf(rows[n].name, sizeof(rows[n].name), "%s: %s [%s]", s->file,
+				s->claim, ways[k].name);
+			tests[n] = (struct CMUnitTest){.name = rows[n].name,
+				.test_func = play,
+				.initial_state = &rows[n]};
 		}
 	}
 	rc = _cmocka_run_group_tests("gateway", tests, n, NULL, NULL);

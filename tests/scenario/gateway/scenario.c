@@ -45,7 +45,8 @@ static struct pattern text_block(struct run *r, const char **p, const char *end,
 
 	while (*p < end && (**p == '|' || **p == '>')) {
 		const char *nl = memchr(*p, '\n', (size_t)(end - *p));
-		size_t len = (size_t)((nl ? nl : end) - *p), skip = len > 1 && (*p)[1] == ' ' ? 2 : 1;
+		size_t len = (size_t)((nl ? nl : end) - *p),
+		       skip = len > 1 && (*p)[1] == ' ' ? 2 : 1;
 		struct pattern t = text_decode(r, &r->arena, *p + skip, len - skip, star);
 		bool rest = t.len > 0 && t.any[0] == PATTERN_REST_OF_HEAD;
 		size_t crlf = **p == '|' && !rest ? 2 : 0;
@@ -84,7 +85,7 @@ struct player {
 	struct run *r;
 	const struct scenario_way *way;
 	struct rte_mempool *gw, *peer;
-	bool configured;	/* false after "noconfig" */
+	bool configured; /* false after "noconfig" */
 };
 
 static void play_line(struct player *pl, char *line, const char **next, const char *end)
@@ -191,8 +192,11 @@ static void add_page(struct scenarios *ret, const char *file, int line, char *p,
 	ret->s = realloc(ret->s, (ret->count + 1) * sizeof(*ret->s));
 	s = &ret->s[ret->count++];
 	*nl = 0;
-	*s = (struct scenario){.file = strdup(file), .claim = p + strlen("claim: "),
-		.line = line + 1, .text = nl + 1, .len = (size_t)(end - nl - 1)};
+	*s = (struct scenario){.file = strdup(file),
+		.claim = p + strlen("claim: "),
+		.line = line + 1,
+		.text = nl + 1,
+		.len = (size_t)(end - nl - 1)};
 }
 
 /* A file is a list of pages, each from a line "claim: ..." to the next. */

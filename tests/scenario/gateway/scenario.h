@@ -12,15 +12,15 @@
 struct scenario {
 	const char *file;
 	const char *claim;
-	int line;		/* of the first line of the page */
-	char *text;		/* the page's lines, borrowed from the file's text */
+	int line;   /* of the first line of the page */
+	char *text; /* the page's lines, borrowed from the file's text */
 	size_t len;
 };
 
 struct scenarios {
-	struct scenario *s;	/* owned */
+	struct scenario *s; /* owned */
 	size_t count;
-	char **texts;		/* owned: the files */
+	char **texts; /* owned: the files */
 	size_t text_count;
 };
 
@@ -32,7 +32,7 @@ void scenarios_free(struct scenarios *s);
 struct scenario_way {
 	const char *name;
 	bool v4;
-	unsigned pieces;	/* see struct world */
+	unsigned pieces; /* see struct world */
 };
 
 /* NULL: the page holds; else where and why not (static storage). */
@@ -43,8 +43,8 @@ const char *scenario_run(const struct scenario *s, const struct scenario_way *wa
 struct run {
 	const struct scenario *s;
 	struct world w;
-	bool started;		/* the world exists */
-	uint16_t ports;		/* source ports of the gateway; 0: plenty */
+	bool started;		  /* the world exists */
+	uint16_t ports;		  /* source ports of the gateway; 0: plenty */
 	struct world_config *cfg; /* being described, not applied yet */
 	struct http_config http_cfg;
 	struct arena arena;
@@ -62,13 +62,14 @@ void config_apply(struct run *r);
 
 /* scenario_text.c: text blocks. */
 /* Escapes and $variables; stars of expected text become wildcards when <star>. */
-enum { PATTERN_BYTE = 0,
-	PATTERN_IN_LINE,	/* any run of bytes without CR and LF */
-	PATTERN_REST_OF_HEAD,	/* everything up to the empty line, and that */
+enum {
+	PATTERN_BYTE = 0,
+	PATTERN_IN_LINE,      /* any run of bytes without CR and LF */
+	PATTERN_REST_OF_HEAD, /* everything up to the empty line, and that */
 };
 struct pattern {
-	char *p;		/* bytes */
-	uint8_t *any;		/* [len]: PATTERN_* */
+	char *p;      /* bytes */
+	uint8_t *any; /* [len]: PATTERN_* */
 	size_t len;
 };
 struct pattern text_decode(struct run *r, struct arena *a, const char *line, size_t len, bool star);
@@ -79,7 +80,7 @@ ptrdiff_t pattern_match(const struct pattern *p, const char *buf, size_t len);
 struct verb {
 	const char *name;
 	int argc_min;
-	bool sends, expects;	/* takes a text block */
+	bool sends, expects; /* takes a text block */
 	void (*fn)(struct run *r, int argc, char **argv, const struct pattern *t);
 };
 const struct verb *verb_of(const char *name);

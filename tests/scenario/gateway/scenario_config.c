@@ -47,8 +47,11 @@ static struct draft *draft_of(struct run *r)
 	arena_init(&c->arena, 0);
 	d = arena_new(&c->arena, struct draft);
 	d->addr = world_vip(&r->w);
-	d->listener = (struct build_listener){.id = id_of("listener", "web"), .name = STR("web"),
-		.addrs = &d->addr, .addr_count = 1, .port = WORLD_VIP_PORT,
+	d->listener = (struct build_listener){.id = id_of("listener", "web"),
+		.name = STR("web"),
+		.addrs = &d->addr,
+		.addr_count = 1,
+		.port = WORLD_VIP_PORT,
 		.attachments = d->attachment};
 	c->in.listeners = &d->listener;
 	c->in.listener_count = 1;
@@ -84,10 +87,15 @@ static void rule_word(struct run *r, int argc, char **argv)
 	}
 	v = arena_printf(&r->cfg->arena, "rule%u", i);
 	d->match[i] = (struct build_match){.path_type = BUILD_MATCH_PREFIX, .path = STR("/")};
-	d->rule[i] = (struct build_rule){.id = id_of("rule", v), .name = copy(r, v),
-		.matches = &d->match[i], .match_count = 1, .backends = d->backend[i]};
-	d->route[i] = (struct build_route){.id = id_of("route", v), .name = copy(r, v),
-		.rules = &d->rule[i], .rule_count = 1};
+	d->rule[i] = (struct build_rule){.id = id_of("rule", v),
+		.name = copy(r, v),
+		.matches = &d->match[i],
+		.match_count = 1,
+		.backends = d->backend[i]};
+	d->route[i] = (struct build_route){.id = id_of("route", v),
+		.name = copy(r, v),
+		.rules = &d->rule[i],
+		.rule_count = 1};
 	d->attachment[i].route = i;
 	for (int a = 1; a < argc; a++) {
 		if ((v = value(argv[a], "host")) != NULL)
@@ -105,7 +113,8 @@ static void rule_word(struct run *r, int argc, char **argv)
 }
 
 /* "e1", "e2:draining", "e3:weight=5" */
-static void endpoint_word(struct run *r, struct build_service *s, struct build_endpoint *e, char *arg)
+static void endpoint_word(struct run *r, struct build_service *s, struct build_endpoint *e,
+	char *arg)
 {
 	char *more = strchr(arg, ':');
 	int n = arg[0] == 'e' ? atoi(arg + 1) : 0;
@@ -116,8 +125,11 @@ static void endpoint_word(struct run *r, struct build_service *s, struct build_e
 	}
 	if (more != NULL)
 		*more++ = 0;
-	*e = (struct build_endpoint){.id = id_of("endpoint", arg), .port = 8080, .weight = 1,
-		.addr = world_endpoint(&r->w, (unsigned)n), .name = copy(r, arg),
+	*e = (struct build_endpoint){.id = id_of("endpoint", arg),
+		.port = 8080,
+		.weight = 1,
+		.addr = world_endpoint(&r->w, (unsigned)n),
+		.name = copy(r, arg),
 		.cluster = STR("us-east")};
 	if (more != NULL && strcmp(more, "draining") == 0)
 		e->draining = true;
@@ -143,9 +155,12 @@ static void backend_word(struct run *r, int argc, char **argv)
 	name = arena_printf(&r->cfg->arena, "rule%u-b%u", d->rules - 1, rule->backend_count);
 	b = &d->backend[d->rules - 1][rule->backend_count++];
 	s = &d->service[si];
-	*s = (struct build_service){.id = id_of("service", name), .name = copy(r, name),
+	*s = (struct build_service){.id = id_of("service", name),
+		.name = copy(r, name),
 		.endpoints = d->endpoint[si]};
-	*b = (struct build_backend){.id = id_of("backend", name), .name = copy(r, name), .weight = 1,
+	*b = (struct build_backend){.id = id_of("backend", name),
+		.name = copy(r, name),
+		.weight = 1,
 		.service_id = s->id};
 	r->cfg->in.service_count = d->services;
 	for (int a = 1; a < argc; a++) {

@@ -149,8 +149,7 @@ static bool is_unchunked(struct world *w, void *ctx)
 			x->got = -1;
 		else if (p.len > 0 && x->t != NULL && x->t->p[x->done] != c->rx[used])
 			x->got = -1;
-		else if (p.len > 0 && x->t == NULL &&
-			c->rx[used] != world_pattern(c->rx_pattern++))
+		else if (p.len > 0 && x->t == NULL && c->rx[used] != world_pattern(c->rx_pattern++))
 			x->got = -1;
 		if (x->got < 0)
 			return true;

@@ -97,8 +97,8 @@ static int last_status(struct world_conn *c)
 
 static void blame(const struct play *p, const char *what)
 {
-	fail_msg("%s, cut at %zu: %s; the client got %.*s; servers saw %s", p->v->name, p->split, what,
-		(int)(p->c->rx_len < 300 ? p->c->rx_len : 300), p->c->rx_len ? p->c->rx : "",
+	fail_msg("%s, cut at %zu: %s; the client got %.*s; servers saw %s", p->v->name, p->split,
+		what, (int)(p->c->rx_len < 300 ? p->c->rx_len : 300), p->c->rx_len ? p->c->rx : "",
 		w.seen);
 }
 
@@ -160,8 +160,8 @@ static void play_client(struct play *p)
 
 static const char *method_name(enum h1_method m)
 {
-	static const char *const names[] = {
-		"GET", "GET", "HEAD", "POST", "PUT", "DELETE", "GET", "OPTIONS", "GET", "PATCH"};
+	static const char *const names[] = {"GET", "GET", "HEAD", "POST", "PUT", "DELETE", "GET",
+		"OPTIONS", "GET", "PATCH"};
 
 	return names[m];
 }
@@ -267,24 +267,38 @@ static void new_world(struct rte_mempool *gw, struct rte_mempool *peer)
 	static struct build_service s = {.id = 1, .endpoints = &e, .endpoint_count = 1};
 	static struct build_backend b = {.id = 2, .weight = 1, .service_id = 1};
 	static struct build_match m = {.path_type = BUILD_MATCH_PREFIX, .path = {"/", 1}};
-	static struct build_rule r = {
-		.id = 3, .matches = &m, .match_count = 1, .backends = &b, .backend_count = 1};
+	static struct build_rule r = {.id = 3,
+		.matches = &m,
+		.match_count = 1,
+		.backends = &b,
+		.backend_count = 1};
 	static struct build_route ro = {.id = 4, .rules = &r, .rule_count = 1};
 	static struct build_attachment at;
 	static struct ip_addr vip;
-	static struct build_listener l = {.id = 5, .addrs = &vip, .addr_count = 1,
-		.port = WORLD_VIP_PORT, .attachments = &at, .attachment_count = 1};
+	static struct build_listener l = {.id = 5,
+		.addrs = &vip,
+		.addr_count = 1,
+		.port = WORLD_VIP_PORT,
+		.attachments = &at,
+		.attachment_count = 1};
 	struct http_config cfg;
 
 	http_config_default(&cfg);
 	cfg.down_max = cfg.up_max = cfg.exchanges_max = 16;
 	world_init(&w, true, 0, gw, peer, &cfg);
 	vip = world_vip(&w);
-	e = (struct build_endpoint){.id = 6, .addr = world_endpoint(&w, 1), .port = 8080, .weight = 1};
+	e = (struct build_endpoint){.id = 6,
+		.addr = world_endpoint(&w, 1),
+		.port = 8080,
+		.weight = 1};
 	c = calloc(1, sizeof(*c));
 	arena_init(&c->arena, 0);
-	c->in = (struct build_config){.listeners = &l, .listener_count = 1, .routes = &ro,
-		.route_count = 1, .services = &s, .service_count = 1};
+	c->in = (struct build_config){.listeners = &l,
+		.listener_count = 1,
+		.routes = &ro,
+		.route_count = 1,
+		.services = &s,
+		.service_count = 1};
 	world_apply(&w, c);
 }
 
@@ -292,7 +306,7 @@ int main(int argc, char **argv)
 {
 	struct rte_mempool *gw, *peer;
 	struct CMUnitTest *rows;
-	char (*names)[200];
+	char(*names)[200];
 	size_t n = 0;
 	int rc;
 
@@ -305,14 +319,16 @@ int main(int argc, char **argv)
 		struct h1_vector *v = &vectors.v[i / 2];
 		bool server = i % 2;
 
-		if (server ? v->kind == H1_VECTOR_REQUEST || v->kind == H1_VECTOR_STREAM :
-			     v->kind == H1_VECTOR_RESPONSE)
+		if (server ? v->kind == H1_VECTOR_REQUEST || v->kind == H1_VECTOR_STREAM
+			   : v->kind == H1_VECTOR_RESPONSE)
 			continue;
 		if (argc > 1 && strstr(v->name, argv[1]) == NULL)
 			continue;
-		snprintf(names[n], sizeof(names[n]), "%s [%s]", v->name, server ? "server" : "client");
+		snprintf(names[n], sizeof(names[n]), "%s [%s]", v->name,
+			server ? "server" : "client");
 		rows[n] = (struct CMUnitTest){.name = names[n],
-			.test_func = server ? servers_vector : clients_vector, .initial_state = v};
+			.test_func = server ? servers_vector : clients_vector,
+			.initial_state = v};
 		n++;
 	}
 	rc = _cmocka_run_group_tests("smuggling", rows, n, NULL, NULL);

@@ -25,8 +25,8 @@
 /* What TCP knows as the network: one for each side. */
 struct net {
 	struct world *w;
-	bool gateway;		/* packets of the gateway */
-	struct mbufq q;		/* on the way to the other side */
+	bool gateway;	/* packets of the gateway */
+	struct mbufq q; /* on the way to the other side */
 };
 
 static struct net nets[2];
@@ -50,16 +50,20 @@ void ip_output(struct net *n, struct rte_mbuf *m, const struct ip_addr *src,
 	const struct ip_addr *dst, uint8_t proto, uint8_t ecn, struct net_dst *cache)
 {
 	struct world *w = n->w;
-	struct rte_mbuf *copy =
-		rte_pktmbuf_alloc(n->gateway ? w->peer_pool : w->gw_pool);
+	struct rte_mbuf *copy = rte_pktmbuf_alloc(n->gateway ? w->peer_pool : w->gw_pool);
 
 	if (copy != NULL && is_silent(w, dst)) {
 		rte_pktmbuf_free(copy);
 		copy = NULL;
 	}
 	if (copy != NULL) {
-		*pkt_of(copy) = (struct pkt){.src = *src, .dst = *dst, .proto = proto, .ecn = ecn,
-			.ttl = 64, .l4_len = (uint16_t)m->pkt_len, .flags = PKT_CSUM_GOOD};
+		*pkt_of(copy) = (struct pkt){.src = *src,
+			.dst = *dst,
+			.proto = proto,
+			.ecn = ecn,
+			.ttl = 64,
+			.l4_len = (uint16_t)m->pkt_len,
+			.flags = PKT_CSUM_GOOD};
 		for (struct rte_mbuf *s = m; s != NULL; s = s->next)
 			memcpy(rte_pktmbuf_append(copy, s->data_len), rte_pktmbuf_mtod(s, void *),
 				s->data_len);
@@ -122,8 +126,9 @@ static void peer_listen(struct world *w)
 
 	for (unsigned i = 1; i <= WORLD_ENDPOINTS; i++)
 		if (w->mode[i] != ENDPOINT_REFUSE)
-			l->e[l->count++] = (struct tcp_listener){
-				.addr = world_endpoint(w, i), .port = 8080, .bind = i};
+			l->e[l->count++] = (struct tcp_listener){.addr = world_endpoint(w, i),
+				.port = 8080,
+				.bind = i};
 	qsort(l->e, l->count, sizeof(l->e[0]), by_addr);
 	tcp_set_listeners(w->peer, l);
 	free(w->peer_listeners);
@@ -179,8 +184,12 @@ static const struct endpoint_set *endpoints_of(struct world *w, struct world_con
 	for (uint32_t i = 0; i < s->endpoint_count; i++) {
 		struct snapshot_endpoint e = snapshot_endpoint(&c->snap, s->endpoint_first + i);
 
-		set->e[i] = (struct endpoint){.id = e.id, .addr = e.addr, .port = e.port,
-			.weight = e.weight, .slot = slot_of(w, 3, e.id), .draining = e.draining};
+		set->e[i] = (struct endpoint){.id = e.id,
+			.addr = e.addr,
+			.port = e.port,
+			.weight = e.weight,
+			.slot = slot_of(w, 3, e.id),
+			.draining = e.draining};
 	}
 	return set;
 }
@@ -190,13 +199,18 @@ static void fill_config(struct world *w, struct world_config *c)
 	const struct snapshot *s = &c->snap;
 	struct config *cfg = &c->cfg;
 
-	*cfg = (struct config){.snap = s, .generation = c->in.generation, .serial = c->in.generation,
+	*cfg = (struct config){.snap = s,
+		.generation = c->in.generation,
+		.serial = c->in.generation,
 		.listener_count = snapshot_count(s, SNAPSHOT_LISTENER),
 		.rule_count = snapshot_count(s, SNAPSHOT_RULE),
 		.backend_count = snapshot_count(s, SNAPSHOT_BACKEND),
 		.service_count = snapshot_count(s, SNAPSHOT_SERVICE),
-		.listener_slot = c->listener_slot, .rule_slot = c->rule_slot,
-		.backend_slot = c->backend_slot, .weights = c->weights, .endpoints = c->sets};
+		.listener_slot = c->listener_slot,
+		.rule_slot = c->rule_slot,
+		.backend_slot = c->backend_slot,
+		.weights = c->weights,
+		.endpoints = c->sets};
 	for (uint32_t i = 0; i < cfg->listener_count; i++)
 		c->listener_slot[i] = slot_of(w, 0, snapshot_listener(s, i).id);
 	for (uint32_t i = 0; i < cfg->rule_count; i++) {
@@ -601,12 +615,15 @@ static struct tcp *stack_new(struct world *w, struct net *n, struct rte_mempool 
 	return t;
 }
 
-void world_init(struct world *w, bool v4, uint16_t ports, struct rte_mempool *gw, struct rte_mempool *peer,
-	const struct http_config *http_cfg)
+void world_init(struct world *w, bool v4, uint16_t ports, struct rte_mempool *gw,
+	struct rte_mempool *peer, const struct http_config *http_cfg)
 {
 	struct ip_addr source, client;
 
-	*w = (struct world){.v4 = v4, .now_us = 1000000000, .gw_pool = gw, .peer_pool = peer,
+	*w = (struct world){.v4 = v4,
+		.now_us = 1000000000,
+		.gw_pool = gw,
+		.peer_pool = peer,
 		.http_cfg = *http_cfg};
 	rng_seed(&w->rng, 42);
 	nets[0] = (struct net){.w = w, .gateway = true};

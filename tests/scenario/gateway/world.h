@@ -23,21 +23,22 @@
 /* One end of a connection as the test sees it. */
 struct world_conn {
 	char name[16];
-	struct tcp_conn *tc;	/* NULL: closed or reset by us */
+	struct tcp_conn *tc; /* NULL: closed or reset by us */
 	bool used, server, accepted;
-	unsigned endpoint;	/* server: 1..9 */
+	unsigned endpoint; /* server: 1..9 */
 	bool connected, eof, dead, stalled;
 	enum tcp_reason reason;
-	char *rx;		/* owned: received and not yet expected */
+	char *rx; /* owned: received and not yet expected */
 	size_t rx_len, rx_cap;
-	char *tx;		/* owned: queued to be sent as the window allows */
+	char *tx; /* owned: queued to be sent as the window allows */
 	size_t tx_len, tx_cap;
-	uint64_t fill_left;	/* pattern bytes still to be sent, behind tx */
-	uint32_t answers, answer_bytes; /* server: requests it answers by itself, and with how much */
-	bool in_body;		/* server: reading the body of a request it will answer */
+	uint64_t fill_left; /* pattern bytes still to be sent, behind tx */
+	uint32_t answers,
+		answer_bytes; /* server: requests it answers by itself, and with how much */
+	bool in_body;	      /* server: reading the body of a request it will answer */
 	uint64_t body_left, body_bytes;
 	struct h1_chunk chunk;
-	char request[128];	/* server: its method and target */
+	char request[128];		 /* server: its method and target */
 	uint64_t tx_pattern, rx_pattern; /* offsets of the pattern so far */
 };
 
@@ -52,7 +53,8 @@ struct world_config {
 	struct config cfg;
 	_Atomic(const struct weight_vector *) weights[WORLD_OBJECTS];
 	_Atomic(const struct endpoint_set *) sets[WORLD_OBJECTS];
-	uint32_t listener_slot[WORLD_OBJECTS], rule_slot[WORLD_OBJECTS], backend_slot[WORLD_OBJECTS];
+	uint32_t listener_slot[WORLD_OBJECTS], rule_slot[WORLD_OBJECTS],
+		backend_slot[WORLD_OBJECTS];
 };
 
 struct world {
@@ -60,28 +62,28 @@ struct world {
 	uint64_t now_us;
 	struct rng rng;
 	struct rte_mempool *gw_pool, *peer_pool; /* borrowed */
-	struct tcp *gw, *peer;	/* owned */
+	struct tcp *gw, *peer;			 /* owned */
 	struct http_config http_cfg;
-	struct http *http;	/* owned */
-	struct access_ring *log; /* owned */
+	struct http *http;	  /* owned */
+	struct access_ring *log;  /* owned */
 	struct world_config *cfg; /* owned; NULL: none yet */
 	uint64_t generation;
 	struct tcp_listeners *gw_listeners, *peer_listeners; /* owned */
 	enum world_endpoint_mode mode[WORLD_ENDPOINTS + 1];
 	struct world_conn conn[WORLD_CONNS];
 	uint64_t slot_ids[WORLD_OBJECTS * 4]; /* run-time slots by id, as the agent assigns them */
-	bool frozen;		/* nobody runs */
-	bool servers_answer;	/* servers that nobody accepted answer 204 by themselves */
-	char seen[8192];	/* by those who answer by themselves: "METHOD target +bytes", lines */
-	unsigned pieces;	/* sends are cut into pieces of 1..pieces bytes; 0: whole */
-	struct mbufq starved;	/* mbufs of the gateway's pool that we keep from it */
+	bool frozen;			      /* nobody runs */
+	bool servers_answer;  /* servers that nobody accepted answer 204 by themselves */
+	char seen[8192];      /* by those who answer by themselves: "METHOD target +bytes", lines */
+	unsigned pieces;      /* sends are cut into pieces of 1..pieces bytes; 0: whole */
+	struct mbufq starved; /* mbufs of the gateway's pool that we keep from it */
 };
 
 /* EAL and the two pools, once per process. */
 void world_setup(struct rte_mempool **ret_gw, struct rte_mempool **ret_peer);
 
-void world_init(struct world *w, bool v4, uint16_t ports, struct rte_mempool *gw, struct rte_mempool *peer,
-	const struct http_config *http_cfg);
+void world_init(struct world *w, bool v4, uint16_t ports, struct rte_mempool *gw,
+	struct rte_mempool *peer, const struct http_config *http_cfg);
 /* Frees everything. */
 void world_fini(struct world *w);
 

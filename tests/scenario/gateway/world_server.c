@@ -72,8 +72,9 @@ static void respond(struct world *w, struct world_conn *c)
 		return;
 	}
 	c->answers--;
-	world_queue(c, head, (size_t)snprintf(head, sizeof(head),
-		"HTTP/1.1 200 OK\r\nContent-Length: %u\r\n\r\n", c->answer_bytes));
+	world_queue(c, head,
+		(size_t)snprintf(head, sizeof(head),
+			"HTTP/1.1 200 OK\r\nContent-Length: %u\r\n\r\n", c->answer_bytes));
 	for (uint32_t i = 0; i < c->answer_bytes; i++)
 		world_queue(c, "x", 1);
 }

@@ -80,7 +80,8 @@ static void on_signal(int sig)
 
 static void conn_open(struct conn *c)
 {
-	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLET | EPOLLRDHUP, .data.ptr = c};
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLET | EPOLLRDHUP,
+		.data.ptr = c};
 	int one = 1;
 
 	c->fd = socket(cfg.addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -91,7 +92,8 @@ static void conn_open(struct conn *c)
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	c->connected = c->busy = false;
 	c->have = c->need = 0;
-	if (connect(c->fd, (struct sockaddr *)&cfg.addr, cfg.addr_len) != 0 && errno != EINPROGRESS) {
+	if (connect(c->fd, (struct sockaddr *)&cfg.addr, cfg.addr_len) != 0 &&
+		errno != EINPROGRESS) {
 		perror("load: connect");
 		exit(1);
 	}
@@ -293,9 +295,9 @@ static void report(double seconds)
 	       "\"closed_idle\": %lu, \"connect_failed\": %lu, \"malformed\": %lu, "
 	       "\"reopened\": %lu, \"late\": %lu, \"seconds\": %.3f, \"rate\": %.1f, "
 	       "\"p50_us\": %lu, \"p99_us\": %lu, \"p999_us\": %lu, \"status\": {",
-		started, answered, failed, in_flight, closed_idle, connect_failed, malformed, reopened,
-		late, seconds, (double)answered / seconds, percentile(.5), percentile(.99),
-		percentile(.999));
+		started, answered, failed, in_flight, closed_idle, connect_failed, malformed,
+		reopened, late, seconds, (double)answered / seconds, percentile(.5),
+		percentile(.99), percentile(.999));
 	for (unsigned s = 0, n = 0; s < 600; s++)
 		if (status_count[s])
 			printf("%s\"%u\": %lu", n++ ? ", " : "", s, status_count[s]);
@@ -325,22 +327,42 @@ static int parse_address(const char *addr, const char *port)
 static int parse_args(int argc, char **argv)
 {
 	static const struct option opts[] = {
-		{"conns", 1, 0, 'c'}, {"rate", 1, 0, 'r'}, {"requests", 1, 0, 'n'},
-		{"seconds", 1, 0, 's'}, {"host", 1, 0, 'h'}, {"path", 1, 0, 'p'},
-		{"record", 1, 0, 'o'}, {0, 0, 0, 0},
+		{"conns", 1, 0, 'c'},
+		{"rate", 1, 0, 'r'},
+		{"requests", 1, 0, 'n'},
+		{"seconds", 1, 0, 's'},
+		{"host", 1, 0, 'h'},
+		{"path", 1, 0, 'p'},
+		{"record", 1, 0, 'o'},
+		{0, 0, 0, 0},
 	};
 	int o;
 
 	while ((o = getopt_long(argc, argv, "", opts, NULL)) != -1) {
 		switch (o) {
-		case 'c': cfg.conns = (unsigned)atoi(optarg); break;
-		case 'r': cfg.rate = atof(optarg); break;
-		case 'n': cfg.requests_max = strtoull(optarg, NULL, 10); break;
-		case 's': cfg.seconds = strtoull(optarg, NULL, 10); break;
-		case 'h': cfg.host = optarg; break;
-		case 'p': cfg.path = optarg; break;
-		case 'o': cfg.record = fopen(optarg, "w"); break;
-		default: return -1;
+		case 'c':
+			cfg.conns = (unsigned)atoi(optarg);
+			break;
+		case 'r':
+			cfg.rate = atof(optarg);
+			break;
+		case 'n':
+			cfg.requests_max = strtoull(optarg, NULL, 10);
+			break;
+		case 's':
+			cfg.seconds = strtoull(optarg, NULL, 10);
+			break;
+		case 'h':
+			cfg.host = optarg;
+			break;
+		case 'p':
+			cfg.path = optarg;
+			break;
+		case 'o':
+			cfg.record = fopen(optarg, "w");
+			break;
+		default:
+			return -1;
 		}
 	}
 	if (argc - optind != 2 || cfg.conns == 0 || cfg.conns > CONNS_MAX)
@@ -386,8 +408,9 @@ int main(int argc, char **argv)
 	uint64_t start;
 
 	if (parse_args(argc, argv) != 0) {
-		fprintf(stderr, "usage: load ADDR PORT [--conns N] [--rate R] [--requests N]\n"
-				"            [--seconds S] [--host H] [--path P] [--record FILE]\n");
+		fprintf(stderr,
+			"usage: load ADDR PORT [--conns N] [--rate R] [--requests N]\n"
+			"            [--seconds S] [--host H] [--path P] [--record FILE]\n");
 		return 2;
 	}
 	request_len = (size_t)snprintf(request, sizeof(request),

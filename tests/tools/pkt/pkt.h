@@ -26,31 +26,31 @@ enum { OPT_MSS = 1, OPT_WSCALE = 2, OPT_SACKOK = 4, OPT_SACK = 8, OPT_TS = 16 };
 /* A segment as a page writes it and as it is read back from the wire. */
 struct seg {
 	uint8_t flags;
-	uint32_t seq, len, ack;	/* relative to the initial sequence numbers */
+	uint32_t seq, len, ack; /* relative to the initial sequence numbers */
 	uint32_t win;		/* injected: the field; captured: bytes, scaled */
 	uint16_t urg;
-	unsigned opts;		/* OPT_* */
+	unsigned opts; /* OPT_* */
 	uint16_t mss;
 	uint8_t wscale;
 	uint32_t tsval, tsecr;
 	unsigned sacks;
 	uint32_t sack[4][2];
 	uint16_t src_port, dst_port;
-	uint8_t raw[40];	/* option bytes as injected */
+	uint8_t raw[40]; /* option bytes as injected */
 	unsigned raw_len;
 	/* Of a line only: */
-	char win_op;		/* '=', '<' (at most), '>' (at least), '*' */
+	char win_op; /* '=', '<' (at most), '>' (at least), '*' */
 	bool ack_any, opts_given, opts_more, tsval_any, tsecr_any;
-	bool until;		/* skip pure ACKs before it */
-	bool may;		/* the RFC leaves it open */
+	bool until; /* skip pure ACKs before it */
+	bool may;   /* the RFC leaves it open */
 	bool newport, badsum, alt;
-	int doff;		/* words, -1: right */
-	uint32_t each;		/* bytes per segment of an injected burst */
+	int doff;      /* words, -1: right */
+	uint32_t each; /* bytes per segment of an injected burst */
 };
 
 /* One packet that the stack sent. The mbuf is held like a NIC holds it until it is looked at. */
 struct captured {
-	struct rte_mbuf *m;	/* owned */
+	struct rte_mbuf *m; /* owned */
 	uint8_t bytes[2048];
 	uint32_t len;
 	uint64_t at_us;
@@ -61,38 +61,38 @@ struct captured {
 struct peer {
 	struct ip_addr addr;
 	uint16_t port, local_port;
-	const struct peer *before;	/* the connection that had this 4-tuple, or NULL */
-	bool active;			/* the stack connects to it */
-	struct tcp_conn *c;		/* borrowed from the stack until closed */
-	enum tcp_reason refused;	/* by tcp_connect() */
-	uint32_t events;		/* reported and not yet expected */
-	uint32_t irs, iss;		/* the peer's ISN, the stack's (0 until seen) */
+	const struct peer *before; /* the connection that had this 4-tuple, or NULL */
+	bool active;		   /* the stack connects to it */
+	struct tcp_conn *c;	   /* borrowed from the stack until closed */
+	enum tcp_reason refused;   /* by tcp_connect() */
+	uint32_t events;	   /* reported and not yet expected */
+	uint32_t irs, iss;	   /* the peer's ISN, the stack's (0 until seen) */
 	bool iss_known;
-	struct seg syn_out, syn_in;	/* options offered both ways */
+	struct seg syn_out, syn_in; /* options offered both ways */
 	bool rx_edge_known;
-	uint32_t rx_edge;		/* right edge that the stack announced, relative */
-	uint32_t tx_edge;		/* right edge that the peer announced, relative */
-	uint32_t snd_max;		/* number after all that the stack has sent, relative */
-	uint32_t ts_last;		/* last TSval of the stack */
-	uint64_t written, read;		/* stream offsets of the application */
-	struct mbufq held;		/* read, not credited */
+	uint32_t rx_edge;	/* right edge that the stack announced, relative */
+	uint32_t tx_edge;	/* right edge that the peer announced, relative */
+	uint32_t snd_max;	/* number after all that the stack has sent, relative */
+	uint32_t ts_last;	/* last TSval of the stack */
+	uint64_t written, read; /* stream offsets of the application */
+	struct mbufq held;	/* read, not credited */
 	uint32_t released;
 };
 
 struct page {
-	const char *file;		/* borrowed */
+	const char *file; /* borrowed */
 	int line;
 	bool v4, failed;
-	char msg[2048];			/* file:line: what was expected and what came */
+	char msg[2048]; /* file:line: what was expected and what came */
 	struct tcp_config cfg;
 	bool listen;
 	uint16_t mtu, ports;
 	uint64_t tolerance_us;
 	uint32_t peer_isn;
-	struct tcp *t;			/* owned */
-	struct tcp_listeners *listeners;/* owned */
-	struct rte_mempool *pool;	/* borrowed */
-	unsigned resting;		/* mbufs in it before the page */
+	struct tcp *t;			 /* owned */
+	struct tcp_listeners *listeners; /* owned */
+	struct rte_mempool *pool;	 /* borrowed */
+	unsigned resting;		 /* mbufs in it before the page */
 	struct rng rng;
 	uint64_t start_us, base_us, now_us;
 	struct ip_addr local;

@@ -16,23 +16,26 @@ static const char *const reasons[TCP_REASON_COUNT] = {"NONE", "REFUSED", "RESET"
 	"KEEPALIVE", "UNREACHABLE", "ABORTED", "NO_PORT", "NO_CONN", "NO_SOURCE"};
 static const char *const events[] = {"connected", "readable", "sent", "eof", "closed"};
 
-#define CFG(f) {#f, offsetof(struct tcp_config, f), sizeof(((struct tcp_config *)0)->f)}
+#define CFG(f) \
+	{ \
+#f, offsetof(struct tcp_config, f), sizeof(((struct tcp_config *)0)->f) \
+	}
 static const struct {
 	const char *name;
 	size_t at, size;
-} config_fields[] = {CFG(conns_max), CFG(timewait_max), CFG(syn_backlog),
-	CFG(conns_per_source_max), CFG(rcv_budget), CFG(rto_min_us), CFG(rto_max_us),
-	CFG(rto_initial_us), CFG(syn_retries), CFG(retries), CFG(delack_us), CFG(timewait_us),
-	CFG(fin_wait_2_us), CFG(linger_us), CFG(keepalive_us), CFG(keepalive_interval_us),
-	CFG(keepalive_probes), CFG(mss_default), CFG(sack), CFG(timestamps), CFG(window_scaling),
-	CFG(syn_cookies_always), CFG(cc)};
+} config_fields[] = {CFG(conns_max), CFG(timewait_max), CFG(syn_backlog), CFG(conns_per_source_max),
+	CFG(rcv_budget), CFG(rto_min_us), CFG(rto_max_us), CFG(rto_initial_us), CFG(syn_retries),
+	CFG(retries), CFG(delack_us), CFG(timewait_us), CFG(fin_wait_2_us), CFG(linger_us),
+	CFG(keepalive_us), CFG(keepalive_interval_us), CFG(keepalive_probes), CFG(mss_default),
+	CFG(sack), CFG(timestamps), CFG(window_scaling), CFG(syn_cookies_always), CFG(cc)};
 
 /* config FIELD VALUE|on|off */
 void config_line(struct page *g, int argc, char **argv)
 {
 	uint64_t v = 0;
 
-	if (argc != 3 || (!parse_u64(argv[2], &v) && strcmp(argv[2], "on") && strcmp(argv[2], "off"))) {
+	if (argc != 3 ||
+		(!parse_u64(argv[2], &v) && strcmp(argv[2], "on") && strcmp(argv[2], "off"))) {
 		page_fail(g, "config FIELD NUMBER|on|off");
 		return;
 	}
@@ -185,7 +188,10 @@ static enum tcp_state state_now(struct page *g)
 	return u.timewait > 0 ? TCP_TIME_WAIT : u.half_open > 0 ? TCP_SYN_RECEIVED : TCP_CLOSED;
 }
 
-#define INFO(f) {#f, offsetof(struct tcp_conn_info, f), sizeof(((struct tcp_conn_info *)0)->f)}
+#define INFO(f) \
+	{ \
+#f, offsetof(struct tcp_conn_info, f), sizeof(((struct tcp_conn_info *)0)->f) \
+	}
 static const struct {
 	const char *name;
 	size_t at, size;
@@ -211,8 +217,8 @@ static bool number_now(struct page *g, const char *name, uint64_t *ret)
 	return false;
 }
 
-static void expect_number(
-	struct page *g, const char *name, const char *op, const char *value, uint64_t got)
+static void expect_number(struct page *g, const char *name, const char *op, const char *value,
+	uint64_t got)
 {
 	uint64_t want;
 	bool ok;
@@ -352,8 +358,7 @@ void usage_line(struct page *g, int argc, char **argv)
 void icmp_line(struct page *g, int argc, char **argv)
 {
 	struct peer *p = g->p;
-	struct tcp_icmp_error e = {
-		.flow = {g->local, p->addr, p->local_port, p->port}};
+	struct tcp_icmp_error e = {.flow = {g->local, p->addr, p->local_port, p->port}};
 
 	for (int i = 2; i + 1 < argc; i += 2) {
 		if (strcmp(argv[i], "seq") == 0)
@@ -361,8 +366,9 @@ void icmp_line(struct page *g, int argc, char **argv)
 		else if (strcmp(argv[i], "mtu") == 0)
 			e.mtu = (uint32_t)strtoul(argv[i + 1], NULL, 0);
 	}
-	if (argc < 4 || (strcmp(argv[1], "too_big") && strcmp(argv[1], "hard") &&
-		strcmp(argv[1], "soft"))) {
+	if (argc < 4 ||
+		(strcmp(argv[1], "too_big") && strcmp(argv[1], "hard") &&
+			strcmp(argv[1], "soft"))) {
 		page_fail(g, "icmp too_big|hard|soft seq N [mtu N]");
 		return;
 	}

@@ -15,8 +15,8 @@
 #include "dataplane/base/timer_wheel.h"
 
 #define START_US 1000000000ull
-#define TURNS_MAX 200000u	/* per wait; a clock that does not get on is our bug */
-#define REST_US 2000000000ull	/* after this long everything must be gone */
+#define TURNS_MAX 200000u     /* per wait; a clock that does not get on is our bug */
+#define REST_US 2000000000ull /* after this long everything must be gone */
 
 void page_fail(struct page *g, const char *fmt, ...)
 {
@@ -100,8 +100,9 @@ static const char *opts_differ(const struct seg *want, const struct seg *got)
 		return "mss";
 	if ((want->opts & OPT_WSCALE) && want->wscale != got->wscale)
 		return "wscale";
-	if ((want->opts & OPT_TS) && ((!want->tsval_any && want->tsval != got->tsval) ||
-		(!want->tsecr_any && want->tsecr != got->tsecr)))
+	if ((want->opts & OPT_TS) &&
+		((!want->tsval_any && want->tsval != got->tsval) ||
+			(!want->tsecr_any && want->tsecr != got->tsecr)))
 		return "timestamps";
 	if (want->sacks != got->sacks ||
 		memcmp(want->sack, got->sack, sizeof(want->sack[0]) * want->sacks) != 0)
@@ -123,9 +124,9 @@ static const char *seg_differs(const struct seg *want, const struct seg *got, bo
 		return "sequence number";
 	if ((must & F_ACK) && !want->ack_any && got->ack != want->ack)
 		return "acknowledgement";
-	if (want->win_op == '=' ? got->win != want->win :
-		want->win_op == '>' ? got->win < want->win :
-		want->win_op == '<' && got->win > want->win)
+	if (want->win_op == '='		      ? got->win != want->win
+			: want->win_op == '>' ? got->win < want->win
+					      : want->win_op == '<' && got->win > want->win)
 		return "window";
 	return want->opts_given ? opts_differ(want, got) : NULL;
 }
@@ -145,8 +146,8 @@ static bool port_check(struct page *g, const struct seg *want, const struct seg 
 }
 
 /* The next segment of this peer, no later than <until_us>; NULL: page_fail() was called. */
-static struct captured *segment_next(
-	struct page *g, const struct seg *want, uint64_t want_us, struct seg *ret)
+static struct captured *segment_next(struct page *g, const struct seg *want, uint64_t want_us,
+	struct seg *ret)
 {
 	char text[512];
 	struct captured *c;
@@ -156,15 +157,16 @@ static struct captured *segment_next(
 	if (g->failed)
 		return NULL;
 	if (c == NULL) {
-		page_fail(g, "expected %s\n  got nothing by then", seg_format(want, text, sizeof(text)));
+		page_fail(g, "expected %s\n  got nothing by then",
+			seg_format(want, text, sizeof(text)));
 		return NULL;
 	}
 	return wire_read(g, c, ret) && port_check(g, want, ret) ? c : NULL;
 }
 
 /* One captured segment against what is left of <want>; returns its length in *ret_len. */
-static bool segment_match(
-	struct page *g, const struct seg *want, uint64_t want_us, uint32_t piece, uint32_t *ret_len)
+static bool segment_match(struct page *g, const struct seg *want, uint64_t want_us, uint32_t piece,
+	uint32_t *ret_len)
 {
 	char a[512], b[512];
 	struct captured *c;
@@ -176,20 +178,25 @@ static bool segment_match(
 		if (c == NULL)
 			return false;
 		why = seg_differs(want, &got, got.len == want->len);
-		if (why == NULL && (got.len > want->len || (got.len < want->len &&
-			(got.len == 0 || (piece != 0 && got.len != piece)))))
+		if (why == NULL &&
+			(got.len > want->len ||
+				(got.len < want->len &&
+					(got.len == 0 || (piece != 0 && got.len != piece)))))
 			why = "length";
-		if (why == NULL && (c->at_us + g->tolerance_us < want_us ||
-			c->at_us > want_us + g->tolerance_us))
+		if (why == NULL &&
+			(c->at_us + g->tolerance_us < want_us ||
+				c->at_us > want_us + g->tolerance_us))
 			why = "time";
 		if (why != NULL && want->until && got.len == 0 && got.flags == F_ACK) {
 			page_drop(g, c);
 			continue;
 		}
 		if (why != NULL) {
-			page_fail(g, "%s differs\n  expected %s at +%.6f\n  got      %s at +%.6f", why,
-				seg_format(want, a, sizeof(a)), (double)(want_us - g->start_us) / 1e6,
-				seg_format(&got, b, sizeof(b)), (double)(c->at_us - g->start_us) / 1e6);
+			page_fail(g, "%s differs\n  expected %s at +%.6f\n  got      %s at +%.6f",
+				why, seg_format(want, a, sizeof(a)),
+				(double)(want_us - g->start_us) / 1e6,
+				seg_format(&got, b, sizeof(b)),
+				(double)(c->at_us - g->start_us) / 1e6);
 			return false;
 		}
 	} while (why != NULL);
@@ -295,7 +302,7 @@ static void conn_line(struct page *g, int argc, char **argv)
 
 static const struct {
 	const char *name;
-	bool acts;	/* segments not expected so far are wrong */
+	bool acts; /* segments not expected so far are wrong */
 	void (*fn)(struct page *g, int argc, char **argv);
 } verbs[] = {{"app", true, app_line}, {"icmp", true, icmp_line}, {"conn", false, conn_line},
 	{"counter", false, counter_line}, {"usage", false, usage_line}};
@@ -467,15 +474,24 @@ static void rest(struct page *g)
 	while (g->pending_count > 0)
 		page_drop(g, g->pending[0]);
 	if ((u.conns | u.half_open | u.timewait | u.charged_bytes) != 0)
-		page_fail(g, "left behind: %u connections, %u half-open, %u TIME_WAIT, %u bytes charged",
+		page_fail(g,
+			"left behind: %u connections, %u half-open, %u TIME_WAIT, %u bytes charged",
 			u.conns, u.half_open, u.timewait, u.charged_bytes);
 }
 
 void page_init(struct page *g, const char *file, bool v4, struct rte_mempool *pool)
 {
-	*g = (struct page){.file = file, .v4 = v4, .pool = pool, .listen = true, .mtu = 1500,
-		.ports = 40000, .tolerance_us = 2000, .peer_isn = 0xfffffe00,
-		.start_us = START_US, .base_us = START_US, .now_us = START_US,
+	*g = (struct page){.file = file,
+		.v4 = v4,
+		.pool = pool,
+		.listen = true,
+		.mtu = 1500,
+		.ports = 40000,
+		.tolerance_us = 2000,
+		.peer_isn = 0xfffffe00,
+		.start_us = START_US,
+		.base_us = START_US,
+		.now_us = START_US,
 		.resting = rte_mempool_avail_count(pool)};
 	pkt_page = g;
 	rng_seed(&g->rng, 1);

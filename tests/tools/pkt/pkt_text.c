@@ -288,7 +288,10 @@ char *seg_format(const struct seg *s, char *buf, size_t size)
 	if (s->flags & F_ACK)
 		fprintf(out, " ack %d", (int)s->ack);
 	if (s->win_op != '*')
-		fprintf(out, " win %s%u", s->win_op == '>' ? ">=" : s->win_op == '<' ? "<=" : "",
+		fprintf(out, " win %s%u",
+			s->win_op == '>'	   ? ">="
+				: s->win_op == '<' ? "<="
+						   : "",
 			s->win);
 	fputs(s->opts ? " <" : "", out);
 	if (s->opts & OPT_MSS)

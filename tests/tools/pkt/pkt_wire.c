@@ -31,8 +31,8 @@ static uint32_t sum_add(uint32_t sum, const uint8_t *p, size_t len)
 	return sum;
 }
 
-static uint16_t tcp_sum(
-	const struct ip_addr *a, const struct ip_addr *b, const uint8_t *seg, size_t len)
+static uint16_t tcp_sum(const struct ip_addr *a, const struct ip_addr *b, const uint8_t *seg,
+	size_t len)
 {
 	size_t skip = ip_is_v4(a) ? 12 : 0;
 	uint32_t sum = IPPROTO_TCP + (uint32_t)len;
@@ -90,8 +90,11 @@ static struct rte_mbuf *piece(struct page *g, const struct seg *s, uint32_t off,
 	for (uint32_t i = 0; i < len; i++)
 		b[hlen + i] = wire_byte(text + i - 1, s->alt);
 	be16_put(b + 16, (uint16_t)(tcp_sum(&g->p->addr, &g->local, b, hlen + len) + s->badsum));
-	*pkt_of(m) = (struct pkt){.src = g->p->addr, .dst = g->local, .proto = IPPROTO_TCP,
-		.l4_len = (uint16_t)(hlen + len), .ttl = 64};
+	*pkt_of(m) = (struct pkt){.src = g->p->addr,
+		.dst = g->local,
+		.proto = IPPROTO_TCP,
+		.l4_len = (uint16_t)(hlen + len),
+		.ttl = 64};
 	return m;
 }
 
@@ -151,9 +154,15 @@ static const char *header_read(struct page *g, const struct captured *c, struct 
 		return "bad checksum";
 	if ((b[12] & 15) != 0 || (b[13] & 0xc0) != 0)
 		return "reserved or ECN bits set";
-	*s = (struct seg){.flags = b[13] & 63, .seq = be32_get(b + 4), .ack = be32_get(b + 8),
-		.len = c->len - hlen, .win = be16_get(b + 14), .urg = be16_get(b + 18), .win_op = '=',
-		.src_port = be16_get(b), .dst_port = be16_get(b + 2)};
+	*s = (struct seg){.flags = b[13] & 63,
+		.seq = be32_get(b + 4),
+		.ack = be32_get(b + 8),
+		.len = c->len - hlen,
+		.win = be16_get(b + 14),
+		.urg = be16_get(b + 18),
+		.win_op = '=',
+		.src_port = be16_get(b),
+		.dst_port = be16_get(b + 2)};
 	if (!opts_read(s, b + 20, hlen - 20))
 		return "malformed options";
 	return NULL;
@@ -280,8 +289,8 @@ bool wire_read(struct page *g, struct captured *c, struct seg *ret)
 	}
 	make_relative(g, p, ret);
 	if ((why = unchanged_check(c)) == NULL && (why = flags_check(ret)) == NULL &&
-		(why = isn_check(p, ret)) == NULL &&
-		(why = options_check(p, ret)) == NULL && (why = payload_check(g, c, ret)) == NULL)
+		(why = isn_check(p, ret)) == NULL && (why = options_check(p, ret)) == NULL &&
+		(why = payload_check(g, c, ret)) == NULL)
 		why = window_check(p, ret);
 	if (why != NULL)
 		page_fail(g, "%s: %s", why, seg_format(ret, text, sizeof(text)));

@@ -89,7 +89,8 @@ static void receive(struct side *from, struct wire_queue *q, struct wire_flows *
 			continue;
 		}
 		tcp = wire_segment_parse(frame, (uint16_t)n, &seg);
-		wire_queue_put(q, frame, (uint16_t)n, tcp ? seg.l4_off : 14, tcp, clock_mono_us(), &intact);
+		wire_queue_put(q, frame, (uint16_t)n, tcp ? seg.l4_off : 14, tcp, clock_mono_us(),
+			&intact);
 		if (!tcp)
 			continue;
 		q->stats.data_segments += seg.len > 0;
@@ -122,10 +123,11 @@ static void print_stats(FILE *f, const struct side *from, const struct wire_stat
 {
 	fprintf(f,
 		"{\"from\": \"%s\", \"packets\": %lu, \"bytes\": %lu, \"lost\": %lu, "
-		"\"duplicated\": %lu, \"reordered\": %lu, \"corrupted\": %lu, \"queue_drops\": %lu, "
+		"\"duplicated\": %lu, \"reordered\": %lu, \"corrupted\": %lu, \"queue_drops\": "
+		"%lu, "
 		"\"oversize\": %lu, \"data_segments\": %lu, \"again\": %lu}\n",
-		from->name, s->packets, s->bytes, s->lost, s->duplicated, s->reordered, s->corrupted,
-		s->queue_drops, s->oversize, s->data_segments, s->again);
+		from->name, s->packets, s->bytes, s->lost, s->duplicated, s->reordered,
+		s->corrupted, s->queue_drops, s->oversize, s->data_segments, s->again);
 }
 
 struct args {
@@ -146,27 +148,58 @@ static int usage(void)
 static int parse_args(int argc, char **argv, struct args *a)
 {
 	static const struct option opts[] = {
-		{"seed", 1, 0, 's'}, {"loss", 1, 0, 'l'}, {"reorder", 1, 0, 'r'},
-		{"reorder-by", 1, 0, 'b'}, {"dup", 1, 0, 'd'}, {"corrupt", 1, 0, 'c'},
-		{"delay-us", 1, 0, 'y'}, {"rate", 1, 0, 'R'}, {"queue", 1, 0, 'q'},
-		{"seconds", 1, 0, 't'}, {"stats", 1, 0, 'o'}, {0, 0, 0, 0},
+		{"seed", 1, 0, 's'},
+		{"loss", 1, 0, 'l'},
+		{"reorder", 1, 0, 'r'},
+		{"reorder-by", 1, 0, 'b'},
+		{"dup", 1, 0, 'd'},
+		{"corrupt", 1, 0, 'c'},
+		{"delay-us", 1, 0, 'y'},
+		{"rate", 1, 0, 'R'},
+		{"queue", 1, 0, 'q'},
+		{"seconds", 1, 0, 't'},
+		{"stats", 1, 0, 'o'},
+		{0, 0, 0, 0},
 	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", opts, NULL)) != -1) {
 		switch (c) {
-		case 's': a->seed = strtoull(optarg, NULL, 10); break;
-		case 'l': a->prof.loss = atof(optarg) / 100; break;
-		case 'r': a->prof.reorder = atof(optarg) / 100; break;
-		case 'b': a->prof.reorder_by_max = (unsigned)atoi(optarg); break;
-		case 'd': a->prof.dup = atof(optarg) / 100; break;
-		case 'c': a->prof.corrupt = atof(optarg) / 100; break;
-		case 'y': a->prof.delay_us = strtoull(optarg, NULL, 10); break;
-		case 'R': a->prof.rate_bps = strtoull(optarg, NULL, 10); break;
-		case 'q': a->prof.queue_max = (unsigned)atoi(optarg); break;
-		case 't': a->seconds = strtoull(optarg, NULL, 10); break;
-		case 'o': a->stats_path = optarg; break;
-		default: return -1;
+		case 's':
+			a->seed = strtoull(optarg, NULL, 10);
+			break;
+		case 'l':
+			a->prof.loss = atof(optarg) / 100;
+			break;
+		case 'r':
+			a->prof.reorder = atof(optarg) / 100;
+			break;
+		case 'b':
+			a->prof.reorder_by_max = (unsigned)atoi(optarg);
+			break;
+		case 'd':
+			a->prof.dup = atof(optarg) / 100;
+			break;
+		case 'c':
+			a->prof.corrupt = atof(optarg) / 100;
+			break;
+		case 'y':
+			a->prof.delay_us = strtoull(optarg, NULL, 10);
+			break;
+		case 'R':
+			a->prof.rate_bps = strtoull(optarg, NULL, 10);
+			break;
+		case 'q':
+			a->prof.queue_max = (unsigned)atoi(optarg);
+			break;
+		case 't':
+			a->seconds = strtoull(optarg, NULL, 10);
+			break;
+		case 'o':
+			a->stats_path = optarg;
+			break;
+		default:
+			return -1;
 		}
 	}
 	return argc - optind == 2 && a->prof.reorder_by_max > 0 ? optind : -1;

@@ -11,24 +11,24 @@
 #include "dataplane/base/rng.h"
 
 #define WIRE_FRAME_MAX 2048
-#define WIRE_SLOTS 8192	/* packets inside one direction, in the queue and in flight */
+#define WIRE_SLOTS 8192 /* packets inside one direction, in the queue and in flight */
 
 struct wire_profile {
-	double loss, reorder, dup, corrupt;	/* probability per TCP packet, 0..1 */
-	unsigned reorder_by_max;		/* held back behind 1..max later packets */
-	uint64_t delay_us;			/* propagation, each way */
-	uint64_t rate_bps;			/* 0: no limit */
-	unsigned queue_max;			/* packets waiting for the line; more are dropped */
+	double loss, reorder, dup, corrupt; /* probability per TCP packet, 0..1 */
+	unsigned reorder_by_max;	    /* held back behind 1..max later packets */
+	uint64_t delay_us;		    /* propagation, each way */
+	uint64_t rate_bps;		    /* 0: no limit */
+	unsigned queue_max;		    /* packets waiting for the line; more are dropped */
 };
 
 struct wire_stats {
 	uint64_t packets, bytes, lost, duplicated, reordered, corrupted, queue_drops, oversize;
-	uint64_t data_segments;	/* TCP segments with payload that came in */
+	uint64_t data_segments; /* TCP segments with payload that came in */
 	uint64_t again;		/* of them: every byte had already been delivered intact */
 };
 
 struct wire_packet {
-	uint64_t arrive_us;	/* when it leaves the far end */
+	uint64_t arrive_us; /* when it leaves the far end */
 	uint16_t len;
 	uint8_t data[WIRE_FRAME_MAX];
 };
@@ -37,12 +37,12 @@ struct wire_packet {
 struct wire_queue {
 	struct wire_profile prof;
 	struct rng rng;
-	uint64_t line_free_us;	/* when the line has sent what it holds */
-	uint32_t head, tail;	/* ring of slots, in order of arrival at the far end */
+	uint64_t line_free_us;	  /* when the line has sent what it holds */
+	uint32_t head, tail;	  /* ring of slots, in order of arrival at the far end */
 	struct wire_packet *slot; /* owned, WIRE_SLOTS */
-	struct wire_packet held; /* a packet that waits for <held_behind> later ones */
-	unsigned held_behind;	/* 0: nothing held */
-	uint64_t held_until_us;	/* released then even without later packets */
+	struct wire_packet held;  /* a packet that waits for <held_behind> later ones */
+	unsigned held_behind;	  /* 0: nothing held */
+	uint64_t held_until_us;	  /* released then even without later packets */
 	struct wire_stats stats;
 };
 
@@ -78,8 +78,8 @@ struct wire_flows {
 };
 
 struct wire_segment {
-	uint8_t key[36];	/* addresses (v4 in the last 4 of 16 bytes) and ports */
-	uint32_t seq, len;	/* payload bytes */
+	uint8_t key[36];   /* addresses (v4 in the last 4 of 16 bytes) and ports */
+	uint32_t seq, len; /* payload bytes */
 	bool syn;
 	uint16_t l4_off;
 };

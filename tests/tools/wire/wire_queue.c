@@ -97,7 +97,8 @@ void wire_queue_put(struct wire_queue *q, const uint8_t *frame, uint16_t len, ui
 	}
 	memcpy(copy, frame, len);
 	if (corrupt && len > l4_off) {
-		copy[l4_off + rng_below(&q->rng, len - l4_off)] ^= (uint8_t)(1u << rng_below(&q->rng, 8));
+		copy[l4_off + rng_below(&q->rng, len - l4_off)] ^=
+			(uint8_t)(1u << rng_below(&q->rng, 8));
 		q->stats.corrupted++;
 	}
 	*ret_intact = !corrupt;

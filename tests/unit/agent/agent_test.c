@@ -47,7 +47,8 @@ static int teardown(void **state)
 }
 
 /* Writes the image of <s>; the message that announces it. */
-static struct message snapshot_of(const struct world_spec *s, uint64_t generation, uint64_t revision)
+static struct message snapshot_of(const struct world_spec *s, uint64_t generation,
+	uint64_t revision)
 {
 	static char path[128];
 	autofree void *image = NULL;
@@ -59,8 +60,12 @@ static struct message snapshot_of(const struct world_spec *s, uint64_t generatio
 	snprintf(path, sizeof(path), "%s/image", w.dir);
 	assert_int_equal(file_replace(path, image, len, 0600, NULL), 0);
 	return (struct message){.type = MESSAGE_SNAPSHOT,
-		.snapshot = {.generation = generation, .revision = revision, .structure = 4711,
-			.image = snap.digest, .bytes = len, .path = str_of(path)}};
+		.snapshot = {.generation = generation,
+			.revision = revision,
+			.structure = 4711,
+			.image = snap.digest,
+			.bytes = len,
+			.path = str_of(path)}};
 }
 
 static uint16_t answer(struct message m)
@@ -83,8 +88,12 @@ static void begin(struct world_spec *s)
 
 static struct message weights(uint64_t revision, const struct message_weight v[2])
 {
-	return (struct message){.type = MESSAGE_WEIGHTS, .weights = {.rule_id = world_rule_id(0),
-		.generation = 1, .revision = revision, .count = 2, .w = v}};
+	return (struct message){.type = MESSAGE_WEIGHTS,
+		.weights = {.rule_id = world_rule_id(0),
+			.generation = 1,
+			.revision = revision,
+			.count = 2,
+			.w = v}};
 }
 
 static const struct message_weight *pair(uint32_t a, uint32_t b)
@@ -136,8 +145,9 @@ static void nothing_counts_before_the_welcome(void **state)
 	assert_true(raw_is_quiet(&r, 100));
 	assert_null(atomic_load(&w.group.config));
 	r.seq[MESSAGE_STREAM_CONFIG] = 0;
-	raw_send(&r, (struct message){.type = MESSAGE_WELCOME,
-		.welcome = {.name = STR("raw"), .version = STR("1")}});
+	raw_send(&r,
+		(struct message){.type = MESSAGE_WELCOME,
+			.welcome = {.name = STR("raw"), .version = STR("1")}});
 	assert_int_equal(raw_counter(&r, "message_early"), 1);
 	assert_int_equal(answer(snapshot_of(&s, 1, 1)), MESSAGE_RESULT_OK);
 }
@@ -197,7 +207,8 @@ static void a_bad_body_is_refused_to_its_sender(void **state)
 	assert_int_equal(ack.ack.result, MESSAGE_RESULT_BAD_MESSAGE);
 	assert_int_equal(ack.ack.seq, 2);
 	assert_int_equal(raw_counter(&r, "message_field_missing"), 1);
-	assert_int_equal(answer(weights(2, pair(9, 9))), MESSAGE_RESULT_OK); /* its number is used up */
+	assert_int_equal(answer(weights(2, pair(9, 9))),
+		MESSAGE_RESULT_OK); /* its number is used up */
 }
 
 static void strangers_of_the_session_are_ignored(void **state)
@@ -212,12 +223,15 @@ static void strangers_of_the_session_are_ignored(void **state)
 	m.seq = r.seq[MESSAGE_STREAM_CONFIG] + 1;
 	raw_send_head(&r, m);
 	assert_int_equal(raw_counter(&r, "message_session"), 1);
-	m = (struct message){.type = MESSAGE_ACK, .session = r.session, .epoch = r.epoch,
+	m = (struct message){.type = MESSAGE_ACK,
+		.session = r.session,
+		.epoch = r.epoch,
 		.seq = r.seq[MESSAGE_STREAM_CONFIG] + 1};
 	raw_send_head(&r, m);
 	assert_int_equal(raw_counter(&r, "message_direction"), 1);
-	raw_send(&r, (struct message){.type = MESSAGE_WELCOME,
-		.welcome = {.name = STR("again"), .version = STR("1")}});
+	raw_send(&r,
+		(struct message){.type = MESSAGE_WELCOME,
+			.welcome = {.name = STR("again"), .version = STR("1")}});
 	assert_int_equal(raw_counter(&r, "message_twice"), 1);
 	assert_int_equal(answer(weights(2, pair(5, 5))), MESSAGE_RESULT_OK);
 }
@@ -267,8 +281,9 @@ static void a_lower_epoch_is_fenced_also_after_a_restart(void **state)
 		r.session = r.hello.session;
 		r.epoch = 4;
 		memset(r.seq, 0, sizeof(r.seq));
-		raw_send(&r, (struct message){.type = MESSAGE_WELCOME,
-			.welcome = {.name = STR("old"), .version = STR("1")}});
+		raw_send(&r,
+			(struct message){.type = MESSAGE_WELCOME,
+				.welcome = {.name = STR("old"), .version = STR("1")}});
 		ack = raw_expect(&r, MESSAGE_ACK);
 		assert_int_equal(ack.ack.result, MESSAGE_RESULT_FENCED);
 		raw_send(&r, snapshot_of(&s, 2, 1)); /* it goes on all the same */
@@ -323,11 +338,11 @@ static void a_snapshot_that_is_not_what_was_announced_is_refused(void **state)
 
 	begin(&s);
 	good = snapshot_of(&s, 2, 2);
-#define REFUSED(change, result)                                                                    \
-	do {                                                                                       \
-		m = good;                                                                          \
-		change;                                                                            \
-		assert_int_equal(answer(m), MESSAGE_RESULT_##result);                              \
+#define REFUSED(change, result) \
+	do { \
+		m = good; \
+		change; \
+		assert_int_equal(answer(m), MESSAGE_RESULT_##result); \
 	} while (0)
 	REFUSED(m.snapshot.path = STR("relative/path"), SNAPSHOT_READ);
 	REFUSED(m.snapshot.path = STR("/nonexistent/image"), SNAPSHOT_READ);
@@ -357,7 +372,9 @@ static void a_change_that_does_not_fit_is_refused(void **state)
 {
 	struct message_weight v[3] = {{world_backend_id(0, 0), 1}, {world_backend_id(0, 1), 2},
 		{world_backend_id(1, 0), 3}};
-	struct message_endpoint e = {.id = 1, .addr = {{[10] = 0xff, 0xff, 10, 1, 1, 1}}, .port = 8080};
+	struct message_endpoint e = {.id = 1,
+		.addr = {{[10] = 0xff, 0xff, 10, 1, 1, 1}},
+		.port = 8080};
 	struct world_spec s;
 	struct message m;
 
@@ -365,11 +382,11 @@ static void a_change_that_does_not_fit_is_refused(void **state)
 	assert_int_equal(answer(weights(1, pair(1, 1))), MESSAGE_RESULT_GENERATION); /* none yet */
 	s = world_spec(2);
 	assert_int_equal(answer(snapshot_of(&s, 1, 10)), MESSAGE_RESULT_OK);
-#define WEIGHTS(change, result)                                                                    \
-	do {                                                                                       \
-		m = weights(11, v);                                                                \
-		change;                                                                            \
-		assert_int_equal(answer(m), MESSAGE_RESULT_##result);                              \
+#define WEIGHTS(change, result) \
+	do { \
+		m = weights(11, v); \
+		change; \
+		assert_int_equal(answer(m), MESSAGE_RESULT_##result); \
 	} while (0)
 	WEIGHTS(m.weights.generation = 2, GENERATION);
 	WEIGHTS(m.weights.rule_id ^= 1, UNKNOWN_OBJECT);
@@ -388,8 +405,11 @@ static void a_change_that_does_not_fit_is_refused(void **state)
 	WEIGHTS((void)0, OK); /* once more does no harm */
 	WEIGHTS(m.weights.revision = 10, STALE);
 	m = (struct message){.type = MESSAGE_ENDPOINTS,
-		.endpoints = {.service_id = world_service_id(0), .generation = 1, .revision = 12,
-			.count = 1, .e = &e}};
+		.endpoints = {.service_id = world_service_id(0),
+			.generation = 1,
+			.revision = 12,
+			.count = 1,
+			.e = &e}};
 	assert_int_equal(answer(m), MESSAGE_RESULT_OK);
 	e.id = 0;
 	assert_int_equal(answer(m), MESSAGE_RESULT_BAD_MESSAGE);
@@ -430,8 +450,11 @@ static void a_flood_of_questions_is_refused_politely(void **state)
 
 	begin(&s);
 	for (uint64_t i = 0; i < 100; i++)
-		raw_send(&r, (struct message){.type = MESSAGE_QUERY,
-			.query = {.id = i, .verb = STR("slow"), .args = STR("{\"steps\":5}")}});
+		raw_send(&r,
+			(struct message){.type = MESSAGE_QUERY,
+				.query = {.id = i,
+					.verb = STR("slow"),
+					.args = STR("{\"steps\":5}")}});
 	/* Changes pass the questions by. */
 	raw_send(&r, weights(2, pair(7, 7)));
 	for (unsigned i = 0; i < 101; i++) {
@@ -457,8 +480,11 @@ static void a_long_answer_comes_in_pieces(void **state)
 	unsigned pieces = 0;
 
 	begin(&s);
-	raw_send(&r, (struct message){.type = MESSAGE_QUERY,
-		.query = {.id = 1, .verb = STR("long"), .args = STR("{\"bytes\":1000000}")}});
+	raw_send(&r,
+		(struct message){.type = MESSAGE_QUERY,
+			.query = {.id = 1,
+				.verb = STR("long"),
+				.args = STR("{\"bytes\":1000000}")}});
 	do {
 		m = raw_expect(&r, MESSAGE_REPLY);
 		assert_true(m.reply.chunk.len <= MESSAGE_CHUNK_MAX);
@@ -467,8 +493,11 @@ static void a_long_answer_comes_in_pieces(void **state)
 	} while (m.flags & MESSAGE_FLAG_MORE);
 	assert_int_equal(total, 1000000 + strlen("{\"text\":\"\"}"));
 	assert_int_equal(pieces, 4);
-	raw_send(&r, (struct message){.type = MESSAGE_QUERY,
-		.query = {.id = 1, .verb = STR("long"), .args = STR("{\"bytes\":17000000}")}});
+	raw_send(&r,
+		(struct message){.type = MESSAGE_QUERY,
+			.query = {.id = 1,
+				.verb = STR("long"),
+				.args = STR("{\"bytes\":17000000}")}});
 	m = raw_expect(&r, MESSAGE_REPLY);
 	assert_int_equal(m.reply.status, MESSAGE_RESULT_FAILED);
 }
@@ -592,29 +621,29 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(hello_tells_what_is_in_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_counts_before_the_welcome, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_bytes_are_counted_by_name, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_bad_body_is_refused_to_its_sender,
-			setup, teardown),
-		cmocka_unit_test_setup_teardown(strangers_of_the_session_are_ignored,
-			setup, teardown),
-		cmocka_unit_test_setup_teardown(gaps_and_foreign_epochs_end_the_connection,
-			setup, teardown),
-		cmocka_unit_test_setup_teardown(a_lower_epoch_is_fenced_also_after_a_restart,
-			setup, teardown),
+		cmocka_unit_test_setup_teardown(a_bad_body_is_refused_to_its_sender, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(strangers_of_the_session_are_ignored, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(gaps_and_foreign_epochs_end_the_connection, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(a_lower_epoch_is_fenced_also_after_a_restart, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(who_does_not_welcome_or_falls_silent_is_let_go,
 			setup, teardown),
 		cmocka_unit_test_setup_teardown(an_oversized_message_costs_the_connection_only,
 			setup, teardown),
-		cmocka_unit_test_setup_teardown(a_snapshot_that_is_not_what_was_announced_is_refused,
-			setup, teardown),
-		cmocka_unit_test_setup_teardown(a_change_that_does_not_fit_is_refused,
-			setup, teardown),
-		cmocka_unit_test_setup_teardown(a_flood_of_changes_is_answered_one_by_one,
-			setup, teardown),
-		cmocka_unit_test_setup_teardown(a_flood_of_questions_is_refused_politely,
-			setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_snapshot_that_is_not_what_was_announced_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_change_that_does_not_fit_is_refused, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(a_flood_of_changes_is_answered_one_by_one, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(a_flood_of_questions_is_refused_politely, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(a_long_answer_comes_in_pieces, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_was_acknowledged_survives_kill_9,
-			setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_acknowledged_survives_kill_9, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(a_snapshot_cut_off_by_kill_9_is_whole_or_absent,
 			setup, teardown),
 	};

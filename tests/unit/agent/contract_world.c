@@ -90,10 +90,14 @@ static void make_services(const struct world_spec *s, struct arena *a, struct bu
 				first + k);
 
 			e[k] = (struct build_endpoint){.id = id_of("endpoint", i, first + k),
-				.addr = address(i + 1, first + k + 1), .port = 8080, .weight = 1,
-				.name = str_of(name), .cluster = STR("us-east")};
+				.addr = address(i + 1, first + k + 1),
+				.port = 8080,
+				.weight = 1,
+				.name = str_of(name),
+				.cluster = STR("us-east")};
 		}
-		services[i] = (struct build_service){.id = world_service_id(i), .endpoints = e,
+		services[i] = (struct build_service){.id = world_service_id(i),
+			.endpoints = e,
 			.name = str_of(arena_printf(a, "us-east/demo/app-v%u:http", i + 1)),
 			.endpoint_count = n};
 	}
@@ -113,15 +117,21 @@ static void make_route(const struct world_spec *s, struct arena *a, struct build
 		for (unsigned k = 0; k < 2; k++)
 			b[k] = (struct build_backend){.id = world_backend_id(i, k),
 				.name = str_of(arena_printf(a, "demo/app-v%u:80", k + 1)),
-				.weight = s->w[i][k], .service_id = world_service_id(k)};
+				.weight = s->w[i][k],
+				.service_id = world_service_id(k)};
 		*m = (struct build_match){.path_type = BUILD_MATCH_PREFIX,
 			.path = str_of(arena_printf(a, "/%u", i))};
-		rules[i] = (struct build_rule){.id = world_rule_id(i), .matches = m,
-			.name = str_of(arena_printf(a, "demo/app rule %u", i)), .match_count = 1,
-			.backends = b, .backend_count = 2};
+		rules[i] = (struct build_rule){.id = world_rule_id(i),
+			.matches = m,
+			.name = str_of(arena_printf(a, "demo/app rule %u", i)),
+			.match_count = 1,
+			.backends = b,
+			.backend_count = 2};
 	}
-	*route = (struct build_route){.id = id_of("route", 0, 0), .name = STR("demo/app"),
-		.rules = rules, .rule_count = s->rules};
+	*route = (struct build_route){.id = id_of("route", 0, 0),
+		.name = STR("demo/app"),
+		.rules = rules,
+		.rule_count = s->rules};
 	c->routes = route;
 	c->route_count = 1;
 }
@@ -138,9 +148,13 @@ static void world_config(const struct world_spec *s, struct arena *a, struct bui
 		struct ip_addr *addr = arena_new(a, struct ip_addr);
 
 		*addr = address(200, i + 1);
-		l[i] = (struct build_listener){.id = id_of("listener", i, 0), .addrs = addr,
-			.name = str_of(arena_printf(a, "infra/gw/http-%u", i)), .addr_count = 1,
-			.port = 80, .attachments = att, .attachment_count = 1};
+		l[i] = (struct build_listener){.id = id_of("listener", i, 0),
+			.addrs = addr,
+			.name = str_of(arena_printf(a, "infra/gw/http-%u", i)),
+			.addr_count = 1,
+			.port = 80,
+			.attachments = att,
+			.attachment_count = 1};
 	}
 	c->listeners = l;
 	c->listener_count = s->listeners;
@@ -163,8 +177,8 @@ uint64_t world_state(const struct world_spec *s)
 	}
 	for (unsigned i = 0; i < 2; i++) {
 		const struct build_service *b = &c.services[i];
-		struct message_endpoint *e = arena_array(&a, struct message_endpoint,
-			b->endpoint_count + 1);
+		struct message_endpoint *e =
+			arena_array(&a, struct message_endpoint, b->endpoint_count + 1);
 
 		for (unsigned k = 0; k < b->endpoint_count; k++)
 			e[k] = (struct message_endpoint){b->endpoints[k].id, b->endpoints[k].addr,
@@ -376,8 +390,12 @@ static void on_change(void *arg)
 void world_control_start(struct world *w)
 {
 	const struct publish_target target = {.name = STR("dp0"), .url = w->url};
-	const struct publish_config cfg = {.name = STR("test"), .state_dir = w->control_dir,
-		.targets = &target, .target_count = 1, .on_change = on_change, .arg = w};
+	const struct publish_config cfg = {.name = STR("test"),
+		.state_dir = w->control_dir,
+		.targets = &target,
+		.target_count = 1,
+		.on_change = on_change,
+		.arg = w};
 	struct err err;
 
 	if (publish_new(&cfg, &w->publish, &err) != 0)
@@ -514,7 +532,7 @@ int64_t world_counter(struct world *w, const char *name)
 	int64_t value = -1;
 	size_t i;
 
-	json_array_foreach(json_object_get(j, "counters"), i, row)
+	json_array_foreach (json_object_get(j, "counters"), i, row)
 		if (strcmp(json_string_value(json_object_get(row, "name")), name) == 0)
 			value = json_integer_value(json_object_get(row, "value"));
 	json_decref(j);

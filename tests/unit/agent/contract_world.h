@@ -23,12 +23,12 @@
 
 /* What the configuration shall say; world_config() turns it into the input of the builder. */
 struct world_spec {
-	unsigned rules;			/* each with two backends */
+	unsigned rules; /* each with two backends */
 	unsigned listeners;
 	uint32_t w[WORLD_RULES_MAX][2];
-	unsigned endpoints;		/* of service 0; service 1 has one */
-	unsigned endpoint_first;	/* number of the first: another one is another set */
-	size_t name_len;		/* of endpoints; 0: short */
+	unsigned endpoints;	 /* of service 0; service 1 has one */
+	unsigned endpoint_first; /* number of the first: another one is another set */
+	size_t name_len;	 /* of endpoints; 0: short */
 };
 
 struct world_worker {
@@ -37,7 +37,7 @@ struct world_worker {
 	unsigned index;
 	bool running;
 	_Atomic uint64_t turns, seen_serial;
-	_Atomic uint32_t seen_w[2];	/* of the first rule */
+	_Atomic uint32_t seen_w[2];	 /* of the first rule */
 	_Atomic uint32_t seen_endpoints; /* of service 0 */
 };
 
@@ -45,10 +45,10 @@ struct world {
 	char dir[64], dp_dir[96], control_dir[96], url[96];
 	struct worker_group group;
 	struct world_worker workers[WORLD_WORKERS];
-	atomic_bool stop, hang;		/* hang: worker 1 stops in the middle of a turn */
+	atomic_bool stop, hang; /* hang: worker 1 stops in the middle of a turn */
 	struct agent *agent;
 	struct publish *publish;
-	unsigned changes;		/* calls of on_change */
+	unsigned changes; /* calls of on_change */
 };
 
 void world_open(struct world *w);

@@ -53,15 +53,19 @@ struct seen {
 /* One end of a connection and what has happened there. */
 static struct end {
 	struct link *l;
-	bool deaf;		/* nobody calls link_next() */
+	bool deaf; /* nobody calls link_next() */
 	struct seen seen[SEEN_MAX];
 	unsigned first, count;
 } ends[ENDS_MAX];
 
 static struct end *open_end(bool listen)
 {
-	struct link_config cfg = {.url = url, .listen = listen, .mode = 0660,
-		.recv_bytes_max = 4096, .peer_uids = {geteuid()}, .peer_uid_count = 1};
+	struct link_config cfg = {.url = url,
+		.listen = listen,
+		.mode = 0660,
+		.recv_bytes_max = 4096,
+		.peer_uids = {geteuid()},
+		.peer_uid_count = 1};
 	struct end *e = ends;
 	struct err err;
 
@@ -323,8 +327,12 @@ static void a_second_dialer_disturbs_nobody(void **state)
 
 static void a_stranger_is_turned_away(void **state)
 {
-	struct link_config cfg = {.url = url, .listen = true, .mode = 0660, .recv_bytes_max = 4096,
-		.peer_uids = {geteuid() + 1}, .peer_uid_count = 1};
+	struct link_config cfg = {.url = url,
+		.listen = true,
+		.mode = 0660,
+		.recv_bytes_max = 4096,
+		.peer_uids = {geteuid() + 1},
+		.peer_uid_count = 1};
 	struct end *s = &ends[ENDS_MAX - 1], *c;
 	struct link_stats st;
 
@@ -345,8 +353,11 @@ static void a_stranger_is_turned_away(void **state)
 static void nonsense_is_turned_away(void **state)
 {
 	const struct str nonsense[] = {STR("GET / HTTP/1.0\r\n\r\n"),
-		STR("\0SP\0\0\x11\0\0" "\x02" "aaaaaaaaaaaaaaaaaaaa"),
-		STR("\0SP\0\0\x11\0\0" "\x01\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\x01")};
+		STR("\0SP\0\0\x11\0\0"
+		    "\x02"
+		    "aaaaaaaaaaaaaaaaaaaa"),
+		STR("\0SP\0\0\x11\0\0"
+		    "\x01\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\x01")};
 	struct end *s = open_end(true), *c;
 	struct link_stats st;
 
@@ -410,7 +421,8 @@ static void two_listeners_do_not_share_a_socket(void **state)
 
 static void only_absolute_ipc_urls_are_taken(void **state)
 {
-	static const char *const bad[] = {"", "ipc://relative", "tcp://127.0.0.1:1", "abstract://x"};
+	static const char *const bad[] = {"", "ipc://relative", "tcp://127.0.0.1:1",
+		"abstract://x"};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct link_config cfg = {.url = bad[i]};

@@ -51,7 +51,7 @@ static int teardown(void **state)
 struct model {
 	uint32_t value[KEYS];
 	unsigned records;
-	unsigned stop_after;	/* refuse the record behind so many */
+	unsigned stop_after; /* refuse the record behind so many */
 };
 
 static bool read_record(void *ctx, const void *message, size_t len)
@@ -69,7 +69,10 @@ static bool read_record(void *ctx, const void *message, size_t len)
 	return true;
 }
 
-static const struct journal_head head = {.image = 11, .structure = 22, .epoch = 33, .revision = 44,
+static const struct journal_head head = {.image = 11,
+	.structure = 22,
+	.epoch = 33,
+	.revision = 44,
 	.generation = 55};
 
 static int append(struct journal *j, struct model *m, uint32_t key, uint32_t value, size_t len)
@@ -114,15 +117,17 @@ static void a_journal_gives_back_what_was_written(void **state)
 	assert_int_equal(journal_create(&j, path, &head, NULL), 0);
 	for (unsigned i = 0; i < 3000; i++) {
 		assert_int_equal(append(&j, &m, (uint32_t)rng_below(&r, KEYS), i,
-					 8 + rng_below(&r, 300)), 0);
+					 8 + rng_below(&r, 300)),
+			0);
 		if (i % 500 == 0) { /* closed and opened anew in between */
 			bool damaged;
 			struct model again = {0};
 
 			assert_int_equal(journal_sync(&j, NULL), 0);
 			journal_close(&j);
-			assert_int_equal(journal_open(
-				&j, path, 11, read_record, &again, &damaged, NULL), 0);
+			assert_int_equal(journal_open(&j, path, 11, read_record, &again, &damaged,
+						 NULL),
+				0);
 		}
 	}
 	journal_close(&j);
@@ -186,7 +191,8 @@ static void damage_never_reaches_back(void **state)
 	journal_close(&j);
 	assert_int_equal(file_read(path, 1u << 20, (void **)&good, &len, NULL), 0);
 	for (size_t at = JOURNAL_HEADER_BYTES; at < end + 40; at++) {
-		unsigned whole = (unsigned)((at - JOURNAL_HEADER_BYTES) / (JOURNAL_RECORD_BYTES + 40));
+		unsigned whole =
+			(unsigned)((at - JOURNAL_HEADER_BYTES) / (JOURNAL_RECORD_BYTES + 40));
 		struct model got = {0};
 		bool damaged;
 
@@ -257,7 +263,9 @@ static void the_state_directory_keeps_two_snapshots(void **state)
 		assert_int_equal(store_set_fence(&s, boot, NULL), 0);
 		assert_int_equal(store_set_fence(&s, 0, NULL), 0); /* never back */
 		if (boot > 1)
-			assert_int_equal(store_resume(&s, s.highest, 11, never, NULL, &damaged, NULL), 0);
+			assert_int_equal(store_resume(&s, s.highest, 11, never, NULL, &damaged,
+						 NULL),
+				0);
 		for (unsigned i = 0; i < 3; i++) {
 			snprintf(text, sizeof(text), "%u.%u", boot, i);
 			assert_int_equal(store_put(&s, text, sizeof(text), &head, NULL), 0);
@@ -278,8 +286,8 @@ static void the_state_directory_keeps_two_snapshots(void **state)
 
 static void files_of_others_are_left_alone(void **state)
 {
-	static const char *const names[] = {"x.snapshot", "-1.snapshot", "01x.snapshot", ".snapshot",
-		"99999999999999999999.snapshot", "7.snapshot.tmp", "7", "0.snapshot"};
+	static const char *const names[] = {"x.snapshot", "-1.snapshot", "01x.snapshot",
+		".snapshot", "99999999999999999999.snapshot", "7.snapshot.tmp", "7", "0.snapshot"};
 	uint64_t numbers[STORE_SNAPSHOTS_MAX];
 	struct store s;
 	bool damaged;
@@ -466,17 +474,17 @@ static void the_line_moves_when_every_worker_has_passed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_journal_gives_back_what_was_written,
-			setup, teardown),
-		cmocka_unit_test_setup_teardown(a_full_journal_keeps_the_newest_of_each_key,
-			setup, teardown),
-		cmocka_unit_test_setup_teardown(a_journal_full_of_different_keys_says_so,
-			setup, teardown),
+		cmocka_unit_test_setup_teardown(a_journal_gives_back_what_was_written, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(a_full_journal_keeps_the_newest_of_each_key, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(a_journal_full_of_different_keys_says_so, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(damage_never_reaches_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_journal_of_something_else_is_not_opened,
-			setup, teardown),
-		cmocka_unit_test_setup_teardown(the_state_directory_keeps_two_snapshots,
-			setup, teardown),
+		cmocka_unit_test_setup_teardown(a_journal_of_something_else_is_not_opened, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(the_state_directory_keeps_two_snapshots, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(files_of_others_are_left_alone, setup, teardown),
 		cmocka_unit_test(an_id_keeps_its_slot),
 		cmocka_unit_test(a_slot_changes_hands_only_after_a_rest),

@@ -123,16 +123,23 @@ static void connect_as(uint32_t session)
 static void ack(const struct message *m, enum message_result result, uint64_t generation,
 	uint64_t revision)
 {
-	raw_send(&r, (struct message){.type = MESSAGE_ACK,
-		.ack = {.seq = m->seq, .generation = generation, .revision = revision,
-			.result = (uint16_t)result, .text = STR("says the test")}});
+	raw_send(&r,
+		(struct message){.type = MESSAGE_ACK,
+			.ack = {.seq = m->seq,
+				.generation = generation,
+				.revision = revision,
+				.result = (uint16_t)result,
+				.text = STR("says the test")}});
 	world_run(&w, 30);
 }
 
 static void heartbeat(uint64_t seq_high, uint64_t generation, uint64_t state)
 {
-	raw_send(&r, (struct message){.type = MESSAGE_HEARTBEAT,
-		.heartbeat = {.seq_high = seq_high, .generation = generation, .state = state}});
+	raw_send(&r,
+		(struct message){.type = MESSAGE_HEARTBEAT,
+			.heartbeat = {.seq_high = seq_high,
+				.generation = generation,
+				.state = state}});
 	world_run(&w, 30);
 }
 
@@ -174,7 +181,8 @@ static void a_refused_change_is_followed_by_a_snapshot_of_all(void **state)
 	ack(&m, MESSAGE_RESULT_OK, 1, m.weights.revision);
 	m = expect(MESSAGE_SNAPSHOT);
 	assert_int_equal(m.snapshot.generation, 1);
-	assert_int_equal(m.snapshot.revision, publish_revision(w.publish)); /* everything is in it */
+	assert_int_equal(m.snapshot.revision,
+		publish_revision(w.publish)); /* everything is in it */
 	ack(&m, MESSAGE_RESULT_OK, 1, m.snapshot.revision);
 	assert_true(publish_is_applied(w.publish, publish_revision(w.publish)));
 	assert_true(world_state_of(&w).synced);
@@ -384,14 +392,16 @@ static void on_answer(void *arg, enum message_result status, struct str text)
 	answers++;
 	last_status = status;
 	last_len = text.len;
-	snprintf(last_text, sizeof(last_text), "%.*s", (int)(text.len < 60 ? text.len : 60), text.p);
+	snprintf(last_text, sizeof(last_text), "%.*s", (int)(text.len < 60 ? text.len : 60),
+		text.p);
 }
 
 static void reply(uint64_t id, enum message_result status, struct str text, bool more)
 {
-	raw_send(&r, (struct message){.type = MESSAGE_REPLY,
-		.flags = more ? MESSAGE_FLAG_MORE : 0,
-		.reply = {.id = id, .status = (uint16_t)status, .chunk = text}});
+	raw_send(&r,
+		(struct message){.type = MESSAGE_REPLY,
+			.flags = more ? MESSAGE_FLAG_MORE : 0,
+			.reply = {.id = id, .status = (uint16_t)status, .chunk = text}});
 	world_run(&w, 20);
 }
 
@@ -442,7 +452,7 @@ static void questions_are_bounded(void **state)
 	begin();
 	answers = 0;
 	assert_true(publish_query(w.publish, 0, STR("x"), str_make(long_args, sizeof(long_args)),
-		on_answer, NULL) != 0);
+			    on_answer, NULL) != 0);
 	assert_int_equal(answers, 0); /* never from inside the call */
 	world_run(&w, 20);
 	assert_int_equal(answers, 1);
@@ -458,23 +468,23 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_refused_change_is_followed_by_a_snapshot_of_all,
 			setup, teardown),
-		cmocka_unit_test_setup_teardown(a_refused_snapshot_is_tried_later_and_later,
-			setup, teardown),
-		cmocka_unit_test_setup_teardown(a_late_acknowledgement_has_two_parts,
-			setup, teardown),
+		cmocka_unit_test_setup_teardown(a_refused_snapshot_is_tried_later_and_later, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(a_late_acknowledgement_has_two_parts, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(who_does_not_answer_is_not_buried_in_messages,
 			setup, teardown),
-		cmocka_unit_test_setup_teardown(a_dataplane_that_holds_something_else_gets_a_snapshot,
-			setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_dataplane_that_holds_something_else_gets_a_snapshot, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_dataplane_has_is_believed_by_digest_only,
 			setup, teardown),
 		cmocka_unit_test_setup_teardown(nonsense_from_a_dataplane_costs_it_the_connection,
 			setup, teardown),
-		cmocka_unit_test_setup_teardown(programmed_means_every_live_dataplane,
-			setup, teardown),
+		cmocka_unit_test_setup_teardown(programmed_means_every_live_dataplane, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(who_says_nothing_is_called_again, setup, teardown),
-		cmocka_unit_test_setup_teardown(every_question_has_exactly_one_answer,
-			setup, teardown),
+		cmocka_unit_test_setup_teardown(every_question_has_exactly_one_answer, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(questions_are_bounded, setup, teardown),
 	};
 

@@ -21,8 +21,11 @@
 
 void raw_open(struct raw *r, const char *url, bool listen)
 {
-	const struct link_config cfg = {.url = url, .listen = listen, .mode = 0600,
-		.recv_bytes_max = MESSAGE_RECV_BYTES_MAX, .peer_uids = {geteuid()},
+	const struct link_config cfg = {.url = url,
+		.listen = listen,
+		.mode = 0600,
+		.recv_bytes_max = MESSAGE_RECV_BYTES_MAX,
+		.peer_uids = {geteuid()},
 		.peer_uid_count = 1};
 	struct err err;
 
@@ -124,8 +127,9 @@ void raw_be_control(struct raw *r, uint64_t epoch)
 	r->session = r->hello.session;
 	r->epoch = epoch;
 	memset(r->seq, 0, sizeof(r->seq));
-	raw_send(r, (struct message){.type = MESSAGE_WELCOME,
-		.welcome = {.name = STR("raw"), .version = STR("1")}});
+	raw_send(r,
+		(struct message){.type = MESSAGE_WELCOME,
+			.welcome = {.name = STR("raw"), .version = STR("1")}});
 }
 
 int64_t raw_counter(struct raw *r, const char *name)
@@ -135,12 +139,13 @@ int64_t raw_counter(struct raw *r, const char *name)
 	int64_t value = -1;
 	size_t i;
 
-	raw_send(r, (struct message){.type = MESSAGE_QUERY,
-		.query = {.id = 77, .verb = STR("config")}});
+	raw_send(r,
+		(struct message){.type = MESSAGE_QUERY,
+			.query = {.id = 77, .verb = STR("config")}});
 	m = raw_expect(r, MESSAGE_REPLY);
 	assert_int_equal(m.reply.status, MESSAGE_RESULT_OK);
 	j = json_loadb(m.reply.chunk.p, m.reply.chunk.len, 0, NULL);
-	json_array_foreach(json_object_get(j, "counters"), i, row)
+	json_array_foreach (json_object_get(j, "counters"), i, row)
 		if (strcmp(json_string_value(json_object_get(row, "name")), name) == 0)
 			value = json_integer_value(json_object_get(row, "value"));
 	json_decref(j);

@@ -15,7 +15,7 @@ struct raw {
 	struct message_scratch scratch;
 	uint8_t buf[MESSAGE_BYTES_MAX];
 	uint8_t in[MESSAGE_RECV_BYTES_MAX]; /* the message that raw_expect() returned */
-	struct message hello;	/* of the last raw_be_control(); its texts are gone, but: */
+	struct message hello; /* of the last raw_be_control(); its texts are gone, but: */
 	char name[MESSAGE_NAME_MAX + 1];
 };
 

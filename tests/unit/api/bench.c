@@ -59,8 +59,8 @@ pid_t spawn_control(const char *config)
 
 	snprintf(exe, sizeof(exe), "%s/sluice-control", bench.build);
 	posix_spawn_file_actions_init(&fa);
-	posix_spawn_file_actions_addopen(
-		&fa, 2, in_dir("control.log"), O_WRONLY | O_CREAT | O_APPEND, 0600);
+	posix_spawn_file_actions_addopen(&fa, 2, in_dir("control.log"),
+		O_WRONLY | O_CREAT | O_APPEND, 0600);
 	assert_int_equal(posix_spawn(&pid, exe, &fa, NULL, argv, environ), 0);
 	posix_spawn_file_actions_destroy(&fa);
 	return pid;

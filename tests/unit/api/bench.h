@@ -16,8 +16,8 @@ struct answer {
 };
 
 extern struct bench {
-	char dir[64];	   /* made by the test */
-	char build[4096];  /* where the programs are */
+	char dir[64];	    /* made by the test */
+	char build[4096];   /* where the programs are */
 	struct answer last; /* of get() */
 } bench;
 

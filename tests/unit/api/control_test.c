@@ -203,7 +203,7 @@ static void a_file_half_written_changes_nothing_until_it_is_closed(void **state)
 	usleep(50000);
 	assert_true(config_has("60.0"));
 	assert_int_equal(write(fd, text, 20), 20);
-	put("east/other.yaml", SERVICE_YAML(other, READY(10.203.0.31, o-a)));
+	put("east/other.yaml", SERVICE_YAML("other", READY("10.203.0.31", "o-a")));
 	usleep(50000);
 	assert_true(config_has("60.0"));
 	assert_true(write(fd, text + 20, strlen(text) - 20) > 0);
@@ -262,10 +262,12 @@ static void errors_are_problems_on_the_wire(void **state)
 	memset(path + strlen(path), 'a', 2500);
 	assert_int_equal(get(path), 414);
 	memset(big, ' ', 1 << 20);
-	call(&bench.last, "POST", "/api/v1/trace", "Content-Type: application/json", big, (1 << 20) + 1);
+	call(&bench.last, "POST", "/api/v1/trace", "Content-Type: application/json", big,
+		(1 << 20) + 1);
 	assert_int_equal(bench.last.status, 413);
 	/* without a length said beforehand */
-	call(&bench.last, "POST", "/api/v1/trace", "Transfer-Encoding: chunked", big, (1 << 20) + 1);
+	call(&bench.last, "POST", "/api/v1/trace", "Transfer-Encoding: chunked", big,
+		(1 << 20) + 1);
 	assert_int_equal(bench.last.status, 413);
 	call(&bench.last, "POST", "/api/v1/trace", "Content-Type: application/json", big, 1 << 20);
 	assert_int_equal(bench.last.status, 400);
@@ -276,8 +278,10 @@ static void errors_are_problems_on_the_wire(void **state)
 static void garbage_on_the_socket_hurts_nobody_else(void **state)
 {
 	static const char *const texts[] = {"\r\n\r\n\r\n", "GET", "GET / HTTP/9.9\r\n\r\n",
-		"\xff\xfe\x00", "GET /livez HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
-		"POST /api/v1/trace HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"};
+		"\xff\xfe\x00",
+		"GET /livez HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+		"POST /api/v1/trace HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+		"chunked\r\n\r\nzz\r\n"};
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
 	strcpy(addr.sun_path, in_dir("run/control.sock"));
@@ -300,14 +304,17 @@ static void the_dataplane_is_asked(void **state)
 	assert_non_null(strstr(bench.last.body, "\"eth_drop_short\": 3"));
 	assert_int_equal(get("/metrics"), 200);
 	assert_non_null(strstr(bench.last.body,
-		"sluice_drops_total{dataplane=\"dp0\",layer=\"net\",reason=\"eth_drop_short\"} 3\n"));
-	assert_non_null(strstr(bench.last.body, "sluice_port_rx_packets_total{dataplane=\"dp0\","
-				       "port=\"eth0\"} 12\n"));
-	assert_non_null(strstr(bench.last.body, "sluice_port_nap_seconds_total{dataplane=\"dp0\","
-						"port=\"eth0\"} 1.5\n"));
+		"sluice_drops_total{dataplane=\"dp0\",layer=\"net\",reason=\"eth_drop_short\"} "
+		"3\n"));
+	assert_non_null(strstr(bench.last.body,
+		"sluice_port_rx_packets_total{dataplane=\"dp0\","
+		"port=\"eth0\"} 12\n"));
+	assert_non_null(strstr(bench.last.body,
+		"sluice_port_nap_seconds_total{dataplane=\"dp0\","
+		"port=\"eth0\"} 1.5\n"));
 	assert_non_null(strstr(bench.last.body, "# TYPE sluice_agent_apply_seconds_max gauge\n"));
-	assert_non_null(strstr(
-		bench.last.body, "sluice_worker_tcp_conns{dataplane=\"dp0\",worker=\"0\"} 2\n"));
+	assert_non_null(strstr(bench.last.body,
+		"sluice_worker_tcp_conns{dataplane=\"dp0\",worker=\"0\"} 2\n"));
 	assert_int_equal(get("/api/v1/conns?worker=9"), 400);
 	assert_non_null(strstr(bench.last.body, "there is none"));
 }
@@ -462,10 +469,12 @@ static void check_tells_good_from_wrong_from_unreadable(void **state)
 	assert_int_equal(run(out, sizeof(out), "sluice-control --check %s", bench.dir), 0);
 	assert_non_null(strstr(out, "Accepted"));
 	assert_int_equal(run(out, sizeof(out), "sluice-control -c %s --check",
-				 in_dir("control.yaml")), 0);
-	put("east/bad.yaml", "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n"
-			     "metadata: {name: bad, namespace: demo}\n"
-			     "spec: {rules: [{backendRefs: [{name: x, port: 80, weight: -1}]}]}\n");
+				 in_dir("control.yaml")),
+		0);
+	put("east/bad.yaml",
+		"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n"
+		"metadata: {name: bad, namespace: demo}\n"
+		"spec: {rules: [{backendRefs: [{name: x, port: 80, weight: -1}]}]}\n");
 	assert_int_equal(run(out, sizeof(out), "sluice-control --check %s", bench.dir), 1);
 	if (strstr(out, "east/bad.yaml:4: HTTPRoute demo/bad: ") == NULL)
 		fail_msg("%s", out);
@@ -518,9 +527,9 @@ int main(void)
 
 	memcpy(tests, before, sizeof(before));
 	for (size_t i = 0; i < COUNT(ctl_rows); i++)
-		tests[n++] = (struct CMUnitTest){.name = ctl_rows[i].name, .test_func = ctl_holds,
+		tests[n++] = (struct CMUnitTest){.name = ctl_rows[i].name,
+			.test_func = ctl_holds,
 			.initial_state = (void *)&ctl_rows[i]};
 	memcpy(tests + n, after, sizeof(after));
-	return _cmocka_run_group_tests(
-		"control", tests, n + COUNT(after), world_open, world_close);
+	return _cmocka_run_group_tests("control", tests, n + COUNT(after), world_open, world_close);
 }

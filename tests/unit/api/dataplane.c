@@ -73,8 +73,8 @@ static bool verb_endpoints(struct agent *a, void *ctx, struct agent_query *q)
 
 static bool verb_workers(struct agent *a, void *ctx, struct agent_query *q)
 {
-	q->answer = json_pack("{s:[{s:i, s:s, s:i, s:i, s:{s:i}}]}", "workers", "worker", 0, "stage",
-		"rx", "turns", 9, "in_turn_us", 1, "tcp", "conns", 2);
+	q->answer = json_pack("{s:[{s:i, s:s, s:i, s:i, s:{s:i}}]}", "workers", "worker", 0,
+		"stage", "rx", "turns", 9, "in_turn_us", 1, "tcp", "conns", 2);
 	return false;
 }
 
@@ -108,8 +108,8 @@ struct dataplane *dataplane_start(const char *dir)
 {
 	struct dataplane *d = calloc(1, sizeof(*d));
 	struct agent_config cfg = {.name = "dp0", .socket_mode = 0666};
-	const struct agent_ops ops = {
-		.verbs = verbs, .verb_count = sizeof(verbs) / sizeof(verbs[0])};
+	const struct agent_ops ops = {.verbs = verbs,
+		.verb_count = sizeof(verbs) / sizeof(verbs[0])};
 	struct err err;
 
 	bug_on(d == NULL);

@@ -33,7 +33,7 @@ static bool has_param(const json_t *op, struct str name, const char *in)
 	json_t *p;
 	size_t i;
 
-	json_array_foreach(json_object_get(op, "parameters"), i, p)
+	json_array_foreach (json_object_get(op, "parameters"), i, p)
 		if (str_eq(str_of(json_string_value(json_object_get(p, "name"))), name) &&
 			strcmp(json_string_value(json_object_get(p, "in")), in) == 0)
 			return true;
@@ -90,7 +90,7 @@ static void every_route_is_described_and_nothing_else(void **state)
 			assert_non_null(json_object_get(json_object_get(ok, "content"), *type));
 		}
 	}
-	json_object_foreach(json_object_get(doc, "paths"), path, item)
+	json_object_foreach (json_object_get(doc, "paths"), path, item)
 		operations += json_object_size(item);
 	assert_int_equal(operations, api_route_count);
 	json_decref(doc);
@@ -118,7 +118,7 @@ static void validate_type(const json_t *schema, const json_t *v, const char *whe
 	bool ok = type == NULL || (json_is_string(type) && has_type(v, json_string_value(type)));
 	size_t i;
 
-	json_array_foreach(type, i, t)
+	json_array_foreach (type, i, t)
 		ok |= has_type(v, json_string_value(t));
 	if (!ok)
 		fail_msg("%s is of the wrong type", where);
@@ -131,10 +131,10 @@ static void validate_members(const json_t *doc, const json_t *schema, const json
 	const char *key;
 	size_t i;
 
-	json_array_foreach(json_object_get(schema, "required"), i, name)
+	json_array_foreach (json_object_get(schema, "required"), i, name)
 		if (json_object_get(v, json_string_value(name)) == NULL)
 			fail_msg("%s lacks %s", where, json_string_value(name));
-	json_object_foreach((json_t *)v, key, m) {
+	json_object_foreach ((json_t *)v, key, m) {
 		const json_t *s = json_object_get(json_object_get(schema, "properties"), key);
 		char path[300];
 
@@ -155,19 +155,20 @@ static void validate(const json_t *doc, const json_t *schema, const json_t *v, c
 
 	if (ref != NULL) {
 		schema = json_object_get(json_object_get(json_object_get(doc, "components"),
-						 "schemas"), strrchr(ref, '/') + 1);
+						 "schemas"),
+			strrchr(ref, '/') + 1);
 		assert_non_null(schema);
 		validate(doc, schema, v, where);
 		return;
 	}
 	validate_type(schema, v, where);
-	json_array_foreach(values, i, item)
+	json_array_foreach (values, i, item)
 		among |= json_equal(item, v);
 	if (!among)
 		fail_msg("%s is none of the values described", where);
 	validate_members(doc, schema, v, where);
 	if (json_object_get(schema, "items") != NULL)
-		json_array_foreach((json_t *)v, i, item)
+		json_array_foreach ((json_t *)v, i, item)
 			validate(doc, json_object_get(schema, "items"), item, where);
 }
 
@@ -181,8 +182,8 @@ static void answers_are_as_described(void **state)
 
 	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
 		json_t *j = get_json(targets[i]), *s = json_object_get(doc, "paths");
-		static const char *const down[] = {
-			"get", "responses", "200", "content", "application/json", "schema"};
+		static const char *const down[] = {"get", "responses", "200", "content",
+			"application/json", "schema"};
 
 		s = json_object_get(s, targets[i]);
 		for (size_t k = 0; k < sizeof(down) / sizeof(down[0]); k++)

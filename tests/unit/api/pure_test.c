@@ -21,8 +21,8 @@
 
 /* --- Accept --- */
 
-static const char *const prom_types[] = {
-	"text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0", NULL};
+static const char *const prom_types[] = {"text/plain; version=0.0.4",
+	"application/openmetrics-text; version=1.0.0", NULL};
 
 static const struct accept_row {
 	const char *name, *accept;
@@ -33,7 +33,8 @@ static const struct accept_row {
 	{"the exact type", "application/openmetrics-text", 1},
 	{"what Prometheus sends",
 		"application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;"
-		"version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.1", 1},
+		"version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.1",
+		1},
 	{"the higher q wins", "text/plain;q=0.9, application/openmetrics-text;q=0.8", 0},
 	{"q of thousandths", "text/plain;q=0.899, application/openmetrics-text;q=0.9", 1},
 	{"equal q goes to the default", "application/openmetrics-text, text/plain", 0},
@@ -146,8 +147,7 @@ static void a_problem_has_the_members_of_rfc_9457(void **state)
 		assert_true(strncmp(json_string_value(json_object_get(j, "type")),
 				    "urn:sluice:problem:", 19) == 0);
 		assert_non_null(json_string_value(json_object_get(j, "title")));
-		assert_string_equal(
-			json_string_value(json_object_get(j, "detail")), "why \"so\"");
+		assert_string_equal(json_string_value(json_object_get(j, "detail")), "why \"so\"");
 		assert_string_equal(json_string_value(json_object_get(j, "instance")), "/x");
 		json_decref(j);
 		free(text);
@@ -250,9 +250,11 @@ int main(void)
 	memcpy(tests, plain, sizeof(plain));
 	for (size_t i = 0; i < COUNT(accept_rows); i++)
 		tests[n++] = (struct CMUnitTest){.name = accept_rows[i].name,
-			.test_func = accept_holds, .initial_state = (void *)&accept_rows[i]};
+			.test_func = accept_holds,
+			.initial_state = (void *)&accept_rows[i]};
 	for (size_t i = 0; i < COUNT(uri_rows); i++)
-		tests[n++] = (struct CMUnitTest){.name = uri_rows[i].name, .test_func = uri_holds,
+		tests[n++] = (struct CMUnitTest){.name = uri_rows[i].name,
+			.test_func = uri_holds,
 			.initial_state = (void *)&uri_rows[i]};
 	return _cmocka_run_group_tests("api", tests, n, NULL, NULL);
 }

@@ -24,15 +24,14 @@ static const struct refusal {
 	{"an unknown path is 404", "GET", "/api/v1/nothing", "", "", "", 404, NULL},
 	{"a path with a slash too many is 404", "GET", "/livez/", "", "", "", 404, NULL},
 	{"an empty parameter is 404", "GET", "/api/v1/status//x", "", "", "", 404, NULL},
-	{"a method that is not known there is 405 and says which are", "POST", "/livez", "", "",
-		"", 405, "GET, HEAD"},
+	{"a method that is not known there is 405 and says which are", "POST", "/livez", "", "", "",
+		405, "GET, HEAD"},
 	{"every method of the path is named", "PUT", "/api/v1/trace", "", "", "", 405,
 		"GET, HEAD, POST, DELETE"},
-	{"a method in lower case is another method", "get", "/livez", "", "", "", 405,
-		"GET, HEAD"},
+	{"a method in lower case is another method", "get", "/livez", "", "", "", 405, "GET, HEAD"},
 	{"a type that nobody makes is 406", "GET", "/livez", "text/html", "", "", 406, NULL},
-	{"an unknown query parameter is 400", "GET", "/api/v1/status?kin=Gateway", "", "", "",
-		400, NULL},
+	{"an unknown query parameter is 400", "GET", "/api/v1/status?kin=Gateway", "", "", "", 400,
+		NULL},
 	{"a broken escape is 400", "GET", "/api/v1/status?kind=%g", "", "", "", 400, NULL},
 	{"a number that is none is 400", "GET", "/api/v1/conns?limit=ten", "", "", "", 400, NULL},
 	{"an object that is not there is 404", "GET", "/api/v1/status/gateway/demo/none", "", "",
@@ -41,8 +40,8 @@ static const struct refusal {
 	{"a dataplane that is not there is 503", "GET", "/api/v1/conns?dataplane=dp9", "", "", "",
 		503, NULL},
 	{"a body of no type is 415", "POST", "/api/v1/trace", "", "", "{}", 415, NULL},
-	{"a body that is no JSON is 400", "POST", "/api/v1/trace", "", "application/json", "{",
-		400, NULL},
+	{"a body that is no JSON is 400", "POST", "/api/v1/trace", "", "application/json", "{", 400,
+		NULL},
 	{"a body of another type is 400", "POST", "/api/v1/trace", "", "application/json", "[]",
 		400, NULL},
 	{"a member twice is 400", "POST", "/api/v1/trace", "", "application/json",
@@ -53,8 +52,8 @@ static const struct refusal {
 		"{\"client\":\"somewhere\"}", 422, NULL},
 	{"a port out of range is 422", "POST", "/api/v1/trace", "", "application/json",
 		"{\"client\":\"10.0.0.1:70000\"}", 422, NULL},
-	{"a good trace without dataplanes is 503", "POST", "/api/v1/trace", "",
-		"application/json", "{\"client\":\"[2001:db8::1]:80\",\"seconds\":3}", 503, NULL},
+	{"a good trace without dataplanes is 503", "POST", "/api/v1/trace", "", "application/json",
+		"{\"client\":\"[2001:db8::1]:80\",\"seconds\":3}", 503, NULL},
 };
 
 static void refusal_holds(void **state)
@@ -173,10 +172,10 @@ static void config_shows_shares(void **state)
 	assert_string_equal(json_string_value(at(j, "listeners.0.addresses.0")), "203.0.113.10");
 	assert_true(real_at(j, "routes.0.rules.0.backends.0.percent") == 80.0);
 	assert_true(real_at(j, "routes.0.rules.0.backends.1.percent") == 20.0);
-	assert_string_equal(
-		json_string_value(at(j, "routes.0.rules.0.matches.0.path.value")), "/");
+	assert_string_equal(json_string_value(at(j, "routes.0.rules.0.matches.0.path.value")), "/");
 	assert_true(real_at(j, "services.0.endpoints.0.percent") +
-			real_at(j, "services.0.endpoints.1.percent") == 100.0);
+			real_at(j, "services.0.endpoints.1.percent") ==
+		100.0);
 	assert_string_equal(json_string_value(at(j, "control.clusters.0.name")), "east");
 	assert_string_equal(json_string_value(at(j, "control.trustedNetworks.0")), "10.0.0.0/8");
 	json_decref(j);
@@ -189,8 +188,8 @@ static void a_draining_endpoint_has_no_share_beside_a_ready_one(void **state)
 	json_t *svc, *e;
 	int seen = 0;
 
-	json_array_foreach(json_object_get(j, "services"), i, svc)
-		json_array_foreach(json_object_get(svc, "endpoints"), k, e) {
+	json_array_foreach (json_object_get(j, "services"), i, svc)
+		json_array_foreach (json_object_get(svc, "endpoints"), k, e) {
 			double percent = json_number_value(json_object_get(e, "percent"));
 			const char *ip = json_string_value(json_object_get(e, "address"));
 
@@ -207,10 +206,10 @@ static void routes_show_where_traffic_ends(void **state)
 {
 	json_t *j = get_json("/api/v1/routes");
 
-	assert_string_equal(
-		json_string_value(at(j, "items.0.listeners.0.listener")), "demo/gw/http");
-	assert_string_equal(
-		json_string_value(at(j, "items.0.listeners.0.hostname")), "app.demo.lab");
+	assert_string_equal(json_string_value(at(j, "items.0.listeners.0.listener")),
+		"demo/gw/http");
+	assert_string_equal(json_string_value(at(j, "items.0.listeners.0.hostname")),
+		"app.demo.lab");
 	assert_true(real_at(j, "items.0.rules.0.clusters.east") == 100.0);
 	json_decref(j);
 }
@@ -218,7 +217,8 @@ static void routes_show_where_traffic_ends(void **state)
 static void status_filters_by_kind_in_any_spelling(void **state)
 {
 	static const char *const targets[] = {"/api/v1/status?kind=HTTPRoute",
-		"/api/v1/status/httproute", "/api/v1/status/HTTPRoutes?namespace=demo&cluster=east"};
+		"/api/v1/status/httproute",
+		"/api/v1/status/HTTPRoutes?namespace=demo&cluster=east"};
 
 	for (size_t i = 0; i < 3; i++) {
 		json_t *j = get_json(targets[i]);
@@ -301,6 +301,7 @@ int main(void)
 	memcpy(tests, plain, sizeof(plain));
 	for (size_t i = 0; i < COUNT(refusals); i++)
 		tests[n++] = (struct CMUnitTest){.name = refusals[i].name,
-			.test_func = refusal_holds, .initial_state = (void *)&refusals[i]};
+			.test_func = refusal_holds,
+			.initial_state = (void *)&refusals[i]};
 	return _cmocka_run_group_tests("request", tests, n, world_open, world_close);
 }

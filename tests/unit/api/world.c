@@ -54,13 +54,17 @@ int world_open(void **state)
 	store_put_text(w->store, STR("east"), "app.yaml", STR(SERVICES_YAML));
 	store_put_text(w->store, STR("east"), "bad.yaml", STR("kind: [\n"));
 	world_plan(w);
-	const struct publish_config pc = {
-		.name = STR("test"), .state_dir = w->config.state_directory};
+	const struct publish_config pc = {.name = STR("test"),
+		.state_dir = w->config.state_directory};
 	if (publish_new(&pc, &w->publish, &err) < 0)
 		fail_msg("%s", err.msg);
-	w->source = (struct api_source){.config = &w->config, .config_path = path,
-		.plan = w->plan, .compiled = &w->build, .publish = w->publish,
-		.compile_error = "", .started_s = 1};
+	w->source = (struct api_source){.config = &w->config,
+		.config_path = path,
+		.plan = w->plan,
+		.compiled = &w->build,
+		.publish = w->publish,
+		.compile_error = "",
+		.started_s = 1};
 	return 0;
 }
 

@@ -41,7 +41,8 @@ static void crc32c_gives_rfc3720_values(void **state)
 
 static void numbers_are_strict(void **state)
 {
-	static const char *const bad[] = {"", "+1", "-1", " 1", "1 ", "0x1", "18446744073709551616"};
+	static const char *const bad[] = {"", "+1", "-1", " 1", "1 ", "0x1",
+		"18446744073709551616"};
 	uint64_t v = 7;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -157,7 +158,8 @@ static void wheel_fires_as_a_naive_list_would(void **state)
 		for (int k = 0; k < TIMERS; k++)
 			if (x.want[k] != TIMER_NEVER && x.want[k] > now)
 				assert_true(next <= x.want[k] + TIMER_TICK_US);
-		now += step % 100 == 0 ? rng_below(&x.rng, 3000000000ull) : rng_below(&x.rng, 20000);
+		now += step % 100 == 0 ? rng_below(&x.rng, 3000000000ull)
+				       : rng_below(&x.rng, 20000);
 		while (timer_wheel_run(&x.w, now, 16, on_timer, &x) == 16)
 			;
 		for (int k = 0; k < TIMERS; k++)

@@ -48,7 +48,9 @@ static void notify_reaches_an_abstract_socket(void **state)
 	snprintf(name, sizeof(name), "@sluice-test-%d", getpid());
 	memcpy(a.sun_path + 1, name + 1, strlen(name) - 1);
 	assert_int_equal(bind(fd, (struct sockaddr *)&a,
-		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))), 0);
+				 (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+					 strlen(name))),
+		0);
 	setenv("NOTIFY_SOCKET", name, 1);
 	assert_true(sd_notify_send("READY=1\nSTATUS=generation %d", 7));
 	unsetenv("NOTIFY_SOCKET");

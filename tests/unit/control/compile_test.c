@@ -19,20 +19,20 @@
 
 #define EAST STR("us-east")
 
-#define BASE                                                                                       \
-	"apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: sluice}\n"  \
-	"spec: {controllerName: gateway.sluice.internal/controller}\n---\n"                        \
-	"apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"                                \
-	"metadata: {name: gw, namespace: demo}\nspec:\n  gatewayClassName: sluice\n"               \
-	"  addresses: [{value: 203.0.113.10}]\n"                                                   \
+#define BASE \
+	"apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: sluice}\n" \
+	"spec: {controllerName: gateway.sluice.internal/controller}\n---\n" \
+	"apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n" \
+	"metadata: {name: gw, namespace: demo}\nspec:\n  gatewayClassName: sluice\n" \
+	"  addresses: [{value: 203.0.113.10}]\n" \
 	"  listeners: [{name: http, port: 80, protocol: HTTP}]\n"
-#define ROUTE                                                                                      \
-	"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n"                              \
+#define ROUTE \
+	"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n" \
 	"metadata: {name: %s, namespace: demo}\nspec:\n  parentRefs: [{name: gw}]\n  rules:\n"
-#define SERVICE                                                                                    \
-	"---\napiVersion: v1\nkind: Service\nmetadata: {name: %s, namespace: demo}\n"              \
+#define SERVICE \
+	"---\napiVersion: v1\nkind: Service\nmetadata: {name: %s, namespace: demo}\n" \
 	"spec: {ports: [{port: 80}]}\n---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n" \
-	"metadata: {name: %s, namespace: demo, labels: {kubernetes.io/service-name: %s}}\n"        \
+	"metadata: {name: %s, namespace: demo, labels: {kubernetes.io/service-name: %s}}\n" \
 	"addressType: IPv4\nports: [{port: 8080}]\nendpoints: [{addresses: [10.0.%d.%d]}]\n"
 
 static const struct control_config config = {
@@ -48,7 +48,9 @@ struct compiled {
 
 static void compile(struct compiled *k)
 {
-	struct plan_input in = {.view = store_view(k->store), .config = &config, .now_s = 1,
+	struct plan_input in = {.view = store_view(k->store),
+		.config = &config,
+		.now_s = 1,
 		.previous = k->plan};
 	struct plan *p = plan_build(&in);
 
@@ -100,8 +102,10 @@ static void ids_survive_weights_and_order(void **state)
 	compiled_init(&a,
 		"  - {name: main, backendRefs: [{name: s0, port: 80, weight: 80}, {name: s1, "
 		"port: 80, weight: 20}]}\n");
-	compiled_init(&b, "  - {name: other, matches: [{path: {value: /x}}]}\n"
-		"  - {name: main, backendRefs: [{name: s2, port: 80}, {name: s1, port: 80, weight: 50}, "
+	compiled_init(&b,
+		"  - {name: other, matches: [{path: {value: /x}}]}\n"
+		"  - {name: main, backendRefs: [{name: s2, port: 80}, {name: s1, port: 80, weight: "
+		"50}, "
 		"{name: s0, port: 80, weight: 50}]}\n");
 	assert_true(rule(&a, 0)->id == rule(&b, 1)->id);
 	assert_true(rule(&a, 0)->backends[0].id == rule(&b, 1)->backends[2].id);
@@ -118,9 +122,11 @@ static void a_rule_without_name_is_known_by_its_place(void **state)
 {
 	struct compiled a, b;
 
-	compiled_init(&a, "  - backendRefs: [{name: s0, port: 80}]\n"
+	compiled_init(&a,
+		"  - backendRefs: [{name: s0, port: 80}]\n"
 		"  - backendRefs: [{name: s1, port: 80}]\n");
-	compiled_init(&b, "  - filters: [{type: URLRewrite, urlRewrite: {}}]\n"
+	compiled_init(&b,
+		"  - filters: [{type: URLRewrite, urlRewrite: {}}]\n"
 		"  - backendRefs: [{name: s1, port: 80}]\n");
 	/* A dropped rule does not move those behind it. */
 	assert_int_equal(b.c.routes[0].rule_count, 1);
@@ -184,9 +190,12 @@ static void an_edit_among_a_thousand_routes_costs_milliseconds(void **state)
 		int n;
 
 		snprintf(name, sizeof(name), "s%d", i);
-		n = snprintf(text, sizeof(text), ROUTE "  - {matches: [{path: {value: /%s}}], "
-			"backendRefs: [{name: %s, port: 80, weight: 80}, {name: s0, port: 80, weight: "
-			"20}]}\n", name, name, name);
+		n = snprintf(text, sizeof(text),
+			ROUTE "  - {matches: [{path: {value: /%s}}], "
+			      "backendRefs: [{name: %s, port: 80, weight: 80}, {name: s0, port: "
+			      "80, weight: "
+			      "20}]}\n",
+			name, name, name);
 		snprintf(text + n, sizeof(text) - (size_t)n, SERVICE, name, name, name, i / 250,
 			i % 250);
 		store_put_text(k.store, EAST, name, str_of(text));
@@ -194,8 +203,10 @@ static void an_edit_among_a_thousand_routes_costs_milliseconds(void **state)
 	for (int i = 0; i < 6; i++) {
 		double t = now_ms(), c;
 
-		snprintf(text, sizeof(text), ROUTE "  - backendRefs: [{name: s0, port: 80, weight: "
-			"%d}]\n", "r", i);
+		snprintf(text, sizeof(text),
+			ROUTE "  - backendRefs: [{name: s0, port: 80, weight: "
+			      "%d}]\n",
+			"r", i);
 		store_put_text(k.store, EAST, "route", str_of(text));
 		compile(&k);
 		edit_ms = now_ms() - t < edit_ms ? now_ms() - t : edit_ms;

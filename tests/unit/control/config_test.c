@@ -56,17 +56,17 @@ static void defaults_are_filled_in(void **state)
 
 static void everything_that_is_said_is_read(void **state)
 {
-	static const char text[] = CLUSTERS
-		"- {name: us-west, directory: /abs/us-west}\n"
-		"controllerName: example.com/c\n"
-		"pools: [{name: p, cidrs: [203.0.113.0/28, '2001:db8::/64']}]\n"
-		"dataplanes: [{name: dp0, url: 'ipc:///run/dp0.ipc'}]\n"
-		"api: {socket: run/c.sock}\n"
-		"stateDirectory: state\n"
-		"trustedNetworks: [10.0.0.0/8, 192.0.2.1]\n"
-		"timeouts: {header: 10s, idle: 1m, connect: 500ms, response: 1h30m}\n"
-		"exchangeBytesMax: 256Ki\n"
-		"logLevel: debug\n";
+	static const char text[] =
+		CLUSTERS "- {name: us-west, directory: /abs/us-west}\n"
+			 "controllerName: example.com/c\n"
+			 "pools: [{name: p, cidrs: [203.0.113.0/28, '2001:db8::/64']}]\n"
+			 "dataplanes: [{name: dp0, url: 'ipc:///run/dp0.ipc'}]\n"
+			 "api: {socket: run/c.sock}\n"
+			 "stateDirectory: state\n"
+			 "trustedNetworks: [10.0.0.0/8, 192.0.2.1]\n"
+			 "timeouts: {header: 10s, idle: 1m, connect: 500ms, response: 1h30m}\n"
+			 "exchangeBytesMax: 256Ki\n"
+			 "logLevel: debug\n";
 	struct control_config c;
 	struct err err;
 
@@ -102,12 +102,14 @@ static const struct {
 	{"clusters: [{name: a, directory: x}, {name: a, directory: z}]\n",
 		":1: clusters: the name a stands twice"},
 	{CLUSTERS "pools: [{name: p, cidrs: [203.0.113.1/28]}]\n",
-		":3: pools[0].cidrs[0]: must be an address or a network like 192.0.2.0/24 with no bits "
+		":3: pools[0].cidrs[0]: must be an address or a network like 192.0.2.0/24 with no "
+		"bits "
 		"set behind the prefix, but is \"203.0.113.1/28\""},
 	{CLUSTERS "dataplanes: [{name: a, url: 'tcp://127.0.0.1:80'}]\n",
 		":3: dataplanes[0].url: must be ipc:// and an absolute path, but is "
 		"\"tcp://127.0.0.1:80\""},
-	{CLUSTERS "timeouts: {idle: 0s}\n", ":3: timeouts.idle: must be between 1 and 86400000, but is 0"},
+	{CLUSTERS "timeouts: {idle: 0s}\n",
+		":3: timeouts.idle: must be between 1 and 86400000, but is 0"},
 	{CLUSTERS "timeouts: {idle: 60}\n",
 		":3: timeouts.idle: must be a duration like 500ms, 10s or 1h30m, but is \"60\""},
 	{CLUSTERS "exchangeBytesMax: 1k\n",

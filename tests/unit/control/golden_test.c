@@ -55,8 +55,7 @@ static void emit_object(FILE *f, const json_t *j, int indent, bool in_list)
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)j, key, v)
-	{
+	json_object_foreach ((json_t *)j, key, v) {
 		if (strcmp(key, "lastTransitionTime") == 0)
 			continue;
 		fprintf(f, "%*s%s:", in_list ? 0 : indent, "", key);
@@ -79,8 +78,7 @@ static void emit(FILE *f, const json_t *j, int indent, bool in_list)
 		emit_object(f, j, indent, in_list);
 		return;
 	}
-	json_array_foreach((json_t *)j, i, v)
-	{
+	json_array_foreach ((json_t *)j, i, v) {
 		fprintf(f, "%*s- ", indent, "");
 		emit(f, v, indent + 2, true);
 	}
@@ -186,7 +184,7 @@ static void golden_case(void **state)
 		fail_msg("%s", err.msg);
 	for (uint32_t i = 0; i < config.clusters_count; i++)
 		if (store_load_dir(store, config.clusters[i].name, config.clusters[i].directory,
-			&err) < 0)
+			    &err) < 0)
 			fail_msg("%s", err.msg);
 	in.view = store_view(store);
 	in.config = &config;

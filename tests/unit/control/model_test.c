@@ -60,7 +60,8 @@ static struct result decode(const char *text)
 	return r;
 }
 
-#define ROUTE "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec: "
+#define ROUTE \
+	"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec: "
 
 static void a_route_gets_the_defaults_of_its_crd(void **state)
 {
@@ -104,9 +105,11 @@ static void a_route_without_rules_has_one_that_matches_everything(void **state)
 static void a_gateway_gets_the_defaults_of_its_crd(void **state)
 {
 	struct result r = decode("apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
-		"metadata: {name: g, namespace: ns}\nspec: {gatewayClassName: c, addresses: [{value: "
-		"192.0.2.1}], listeners: [{name: a, port: 443, protocol: HTTPS, tls: {certificateRefs: "
-		"[{name: x}]}, allowedRoutes: {kinds: [{kind: HTTPRoute}]}}]}\n");
+				 "metadata: {name: g, namespace: ns}\nspec: {gatewayClassName: c, "
+				 "addresses: [{value: "
+				 "192.0.2.1}], listeners: [{name: a, port: 443, protocol: HTTPS, "
+				 "tls: {certificateRefs: "
+				 "[{name: x}]}, allowedRoutes: {kinds: [{kind: HTTPRoute}]}}]}\n");
 	const struct listener *l = &r.o->gateway->listeners[0];
 
 	assert_string_equal(r.problems, "");
@@ -121,7 +124,7 @@ static void a_gateway_gets_the_defaults_of_its_crd(void **state)
 static void a_service_gets_the_defaults_of_its_kind(void **state)
 {
 	struct result r = decode("apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
-		"spec: {selector: {}, ports: [{port: 80}]}\n");
+				 "spec: {selector: {}, ports: [{port: 80}]}\n");
 
 	assert_true(str_eq(r.o->service->type, STR("ClusterIP")));
 	assert_true(str_eq(r.o->service->ports[0].protocol, STR("TCP")));
@@ -129,7 +132,7 @@ static void a_service_gets_the_defaults_of_its_kind(void **state)
 	assert_false(r.o->service->has_selector);
 	object_put(r.o);
 	r = decode("apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
-		"spec: {clusterIP: None, selector: {a: b}}\n");
+		   "spec: {clusterIP: None, selector: {a: b}}\n");
 	assert_string_equal(r.problems, "");
 	assert_true(r.o->service->has_selector);
 	object_put(r.o);
@@ -148,12 +151,12 @@ static void a_namespace_carries_its_name_as_a_label(void **state)
 
 		snprintf(text, sizeof(text), "apiVersion: v1\nkind: Namespace\n%s\n", texts[i]);
 		r = decode(text);
-		assert_true(str_eq(
-			kv_find(&r.o->labels, STR("kubernetes.io/metadata.name")), STR("ns")));
+		assert_true(str_eq(kv_find(&r.o->labels, STR("kubernetes.io/metadata.name")),
+			STR("ns")));
 		assert_int_equal(r.o->labels.count, i == 1 ? 3 : 1);
 		for (uint32_t k = 1; k < r.o->labels.count; k++)
 			assert_true(str_cmp(r.o->labels.items[k - 1].key,
-				r.o->labels.items[k].key) < 0);
+					    r.o->labels.items[k].key) < 0);
 		object_put(r.o);
 	}
 }
@@ -161,7 +164,7 @@ static void a_namespace_carries_its_name_as_a_label(void **state)
 static void a_creation_time_is_read(void **state)
 {
 	struct result r = decode("apiVersion: v1\nkind: Namespace\nmetadata: {name: ns, "
-		"creationTimestamp: 2026-11-21T09:00:00Z}\n");
+				 "creationTimestamp: 2026-11-21T09:00:00Z}\n");
 
 	assert_int_equal(r.o->created, 1795251600);
 	object_put(r.o);
@@ -179,16 +182,16 @@ static void a_creation_time_is_read(void **state)
 
 static void versions_with_the_same_fields_are_read(void **state)
 {
-	assert_int_equal(
-		kind_of(STR("gateway.networking.k8s.io/v1"), STR("Gateway")), KIND_GATEWAY);
+	assert_int_equal(kind_of(STR("gateway.networking.k8s.io/v1"), STR("Gateway")),
+		KIND_GATEWAY);
 	assert_int_equal(kind_of(STR("gateway.networking.k8s.io/v1beta1"), STR("ReferenceGrant")),
 		KIND_REFERENCE_GRANT);
-	assert_int_equal(
-		kind_of(STR("gateway.networking.k8s.io/v1alpha2"), STR("Gateway")), KIND_COUNT);
+	assert_int_equal(kind_of(STR("gateway.networking.k8s.io/v1alpha2"), STR("Gateway")),
+		KIND_COUNT);
 	assert_int_equal(kind_of(STR("v1"), STR("Service")), KIND_SERVICE);
 	assert_int_equal(kind_of(STR("v1beta1"), STR("Service")), KIND_COUNT);
-	assert_int_equal(
-		kind_of(STR("discovery.k8s.io/v1"), STR("EndpointSlice")), KIND_ENDPOINT_SLICE);
+	assert_int_equal(kind_of(STR("discovery.k8s.io/v1"), STR("EndpointSlice")),
+		KIND_ENDPOINT_SLICE);
 	assert_int_equal(kind_of(STR("serving.knative.dev/v1"), STR("Service")), KIND_COUNT);
 	assert_int_equal(kind_of(STR(""), STR("")), KIND_COUNT);
 }
@@ -200,31 +203,68 @@ struct check_row {
 };
 
 static const struct check_row check_rows[] = {
-	{check_dns_label, "a", true}, {check_dns_label, "a-1", true}, {check_dns_label, "", false},
-	{check_dns_label, "-a", false}, {check_dns_label, "a-", false}, {check_dns_label, "A", false},
-	{check_dns_label, "a.b", false}, {check_dns_name, "a.b-c.d", true}, {check_dns_name, "a..b", false},
-	{check_dns_name, ".a", false}, {check_dns_name, "a.", false}, {check_dns_name, "a_b", false},
-	{check_hostname, "*.example.com", true}, {check_hostname, "*", false},
-	{check_hostname, "*.", false}, {check_hostname, "a.*.com", false},
-	{check_hostname, "*.*.com", false}, {check_group, "", true}, {check_group, "A.b", false},
-	{check_kind, "HTTPRoute", true}, {check_kind, "1a", false}, {check_kind, "a-", false},
-	{check_header_name, "X-A_b!", true}, {check_header_name, "a b", false},
-	{check_header_name, "a:", false}, {check_header_name, "", false},
-	{check_domain_path, "example.com/a/b", true}, {check_domain_path, "example.com", false},
-	{check_domain_path, "/a", false}, {check_domain_path, "example.com/", false},
-	{check_protocol, "HTTP", true}, {check_protocol, "example.com/x", true},
-	{check_protocol, "a b", false}, {check_address_type, "IPAddress", true},
-	{check_address_type, "example.com/x", true}, {check_address_type, "Magic", false},
-	{check_path, "/", true}, {check_path, "/a/b.c", true}, {check_path, "/%41", true},
-	{check_path, "/a/", true}, {check_path, "a", false}, {check_path, "", false},
-	{check_path, "/a//b", false}, {check_path, "/a/./b", false}, {check_path, "/a/../b", false},
-	{check_path, "/a/..", false}, {check_path, "/a/.", false}, {check_path, "/a%2Fb", false},
-	{check_path, "/a%2fb", false}, {check_path, "/a#b", false}, {check_path, "/a%4", false},
-	{check_path, "/a%zz", false}, {check_path, "/a b", false}, {check_path, "/a?b", false},
-	{check_label_key, "app", true}, {check_label_key, "example.com/app", true},
-	{check_label_key, "/app", false}, {check_label_key, "example.com/", false},
-	{check_label_value, "", true}, {check_label_value, "a.B_c-1", true},
-	{check_label_value, "-a", false}, {check_label_value, "a b", false},
+	{check_dns_label, "a", true},
+	{check_dns_label, "a-1", true},
+	{check_dns_label, "", false},
+	{check_dns_label, "-a", false},
+	{check_dns_label, "a-", false},
+	{check_dns_label, "A", false},
+	{check_dns_label, "a.b", false},
+	{check_dns_name, "a.b-c.d", true},
+	{check_dns_name, "a..b", false},
+	{check_dns_name, ".a", false},
+	{check_dns_name, "a.", false},
+	{check_dns_name, "a_b", false},
+	{check_hostname, "*.example.com", true},
+	{check_hostname, "*", false},
+	{check_hostname, "*.", false},
+	{check_hostname, "a.*.com", false},
+	{check_hostname, "*.*.com", false},
+	{check_group, "", true},
+	{check_group, "A.b", false},
+	{check_kind, "HTTPRoute", true},
+	{check_kind, "1a", false},
+	{check_kind, "a-", false},
+	{check_header_name, "X-A_b!", true},
+	{check_header_name, "a b", false},
+	{check_header_name, "a:", false},
+	{check_header_name, "", false},
+	{check_domain_path, "example.com/a/b", true},
+	{check_domain_path, "example.com", false},
+	{check_domain_path, "/a", false},
+	{check_domain_path, "example.com/", false},
+	{check_protocol, "HTTP", true},
+	{check_protocol, "example.com/x", true},
+	{check_protocol, "a b", false},
+	{check_address_type, "IPAddress", true},
+	{check_address_type, "example.com/x", true},
+	{check_address_type, "Magic", false},
+	{check_path, "/", true},
+	{check_path, "/a/b.c", true},
+	{check_path, "/%41", true},
+	{check_path, "/a/", true},
+	{check_path, "a", false},
+	{check_path, "", false},
+	{check_path, "/a//b", false},
+	{check_path, "/a/./b", false},
+	{check_path, "/a/../b", false},
+	{check_path, "/a/..", false},
+	{check_path, "/a/.", false},
+	{check_path, "/a%2Fb", false},
+	{check_path, "/a%2fb", false},
+	{check_path, "/a#b", false},
+	{check_path, "/a%4", false},
+	{check_path, "/a%zz", false},
+	{check_path, "/a b", false},
+	{check_path, "/a?b", false},
+	{check_label_key, "app", true},
+	{check_label_key, "example.com/app", true},
+	{check_label_key, "/app", false},
+	{check_label_key, "example.com/", false},
+	{check_label_value, "", true},
+	{check_label_value, "a.B_c-1", true},
+	{check_label_value, "-a", false},
+	{check_label_value, "a b", false},
 };
 
 static void patterns_hold_at_their_edges(void **state)
@@ -235,8 +275,8 @@ static void patterns_hold_at_their_edges(void **state)
 		if ((r->check(str_of(r->text)) == NULL) != r->good)
 			fail_msg("row %zu: \"%s\"", i, r->text);
 	}
-	assert_non_null(check_dns_label(STR(
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")));
+	assert_non_null(check_dns_label(
+		STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")));
 	assert_non_null(check_path(str_make("/\0", 2)));
 }
 

@@ -23,7 +23,8 @@
 
 #define EAST STR("us-east")
 
-#define CLASS "---\napiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\n"                \
+#define CLASS \
+	"---\napiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\n" \
 	"metadata: {name: sluice}\nspec: {controllerName: gateway.sluice.internal/controller}\n"
 
 static const char *gateway_text(const char *name, const char *rest)
@@ -32,9 +33,11 @@ static const char *gateway_text(const char *name, const char *rest)
 	static unsigned turn;
 	char *b = buf[turn++ % 16];
 
-	snprintf(b, sizeof(buf[0]), "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
+	snprintf(b, sizeof(buf[0]),
+		"---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
 		"metadata: {name: %s, namespace: infra}\nspec:\n  gatewayClassName: sluice\n"
-		"  listeners: [{name: http, port: 80, protocol: HTTP}]\n%s", name, rest);
+		"  listeners: [{name: http, port: 80, protocol: HTTP}]\n%s",
+		name, rest);
 	return b;
 }
 
@@ -71,8 +74,12 @@ static void world_fini(struct world *w)
 /* The next plan; time moves on by one second. */
 static const struct plan *next(struct world *w)
 {
-	struct plan_input in = {.view = store_view(w->store), .config = &w->config,
-		.acked = w->acked, .previous = w->plan, .book = w->book, .now_s = w->now++};
+	struct plan_input in = {.view = store_view(w->store),
+		.config = &w->config,
+		.acked = w->acked,
+		.previous = w->plan,
+		.book = w->book,
+		.now_s = w->now++};
 	struct plan *p = plan_build(&in);
 
 	view_put(in.view);
@@ -288,21 +295,27 @@ static void big_world(struct world *w)
 
 	world_init(w);
 	put(w, "0.yaml", CLASS);
-	put(w, "1.yaml", "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
+	put(w, "1.yaml",
+		"apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
 		"metadata: {name: gw, namespace: infra}\nspec:\n  gatewayClassName: sluice\n"
-		"  listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: "
+		"  listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: "
+		"{from: "
 		"All}}}]\n");
 	for (int i = 0; i < 1000; i++) {
 		snprintf(path, sizeof(path), "r%04d.yaml", i);
-		snprintf(text, sizeof(text), "apiVersion: gateway.networking.k8s.io/v1\n"
+		snprintf(text, sizeof(text),
+			"apiVersion: gateway.networking.k8s.io/v1\n"
 			"kind: HTTPRoute\nmetadata: {name: r%d, namespace: demo}\nspec:\n"
-			"  parentRefs: [{name: gw, namespace: infra}]\n  hostnames: [r%d.example.com]\n"
+			"  parentRefs: [{name: gw, namespace: infra}]\n  hostnames: "
+			"[r%d.example.com]\n"
 			"  rules:\n  - backendRefs: [{name: s%d, port: 80, weight: 80}]\n---\n"
 			"apiVersion: v1\nkind: Service\nmetadata: {name: s%d, namespace: demo}\n"
 			"spec: {ports: [{port: 80}]}\n---\napiVersion: discovery.k8s.io/v1\n"
 			"kind: EndpointSlice\nmetadata: {name: s%d, namespace: demo, labels: "
-			"{kubernetes.io/service-name: s%d}}\naddressType: IPv4\nports: [{port: 8080}]\n"
-			"endpoints: [{addresses: [10.0.%d.%d]}]\n", i, i, i, i, i, i, i / 250, i % 250);
+			"{kubernetes.io/service-name: s%d}}\naddressType: IPv4\nports: [{port: "
+			"8080}]\n"
+			"endpoints: [{addresses: [10.0.%d.%d]}]\n",
+			i, i, i, i, i, i, i / 250, i % 250);
 		put(w, path, text);
 	}
 }
@@ -325,10 +338,12 @@ static void a_thousand_routes_are_planned_whole(void **state)
 		char text[512];
 		double t;
 
-		snprintf(text, sizeof(text), "apiVersion: gateway.networking.k8s.io/v1\n"
+		snprintf(text, sizeof(text),
+			"apiVersion: gateway.networking.k8s.io/v1\n"
 			"kind: HTTPRoute\nmetadata: {name: extra, namespace: demo}\nspec:\n"
 			"  parentRefs: [{name: gw, namespace: infra}]\n  rules:\n"
-			"  - backendRefs: [{name: s1, port: 80, weight: %d}]\n", i);
+			"  - backendRefs: [{name: s1, port: 80, weight: %d}]\n",
+			i);
 		t = now_ms();
 		put(&w, "x.yaml", text);
 		next(&w);

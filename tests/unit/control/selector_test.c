@@ -25,14 +25,16 @@ struct match_row {
 };
 
 static const struct match_row match_rows[] = {
-	{"== needs the label and the value", "a == 'x'", {"a=x", "a=x,b=y"}, {"-", "a=y", "b=x", "a="}},
+	{"== needs the label and the value", "a == 'x'", {"a=x", "a=x,b=y"},
+		{"-", "a=y", "b=x", "a="}},
 	{"== takes double quotes", "a == \"x\"", {"a=x"}, {"-"}},
 	{"!= holds without the label", "a != 'x'", {"-", "a=y", "b=x"}, {"a=x"}},
 	{"in is one of a set", "a in {'x', \"y\"}", {"a=x", "a=y"}, {"-", "a=z"}},
 	{"in an empty set is nothing", "a in {}", {NULL}, {"-", "a="}},
 	{"not in holds without the label", "a not in {'x'}", {"-", "a=y"}, {"a=x"}},
 	{"notin is not in", "a notin{'x'}", {"-", "a=y"}, {"a=x"}},
-	{"contains looks inside the value", "a contains 'b'", {"a=b", "a=abc"}, {"-", "a=ac", "b=b"}},
+	{"contains looks inside the value", "a contains 'b'", {"a=b", "a=abc"},
+		{"-", "a=ac", "b=b"}},
 	{"contains '' needs the label only", "a contains ''", {"a=", "a=x"}, {"-"}},
 	{"starts with", "a starts with 'ab'", {"a=ab", "a=abc"}, {"-", "a=a", "a=cab"}},
 	{"startswith", "a startswith 'ab'", {"a=abc"}, {"a=cab"}},
@@ -53,19 +55,25 @@ static const struct match_row match_rows[] = {
 	{"! binds tighter than &&", "!has(a) && has(b)", {"b="}, {"a=,b=", "-"}},
 	{"parentheses", "(has(a) || has(b)) && has(c)", {"a=,c=", "b=,c="}, {"a=", "a=,b=", "c="}},
 	{"! before parentheses", "!(has(a) || has(b))", {"-", "c="}, {"a=", "b="}},
-	{"labels have dots, slashes and dashes", "federation.tigera.io/remoteClusterName == 'us-west'",
+	{"labels have dots, slashes and dashes",
+		"federation.tigera.io/remoteClusterName == 'us-west'",
 		{"federation.tigera.io/remoteClusterName=us-west"}, {"-"}},
 	{"blanks are free", " a=='x'\t&&!has( b )", {"a=x"}, {"a=x,b="}},
-	{"a label may be spelled like an operator", "in in {'x'} && not != 'y'", {"in=x"}, {"in=x,not=y"}},
-	{"a label may be spelled like a function", "has == 'x' || all == 'x'", {"has=x", "all=x"}, {"-"}},
+	{"a label may be spelled like an operator", "in in {'x'} && not != 'y'", {"in=x"},
+		{"in=x,not=y"}},
+	{"a label may be spelled like a function", "has == 'x' || all == 'x'", {"has=x", "all=x"},
+		{"-"}},
 	{"quotes of the other kind are text", "a == \"'\" || a == '\"'", {"a='", "a=\""}, {"-"}},
 };
 
 static const struct {
 	const char *text, *want;
 } bad_rows[] = {
-	{"a", "an operator (==, !=, in, not in, contains, starts with, ends with) expected at the end"},
-	{"a = 'x'", "an operator (==, !=, in, not in, contains, starts with, ends with) expected at "
+	{"a",
+		"an operator (==, !=, in, not in, contains, starts with, ends with) expected at "
+		"the end"},
+	{"a = 'x'",
+		"an operator (==, !=, in, not in, contains, starts with, ends with) expected at "
 		"byte 2, before \"= 'x'\""},
 	{"a == x", "a string in quotes expected at byte 5, before \"x\""},
 	{"a == 'x", "a string in quotes expected at byte 5, before \"'x\""},
@@ -73,9 +81,11 @@ static const struct {
 	{"a in 'x'", "{ expected at byte 5, before \"'x'\""},
 	{"a in {'x'", ", or } expected at the end"},
 	{"a in {'x',}", "a string in quotes expected at byte 10, before \"}\""},
-	{"a inx {'x'}", "an operator (==, !=, in, not in, contains, starts with, ends with) expected "
+	{"a inx {'x'}",
+		"an operator (==, !=, in, not in, contains, starts with, ends with) expected "
 		"at byte 2, before \"inx {'x'}\""},
-	{"a containsx 'x'", "an operator (==, !=, in, not in, contains, starts with, ends with) "
+	{"a containsx 'x'",
+		"an operator (==, !=, in, not in, contains, starts with, ends with) "
 		"expected at byte 2, before \"containsx 'x'\""},
 	{"has(a", ") expected at the end"},
 	{"has()", "a label expected at byte 4, before \")\""},
@@ -168,7 +178,7 @@ static void nesting_and_length_are_bounded(void **state)
  * The oracle: a random expression is written down and evaluated in the same step, each subtree as
  * one truth value per set of labels, so that no parser is involved.
  */
-#define SETS 27	/* labels a and b, each absent, "x" or "xy"; times 3 to have c too */
+#define SETS 27 /* labels a and b, each absent, "x" or "xy"; times 3 to have c too */
 
 struct writer {
 	struct rng *rng;
@@ -287,9 +297,11 @@ static void random_expressions_mean_what_the_oracle_says(void **state)
 
 			for (char c = 'a'; c <= 'c'; c++)
 				if (value_in(i, c) != NULL)
-					kv[l.count++] = (struct kv){
-						str_of(c == 'a' ? "a" : c == 'b' ? "b" : "c"),
-						str_of(value_in(i, c))};
+					kv[l.count++] =
+						(struct kv){str_of(c == 'a'	       ? "a"
+									    : c == 'b' ? "b"
+										       : "c"),
+							str_of(value_in(i, c))};
 			if (selector_matches(s, &l) != truth[i])
 				fail_msg("%s: set %u", w.text, i);
 		}

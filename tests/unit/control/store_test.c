@@ -28,8 +28,10 @@ static const char *service_text(const char *name, int port)
 	static unsigned turn;
 	char *b = buf[turn++ % 8];
 
-	snprintf(b, sizeof(buf[0]), "---\napiVersion: v1\nkind: Service\nmetadata: {name: %s, "
-		"namespace: demo}\nspec: {ports: [{port: %d}]}\n", name, port);
+	snprintf(b, sizeof(buf[0]),
+		"---\napiVersion: v1\nkind: Service\nmetadata: {name: %s, "
+		"namespace: demo}\nspec: {ports: [{port: %d}]}\n",
+		name, port);
 	return b;
 }
 
@@ -103,8 +105,8 @@ static void a_half_written_file_keeps_its_objects(void **state)
 		"expected node content");
 	put2(s, "1.yaml", "", "");
 	assert_string_equal(services(s), "a:80");
-	assert_string_equal(
-		problems(s), "*1.yaml: is empty; remove the file to remove its objects");
+	assert_string_equal(problems(s),
+		"*1.yaml: is empty; remove the file to remove its objects");
 	put2(s, "1.yaml", service_text("a", 81), "");
 	assert_string_equal(services(s), "a:81@2");
 	assert_string_equal(problems(s), "");
@@ -170,16 +172,22 @@ static void generations_count_changes_of_the_spec_alone(void **state)
 {
 	struct store *s = store_new();
 
-	put2(s, "1.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: demo}\n"
-		"spec: {type: ClusterIP, ports: [{port: 80, name: x}]}\n", "");
+	put2(s, "1.yaml",
+		"apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: demo}\n"
+		"spec: {type: ClusterIP, ports: [{port: 80, name: x}]}\n",
+		"");
 	assert_string_equal(services(s), "a:80");
 	put2(s, "1.yaml", "# a comment, labels, another order of keys, a status\n",
-		"kind: Service\napiVersion: v1\nmetadata: {namespace: demo, name: a, labels: {x: y}}\n"
-		"spec:\n  ports:\n  - name: \"x\"\n    port: 80\n  type: ClusterIP\nstatus: {a: b}\n");
+		"kind: Service\napiVersion: v1\nmetadata: {namespace: demo, name: a, labels: {x: "
+		"y}}\n"
+		"spec:\n  ports:\n  - name: \"x\"\n    port: 80\n  type: ClusterIP\nstatus: {a: "
+		"b}\n");
 	/* "x" in quotes and without are one value. */
 	assert_string_equal(services(s), "a:80");
-	put2(s, "2.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: demo}\n"
-		"spec: {type: ClusterIP, ports: [{port: 80, name: z}]}\n", "");
+	put2(s, "2.yaml",
+		"apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: demo}\n"
+		"spec: {type: ClusterIP, ports: [{port: 80, name: z}]}\n",
+		"");
 	assert_string_equal(services(s), "a:80");
 	store_remove_file(s, EAST, "1.yaml");
 	assert_string_equal(services(s), "a:80@2");
@@ -215,9 +223,13 @@ static void objects_are_found_by_cluster_namespace_and_name(void **state)
 	store_put_text(s, STR("us-west"), "1.yaml", str_of(service_text("a", 90)));
 	v = store_view(s);
 	assert_int_equal(view_find(v, KIND_SERVICE, STR("us-west"), STR("demo"), STR("a"))
-		->service->ports[0].port, 90);
+				 ->service->ports[0]
+				 .port,
+		90);
 	assert_int_equal(view_find(v, KIND_SERVICE, EAST, STR("demo"), STR("b"))
-		->service->ports[0].port, 81);
+				 ->service->ports[0]
+				 .port,
+		81);
 	assert_null(view_find(v, KIND_SERVICE, STR("us-west"), STR("demo"), STR("b")));
 	assert_null(view_find(v, KIND_GATEWAY, EAST, STR("demo"), STR("a")));
 	view_put(v);
@@ -247,7 +259,8 @@ static void a_folder_is_read_like_kubectl_reads_it(void **state)
 	assert_int_equal(mkdir(path, 0700), 0);
 	write_file(dir, "a.yaml", service_text("a", 80));
 	write_file(dir, "sub/b.yml", service_text("b", 81));
-	write_file(dir, "c.json", "{\"apiVersion\": \"v1\", \"kind\": \"Service\", \"metadata\": "
+	write_file(dir, "c.json",
+		"{\"apiVersion\": \"v1\", \"kind\": \"Service\", \"metadata\": "
 		"{\"name\": \"c\"}, \"spec\": {\"ports\": [{\"port\": 82}]}}");
 	write_file(dir, ".hidden.yaml", service_text("hidden", 83));
 	write_file(dir, "notes.txt", "not read");

@@ -69,8 +69,10 @@ static void totals_are_shared_out_among_workers(void **state)
 	struct err err;
 
 	assert_int_equal(load(PORTS SOURCES "workers: {count: 3}\n"
-		"limits: {connections: 100, upstreamConnections: 50, connectionsPerSource: 10}\n",
-		&c, &err), 0);
+					    "limits: {connections: 100, upstreamConnections: 50, "
+					    "connectionsPerSource: 10}\n",
+				 &c, &err),
+		0);
 	gateway_config_worker(&c, &w);
 	assert_int_equal(w.http.down_max, 34);
 	assert_int_equal(w.tcp.conns_max, 34 + 17);
@@ -85,9 +87,11 @@ static void ports_of_every_profile_are_read(void **state)
 	struct err err;
 
 	assert_int_equal(load(SOURCES "ports:\n"
-		"- {name: a, profile: af_packet, iface: eth0, mtu: 9000}\n"
-		"- {name: b, profile: tap, iface: tap0}\n"
-		"- {name: c, profile: pci, pci: \"0000:3b:00.0\"}\n", &c, &err), 0);
+				      "- {name: a, profile: af_packet, iface: eth0, mtu: 9000}\n"
+				      "- {name: b, profile: tap, iface: tap0}\n"
+				      "- {name: c, profile: pci, pci: \"0000:3b:00.0\"}\n",
+				 &c, &err),
+		0);
 	assert_int_equal(c.ports_count, 3);
 	gateway_config_port(&c.ports[0], &p);
 	assert_int_equal(p.profile, PORT_AF_PACKET);
@@ -134,7 +138,8 @@ static void errors_name_line_and_field(void **state)
 		{SOURCES "ports:\n- {name: a, profile: tap, iface: t, mtu: 1000}\n",
 			"ports[0].mtu"},
 		{SOURCES "ports:\n- {name: a, profile: tap, iface: t}\n"
-			"- {name: a, profile: tap, iface: u}\n", "the name a stands twice"},
+			 "- {name: a, profile: tap, iface: u}\n",
+			"the name a stands twice"},
 		{PORTS SOURCES "limits: {connections: 16}\nworkers: {count: 2}\n", "fewer than 16"},
 		{PORTS SOURCES "---\nname: two\n", "more than one document"},
 	};

@@ -248,8 +248,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(other_tables_do_not_count, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_link_that_goes_down_is_noticed, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_new_is_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			behind_a_tap_the_kernel_is_our_router, setup, teardown),
+		cmocka_unit_test_setup_teardown(behind_a_tap_the_kernel_is_our_router, setup,
+			teardown),
 	};
 
 	if (unshare(CLONE_NEWNET) < 0) {

@@ -68,13 +68,25 @@ static json_t *format(const struct access_record *rec, const struct access_names
 static void a_line_holds_what_the_record_holds(void **state)
 {
 	struct access_record rec = {
-		.start_us = 1500, .total_us = 900, .ttfb_us = 800, .connect_us = 100,
-		.bytes_in = 5, .bytes_out = 1ull << 40, .client_port = 4711, .upstream_port = 8080,
-		.status = 502, .outcome = OUTCOME_UP_RESET, .retries = 1, .minor = 1,
+		.start_us = 1500,
+		.total_us = 900,
+		.ttfb_us = 800,
+		.connect_us = 100,
+		.bytes_in = 5,
+		.bytes_out = 1ull << 40,
+		.client_port = 4711,
+		.upstream_port = 8080,
+		.status = 502,
+		.outcome = OUTCOME_UP_RESET,
+		.retries = 1,
+		.minor = 1,
 		.flags = ACCESS_REUSED | ACCESS_CLOSED,
 	};
-	struct access_names names = {.listener = STR("infra/gw/http"), .rule = STR("demo/app rule 0"),
-		.backend = STR("demo/app-v1:80"), .cluster = STR("us-east"), .endpoint = STR("pod-1")};
+	struct access_names names = {.listener = STR("infra/gw/http"),
+		.rule = STR("demo/app rule 0"),
+		.backend = STR("demo/app-v1:80"),
+		.cluster = STR("us-east"),
+		.endpoint = STR("pod-1")};
 	json_t *j;
 
 	ip_parse(STR("192.0.2.1"), &rec.client);
@@ -82,9 +94,11 @@ static void a_line_holds_what_the_record_holds(void **state)
 	access_copy(rec.method, sizeof(rec.method), STR("GET"), &rec.method_len);
 	access_copy(rec.path, sizeof(rec.path), STR("/a"), &rec.path_len);
 	j = format(&rec, &names);
-	assert_string_equal(json_string_value(json_object_get(j, "ts")), "2023-11-14T22:13:20.001500Z");
+	assert_string_equal(json_string_value(json_object_get(j, "ts")),
+		"2023-11-14T22:13:20.001500Z");
 	assert_string_equal(json_string_value(json_object_get(j, "client")), "192.0.2.1:4711");
-	assert_string_equal(json_string_value(json_object_get(j, "upstream")), "[2001:db8::5]:8080");
+	assert_string_equal(json_string_value(json_object_get(j, "upstream")),
+		"[2001:db8::5]:8080");
 	assert_string_equal(json_string_value(json_object_get(j, "reason")), "up_reset");
 	assert_string_equal(json_string_value(json_object_get(j, "flags")), "reused,closed");
 	assert_string_equal(json_string_value(json_object_get(j, "cluster")), "us-east");

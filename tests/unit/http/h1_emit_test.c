@@ -25,7 +25,7 @@ static const struct h1_edit edits[] = {
 };
 
 /* Fields of an h1_request_out that a row changes. */
-#define PLAIN                                                                                      \
+#define PLAIN \
 	.client = STR("192.0.2.7"), .proto = STR("http"), .port = 80, .request_id = STR("id-1")
 
 static const struct request_row {
@@ -189,8 +189,8 @@ static void responses_leave_as_they_should(void **state)
 		size_t len = strlen(r->want);
 		struct h1_head h;
 
-		assert_int_equal(
-			h1_parse_response(r->in, strlen(r->in), r->method, &h), strlen(r->in));
+		assert_int_equal(h1_parse_response(r->in, strlen(r->in), r->method, &h),
+			strlen(r->in));
 		for (size_t size = 0; size <= len; size++) {
 			char *buf = malloc(size ? size : 1);
 			size_t n = h1_emit_response(&h, &r->out, buf, size);
@@ -252,8 +252,8 @@ static void continue_is_a_response(void **state)
 {
 	struct h1_head h;
 
-	assert_int_equal(
-		h1_parse_response(h1_continue.p, h1_continue.len, H1_POST, &h), h1_continue.len);
+	assert_int_equal(h1_parse_response(h1_continue.p, h1_continue.len, H1_POST, &h),
+		h1_continue.len);
 	assert_int_equal(h.status, 100);
 	assert_true(str_eq(h1_status_reason(503), STR("Service Unavailable")));
 	assert_true(str_eq(h1_status_reason(599), STR("Unknown")));

@@ -22,10 +22,10 @@ static void classes_hold_what_the_rfc_lists(void **state)
 {
 	for (int c = 0; c < 256; c++) {
 		bool token = c != 0 &&
-			     strchr("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-				     c) != NULL &&
-			     c < 128;
+			strchr("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+			       "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+				c) != NULL &&
+			c < 128;
 
 		assert_int_equal(h1_is(&h1_token, (char)c), token);
 		assert_int_equal(h1_is(&h1_control, (char)c), (c < 32 && c != 9) || c == 127);
@@ -37,8 +37,8 @@ static void classes_hold_what_the_rfc_lists(void **state)
 static void vector_and_portable_scanners_agree(void **state)
 {
 #ifdef __SSSE3__
-	static const struct h1_class *const classes[] = {
-		&h1_token, &h1_target, &h1_host, &h1_control};
+	static const struct h1_class *const classes[] = {&h1_token, &h1_target, &h1_host,
+		&h1_control};
 	struct rng r;
 
 	rng_seed(&r, 1);
@@ -73,8 +73,8 @@ static void path_scanners_agree(void **state)
 
 		for (size_t i = 0; i < len; i++)
 			p[i] = alphabet[rng_below(&r, sizeof(alphabet) - 1)];
-		assert_int_equal(
-			h1_path_is_plain_vector(p, p + len), h1_path_is_plain_portable(p, p + len));
+		assert_int_equal(h1_path_is_plain_vector(p, p + len),
+			h1_path_is_plain_portable(p, p + len));
 		free(p);
 	}
 #else
@@ -108,8 +108,8 @@ static void every_name_of_the_table_is_found_in_any_case(void **state)
 		assert_int_equal(h1_header_lookup(str_make(upper, n - 1)), H1_HDR_OTHER);
 		upper[n / 2] ^= 1;
 		assert_int_equal(h1_header_lookup(str_make(upper, n)), H1_HDR_OTHER);
-		assert_true(str_eq(
-			h1_header_name((enum h1_header_id)rows[i].id), str_of(rows[i].name)));
+		assert_true(str_eq(h1_header_name((enum h1_header_id)rows[i].id),
+			str_of(rows[i].name)));
 	}
 }
 
@@ -155,8 +155,8 @@ static void slashes_are_merged_in_the_path_alone(void **state)
 	for (size_t i = 0; i < 4; i++) {
 		char head[128], buf[32];
 		struct h1_head h;
-		int n = snprintf(
-			head, sizeof(head), "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", rows[i].target);
+		int n = snprintf(head, sizeof(head), "GET %s HTTP/1.1\r\nHost: a\r\n\r\n",
+			rows[i].target);
 
 		assert_int_equal(h1_parse_request(head, (size_t)n, &h), n);
 		assert_true(h.slashes);

@@ -111,8 +111,8 @@ struct str h1_vector_unescape(struct arena *a, struct str text)
 
 static void read_kind(struct reader *r, struct h1_vector *v, struct str what)
 {
-	static const char *const methods[] = {
-		"", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"};
+	static const char *const methods[] = {"", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT",
+		"OPTIONS", "TRACE", "PATCH"};
 
 	if (str_eq(what, STR("request")))
 		v->kind = H1_VECTOR_REQUEST;
@@ -138,8 +138,8 @@ static void read_line(struct reader *r, struct str line)
 	if (line.len == 0 || line.p[0] == '#')
 		return;
 	if (line.p[0] == '|') {
-		ssize_t n = unescape(
-			str_from(line, 2), r->input + r->input_len, INPUT_BYTES_MAX - r->input_len);
+		ssize_t n = unescape(str_from(line, 2), r->input + r->input_len,
+			INPUT_BYTES_MAX - r->input_len);
 
 		if (v == NULL || n < 0)
 			bad(r, "bad input line");

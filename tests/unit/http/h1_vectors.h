@@ -16,12 +16,12 @@
 enum h1_vector_kind { H1_VECTOR_REQUEST, H1_VECTOR_RESPONSE, H1_VECTOR_CHUNKED, H1_VECTOR_STREAM };
 
 struct h1_vector {
-	const char *name;		/* "file: claim" */
+	const char *name; /* "file: claim" */
 	enum h1_vector_kind kind;
-	enum h1_method method;		/* RESPONSE: of its request */
+	enum h1_method method; /* RESPONSE: of its request */
 	struct str input;
 	struct {
-		struct str key, value;	/* in the file's order; "expect" lines first come first */
+		struct str key, value; /* in the file's order; "expect" lines first come first */
 	} facts[H1_VECTOR_FACTS_MAX];
 	unsigned fact_count;
 };

@@ -87,16 +87,16 @@ static void check_head_fact(const struct h1_head *h, size_t rest, struct str key
 {
 	char num[64], list[2048];
 
-#define TEXT(name, expr)                                                                           \
-	if (str_eq(key, STR(name))) {                                                              \
-		assert_str(name, expr, want);                                                      \
-		return;                                                                            \
+#define TEXT(name, expr) \
+	if (str_eq(key, STR(name))) { \
+		assert_str(name, expr, want); \
+		return; \
 	}
-#define NUMBER(name, expr)                                                                         \
-	if (str_eq(key, STR(name))) {                                                              \
-		snprintf(num, sizeof(num), "%llu", (unsigned long long)(expr));                    \
-		assert_str(name, str_of(num), want);                                               \
-		return;                                                                            \
+#define NUMBER(name, expr) \
+	if (str_eq(key, STR(name))) { \
+		snprintf(num, sizeof(num), "%llu", (unsigned long long)(expr)); \
+		assert_str(name, str_of(num), want); \
+		return; \
 	}
 	TEXT("method", h->method)
 	TEXT("target", h->target)
@@ -173,8 +173,8 @@ static void check_head(const struct h1_vector *v)
 		assert_str("outcome", str_of(outcome(rc)), want);
 	for (unsigned i = 0; i < v->fact_count && rc > 0; i++)
 		if (!str_eq(v->facts[i].key, STR("expect")))
-			check_head_fact(
-				&h, v->input.len - (size_t)rc, v->facts[i].key, v->facts[i].value);
+			check_head_fact(&h, v->input.len - (size_t)rc, v->facts[i].key,
+				v->facts[i].value);
 	check_head_splits(v, rc);
 }
 
@@ -227,13 +227,13 @@ static void check_chunked_once(const struct h1_vector *v, size_t split, size_t s
 			str_from(want, 6));
 	else
 		assert_str("outcome",
-			str_of(b.error	 ? h1_error_name(b.error)
-				: b.last ? "ok"
-					 : "more"),
+			str_of(b.error		 ? h1_error_name(b.error)
+					: b.last ? "ok"
+						 : "more"),
 			want);
 	if (data.p != NULL)
-		assert_str(
-			"data", str_make(b.data, b.len), h1_vector_unescape(&vectors.arena, data));
+		assert_str("data", str_make(b.data, b.len),
+			h1_vector_unescape(&vectors.arena, data));
 	snprintf(num, sizeof(num), "%zu", v->input.len - b.consumed);
 	if (rest.p != NULL)
 		assert_str("rest", str_of(num), rest);
@@ -326,8 +326,8 @@ static void check_stream_once(const struct h1_vector *v, size_t split)
 			return;
 		}
 		s.pos += (size_t)rc;
-		len = snprintf(
-			text, sizeof(text), "%.*s %.*s", STR_FMT(h.method), STR_FMT(h.target));
+		len = snprintf(text, sizeof(text), "%.*s %.*s", STR_FMT(h.method),
+			STR_FMT(h.target));
 		rc = stream_body(&s, &h);
 		if (rc == -1)
 			expect_line(&s, "more");
@@ -366,8 +366,8 @@ int main(void)
 		return 1;
 	tests = arena_array(&vectors.arena, struct CMUnitTest, vectors.count);
 	for (size_t i = 0; i < vectors.count; i++)
-		tests[i] = (struct CMUnitTest){
-			vectors.v[i].name, check_vector, NULL, NULL, &vectors.v[i]};
+		tests[i] = (struct CMUnitTest){vectors.v[i].name, check_vector, NULL, NULL,
+			&vectors.v[i]};
 	rc = _cmocka_run_group_tests("h1_vectors", tests, vectors.count, NULL, NULL);
 	h1_vectors_free(&vectors);
 	munmap(guard, ROOM + PAGE);

@@ -195,12 +195,12 @@ static void followers_wait_no_longer_than_the_window(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			timers_run_in_order_of_their_due_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(timers_run_in_order_of_their_due_time, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(a_timer_that_is_set_again_moves, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_timer_does_not_fire_early, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			a_descriptor_removed_in_the_same_turn_is_not_called, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_descriptor_removed_in_the_same_turn_is_not_called,
+			setup, teardown),
 		cmocka_unit_test_setup_teardown(a_signal_arrives_on_the_loop, setup, teardown),
 		cmocka_unit_test(the_first_change_of_a_quiet_period_is_acted_on_at_once),
 		cmocka_unit_test(followers_wait_no_longer_than_the_window),

@@ -45,11 +45,12 @@ static const struct row rows[] = {
 	{"more files than fit the list", "",
 		"mkdir t && cd t && touch $(seq -f %g.yaml 400) && mv * ../root", TREE},
 	{"the root removed", "", "rmdir root", TREE},
-	{"the root replaced", "mkdir new && echo x >new/a.yaml", "mv root old && mv new root", TREE},
+	{"the root replaced", "mkdir new && echo x >new/a.yaml", "mv root old && mv new root",
+		TREE},
 	{"the root's parent is busy with other things", "", "echo x >other.yaml", NOTHING},
 	{"a file is only read", "echo x >root/a.yaml", "cat root/a.yaml >/dev/null", NOTHING},
-	{"an editor's own files", "", "echo x >root/.a.yaml.swp && mv root/.a.yaml.swp root/a.yaml~",
-		NOTHING},
+	{"an editor's own files", "",
+		"echo x >root/.a.yaml.swp && mv root/.a.yaml.swp root/a.yaml~", NOTHING},
 };
 
 struct world {

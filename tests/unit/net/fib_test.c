@@ -32,7 +32,9 @@ static struct ip_addr addr_of(const char *text)
 
 static struct fib_route route_of(const char *prefix, uint32_t metric, uint8_t port)
 {
-	return (struct fib_route){.prefix = net_of(prefix), .metric = metric, .path_count = 1,
+	return (struct fib_route){.prefix = net_of(prefix),
+		.metric = metric,
+		.path_count = 1,
 		.paths = {{.port = port}}};
 }
 
@@ -134,8 +136,7 @@ static int naive(const struct fib_route *r, unsigned count, const struct ip_addr
 	int best = -1;
 
 	for (unsigned i = 0; i < count; i++)
-		if (covers(&r[i].prefix, a) &&
-			(best < 0 || r[i].prefix.len > r[best].prefix.len))
+		if (covers(&r[i].prefix, a) && (best < 0 || r[i].prefix.len > r[best].prefix.len))
 			best = (int)i;
 	return best;
 }
@@ -158,7 +159,7 @@ static struct ip_net random_net(struct rng *g)
 
 	n.len = (uint8_t)(v4 ? 96 + rng_below(g, 33) : rng_below(g, 129));
 	for (unsigned bit = n.len; bit < 128; bit++)
-		n.addr.b[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
+		n.addr.b[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
 	return n;
 }
 

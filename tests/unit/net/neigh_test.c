@@ -192,21 +192,21 @@ static void a_packet_without_headroom_is_dropped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			an_unanswered_entry_makes_room_for_a_new_one, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			a_table_of_live_entries_refuses_newcomers, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_unanswered_entry_makes_room_for_a_new_one, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(a_table_of_live_entries_refuses_newcomers, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(
 			many_packets_to_nowhere_hold_a_bounded_number_of_buffers, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			a_reused_slot_is_not_taken_for_the_old_neighbour, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			new_routes_reach_connections_that_remember_old_ones, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_reused_slot_is_not_taken_for_the_old_neighbour,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(new_routes_reach_connections_that_remember_old_ones,
+			setup, teardown),
 		cmocka_unit_test_setup_teardown(notes_of_one_turn_are_bounded, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			an_empty_pool_costs_answers_and_nothing_else, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			a_packet_without_headroom_is_dropped, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_empty_pool_costs_answers_and_nothing_else, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(a_packet_without_headroom_is_dropped, setup,
+			teardown),
 	};
 	bench_eal();
 	return cmocka_run_group_tests(tests, NULL, NULL);

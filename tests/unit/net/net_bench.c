@@ -48,7 +48,8 @@ static struct fib_route route(const char *prefix, uint8_t len, const char *via)
 {
 	struct ip_addr any = {{0}};
 
-	return (struct fib_route){.prefix = {bench_ip(prefix), len}, .path_count = 1,
+	return (struct fib_route){.prefix = {bench_ip(prefix), len},
+		.path_count = 1,
 		.paths = {{via ? bench_ip(via) : any, 0}}};
 }
 
@@ -86,8 +87,11 @@ void bench_vips(struct bench *b, const struct ip_addr *extra)
 
 void bench_start(struct bench *b)
 {
-	struct net_config cfg = {.queues = &b->queue, .queue_count = 1, .pool = pool,
-		.announces = true, .seed = 1};
+	struct net_config cfg = {.queues = &b->queue,
+		.queue_count = 1,
+		.pool = pool,
+		.announces = true,
+		.seed = 1};
 
 	*b = (struct bench){.port = port, .pool = pool, .now_us = 1000000};
 	port_queue_init(&b->queue, &b->port, 0, pool);

@@ -20,7 +20,7 @@ struct bench {
 	uint64_t now_us;
 	struct rte_mbuf *sent[PORT_BURST]; /* taken off the wire, not read yet */
 	unsigned sent_count, sent_read;
-	struct net_dst dst;		/* of bench_send() */
+	struct net_dst dst; /* of bench_send() */
 };
 
 /* Once per process; ends it when there is no EAL to be had. */

@@ -25,7 +25,7 @@
 struct page {
 	char *name, *text; /* text: from the line after the page's to the next page */
 	const char *file;
-	unsigned line;	   /* of the page's name */
+	unsigned line; /* of the page's name */
 };
 
 static struct page pages[PAGES_MAX];
@@ -40,12 +40,12 @@ struct reader {
 	size_t frame_len;
 };
 
-#define page_fail(r, ...)                                                                          \
-	do {                                                                                       \
-		print_error("%s:%u: ", (r)->page->file, (r)->line);                                \
-		print_error(__VA_ARGS__);                                                          \
-		print_error("\n");                                                                 \
-		fail();                                                                            \
+#define page_fail(r, ...) \
+	do { \
+		print_error("%s:%u: ", (r)->page->file, (r)->line); \
+		print_error(__VA_ARGS__); \
+		print_error("\n"); \
+		fail(); \
 	} while (0)
 
 /* The next line that says something, without comment and line end; false at the page's end. */
@@ -315,11 +315,25 @@ static const struct {
 	const char *verb;
 	void (*fn)(struct reader *r, char *args);
 } verbs[] = {
-	{"in", do_in}, {"repeat", do_repeat}, {"out", do_out}, {"tcp", do_tcp}, {"ecn", do_ecn},
-	{"send", do_send}, {"wait", do_wait}, {"quiet", do_quiet}, {"discard", do_discard},
-	{"count", do_count}, {"neigh", do_neigh}, {"error", do_error}, {"mtu", do_mtu},
-	{"vip", do_vip}, {"link", do_link}, {"nokernel", do_nokernel},
-	{"noroutes", do_noroutes}, {"confirm", do_confirm}, {"learned", do_learned},
+	{"in", do_in},
+	{"repeat", do_repeat},
+	{"out", do_out},
+	{"tcp", do_tcp},
+	{"ecn", do_ecn},
+	{"send", do_send},
+	{"wait", do_wait},
+	{"quiet", do_quiet},
+	{"discard", do_discard},
+	{"count", do_count},
+	{"neigh", do_neigh},
+	{"error", do_error},
+	{"mtu", do_mtu},
+	{"vip", do_vip},
+	{"link", do_link},
+	{"nokernel", do_nokernel},
+	{"noroutes", do_noroutes},
+	{"confirm", do_confirm},
+	{"learned", do_learned},
 };
 
 static void line_run(struct reader *r, char *line)
@@ -439,8 +453,7 @@ int main(void)
 	pages_load(VECTORS "/net");
 	for (unsigned i = 0; i < page_count; i++)
 		tests[i] = (struct CMUnitTest){pages[i].name, page_test, NULL, NULL, &pages[i]};
-	tests[page_count] =
-		(struct CMUnitTest)cmocka_unit_test(injured_frames_break_nothing);
+	tests[page_count] = (struct CMUnitTest)cmocka_unit_test(injured_frames_break_nothing);
 	if (page_count < 100) {
 		fprintf(stderr, "only %u pages in " VECTORS "/net\n", page_count);
 		return 1;

@@ -110,9 +110,9 @@ static void a_full_ring_loses_the_newest_and_counts(void **state)
 }
 
 /* A SYN from 198.51.100.7:5000 to 192.0.2.100:80, as in ip4.page. */
-static const uint8_t syn[] = {2, 0, 0, 0, 0, 0xaa, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 40, 0, 0, 0x40,
-	0, 64, 6, 0x51, 0x5e, 198, 51, 100, 7, 192, 0, 2, 100, 0x13, 0x88, 0, 80, 0, 0, 3, 0xe8, 0,
-	0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0};
+static const uint8_t syn[] = {2, 0, 0, 0, 0, 0xaa, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 40, 0, 0,
+	0x40, 0, 64, 6, 0x51, 0x5e, 198, 51, 100, 7, 192, 0, 2, 100, 0x13, 0x88, 0, 80, 0, 0, 3,
+	0xe8, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0};
 
 static void a_packets_walk_reads_in_the_order_of_the_stages(void **state)
 {
@@ -144,13 +144,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(nothing_is_said_without_a_filter, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_filter_is_about_one_end_of_a_flow, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_filter_is_about_one_end_of_a_flow, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(a_line_has_time_worker_and_stage, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_long_line_is_cut, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			a_full_ring_loses_the_newest_and_counts, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			a_packets_walk_reads_in_the_order_of_the_stages, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_full_ring_loses_the_newest_and_counts, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(a_packets_walk_reads_in_the_order_of_the_stages,
+			setup, teardown),
 	};
 	bench_eal();
 	return cmocka_run_group_tests(tests, NULL, NULL);

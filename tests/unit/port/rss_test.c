@@ -36,7 +36,8 @@ static const struct {
 	{"153.39.163.191", "202.188.127.2", 44251, 1303, 0x10e828a2},
 	{"3ffe:2501:200:1fff::7", "3ffe:2501:200:3::1", 2794, 1766, 0x40207d3d},
 	{"3ffe:501:8::260:97ff:fe40:efab", "ff02::1", 14230, 4739, 0xdde51bbf},
-	{"3ffe:1900:4545:3:200:f8ff:fe21:67cf", "fe80::200:f8ff:fe21:67cf", 44251, 38024, 0x02d1feef},
+	{"3ffe:1900:4545:3:200:f8ff:fe21:67cf", "fe80::200:f8ff:fe21:67cf", 44251, 38024,
+		0x02d1feef},
 };
 
 static struct ip_addr addr(const char *text)
@@ -62,7 +63,7 @@ struct nic {
 	uint8_t key[52];
 	unsigned key_len;
 	bool reads_key_backwards;
-	uint32_t init[2];	/* [is v4] the constant of an affine variant */
+	uint32_t init[2]; /* [is v4] the constant of an affine variant */
 	uint16_t reta[512];
 	unsigned reta_size, queue_count;
 };
@@ -133,9 +134,13 @@ static void nic_init(struct nic *n, struct rng *rng, unsigned reta_size, unsigne
 static struct rss_ports *learn(const struct nic *n, struct rng *rng, const uint8_t *queue_worker,
 	unsigned workers, struct err *err)
 {
-	struct rss_config cfg = {.key_len = n->key_len, .reta = n->reta, .reta_size = n->reta_size,
-		.queue_worker = queue_worker, .queue_count = n->queue_count,
-		.worker_count = workers, .port_first = 1024};
+	struct rss_config cfg = {.key_len = n->key_len,
+		.reta = n->reta,
+		.reta_size = n->reta_size,
+		.queue_worker = queue_worker,
+		.queue_count = n->queue_count,
+		.worker_count = workers,
+		.port_first = 1024};
 	uint8_t key[52];
 
 	memcpy(key, n->key, n->key_len);
@@ -147,7 +152,8 @@ static struct rss_ports *learn(const struct nic *n, struct rng *rng, const uint8
 				(uint16_t)rng_u64(rng), (uint16_t)rng_u64(rng)};
 			s[i].hash = nic_receive(n, &s[i].tuple);
 		}
-		assert_true(rss_calibrate(key, n->key_len, s, 16, v4 ? &cfg.offset_v4 : &cfg.offset_v6));
+		assert_true(rss_calibrate(key, n->key_len, s, 16,
+			v4 ? &cfg.offset_v4 : &cfg.offset_v6));
 	}
 	cfg.key = key;
 	return rss_ports_new(&cfg, err);
@@ -318,8 +324,9 @@ static void unusable_settings_are_refused_by_name(void **state)
 		struct rss_config cfg;
 		const char *says;
 	} bad[7] = {{good, "39 bytes"}, {good, "96 entries"}, {good, "4096 entries"},
-		{good, "entry 63: queue 2 belongs to no worker"}, {good, "no entry leads to worker 1"},
-		{good, "source ports reach"}, {good, "0 workers"}};
+		{good, "entry 63: queue 2 belongs to no worker"},
+		{good, "no entry leads to worker 1"}, {good, "source ports reach"},
+		{good, "0 workers"}};
 	bad[0].cfg.key_len = 39;
 	bad[1].cfg.reta_size = 96;
 	bad[2].cfg.reta_size = 4096;

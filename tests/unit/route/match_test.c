@@ -143,8 +143,10 @@ static void many_routes(struct arena *a, struct build_config *c, uint32_t count,
 			.name = str_of(name),
 			.matches = m,
 			.match_count = 1};
-		routes[i] = (struct build_route){
-			.id = rule->id, .name = str_of(name), .rules = rule, .rule_count = 1};
+		routes[i] = (struct build_route){.id = rule->id,
+			.name = str_of(name),
+			.rules = rule,
+			.rule_count = 1};
 		at[i].route = i;
 		if (hosts)
 			at[i].original = at[i].hostname =
@@ -270,8 +272,8 @@ static void query_predicates_decode_and_take_the_first(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		assert_int_equal(
-			predicate_query(str_of(rows[i].query), STR("q"), STR("a b")), rows[i].want);
+		assert_int_equal(predicate_query(str_of(rows[i].query), STR("q"), STR("a b")),
+			rows[i].want);
 	assert_false(predicate_query((struct str){NULL, 0}, STR("q"), STR("")));
 	assert_true(predicate_query(STR("q"), STR("q"), STR("")));
 }

@@ -137,7 +137,8 @@ static void the_place_in_the_stratum_is_random(void **state)
 
 static void weight_changes_keep_what_was_owed(void **state)
 {
-	static const uint32_t steps[][2] = {{95, 5}, {90, 10}, {50, 50}, {80, 20}, {1, 999}, {7, 3}};
+	static const uint32_t steps[][2] = {{95, 5}, {90, 10}, {50, 50}, {80, 20}, {1, 999},
+		{7, 3}};
 	double owed[2] = {0, 0}, got[2] = {0, 0};
 	struct pick_seq s;
 

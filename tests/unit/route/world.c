@@ -11,8 +11,8 @@ static const char *const hostnames[] = {"", "a.example.com", "b.example.com", "x
 static const char *const request_hosts[] = {"a.example.com", "b.example.com", "x.a.example.com",
 	"y.x.a.example.com", "c.example.com", "example.com", "other.org", "www.other.org", "com",
 	"nobody", "A.Example.COM"};
-static const char *const paths[] = {
-	"/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "/b", "/a/bc", "/b/c"};
+static const char *const paths[] = {"/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "/b", "/a/bc",
+	"/b/c"};
 static const char *const request_paths[] = {"/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/b/c/d",
 	"/ab", "/abc", "/b", "/a/bc", "/c", "/b/c/", "/b//c", "//a", "/a//b"};
 static const char *const methods[] = {"", "", "GET", "POST"};
@@ -29,14 +29,14 @@ static uint64_t id_of(const char *kind, uint64_t n)
 {
 	char text[32];
 	struct str parts[2] = {str_of(kind),
-		str_make(
-			text, (size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)n))};
+		str_make(text,
+			(size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)n))};
 
 	return object_id(parts, 2);
 }
 
-static struct build_predicate *random_predicates(
-	struct world *w, struct rng *r, bool header, uint32_t *ret_count)
+static struct build_predicate *random_predicates(struct world *w, struct rng *r, bool header,
+	uint32_t *ret_count)
 {
 	uint32_t n = rng_below(r, 3) ? 0 : 1 + (uint32_t)rng_below(r, 3);
 	struct build_predicate *p = arena_array(&w->arena, struct build_predicate, n + 1);
@@ -49,8 +49,8 @@ static struct build_predicate *random_predicates(
 	return p;
 }
 
-static void random_rule(
-	struct world *w, struct rng *r, struct build_rule *rule, const char *route, uint64_t id)
+static void random_rule(struct world *w, struct rng *r, struct build_rule *rule, const char *route,
+	uint64_t id)
 {
 	uint32_t n = 1 + (uint32_t)rng_below(r, 3);
 	struct build_match *m = arena_array(&w->arena, struct build_match, n);
@@ -76,8 +76,8 @@ static struct build_route *random_routes(struct world *w, struct rng *r, uint32_
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t n = 1 + (uint32_t)rng_below(r, 3);
 		struct build_rule *rule = arena_array(&w->arena, struct build_rule, n);
-		char *name = arena_printf(
-			&w->arena, "ns%llu/route-%u", (unsigned long long)rng_below(r, 3), i);
+		char *name = arena_printf(&w->arena, "ns%llu/route-%u",
+			(unsigned long long)rng_below(r, 3), i);
 
 		routes[i] = (struct build_route){
 			.id = id_of("route", i),
@@ -103,7 +103,7 @@ static bool hostname_matches(struct str hostname, struct str name)
 	if (hostname.len == 0 || str_eq(hostname, name))
 		return true;
 	return is_wild(hostname) && name.len >= hostname.len &&
-	       str_ends(name, str_from(hostname, 1));
+		str_ends(name, str_from(hostname, 1));
 }
 
 static bool intersect(struct str a, struct str b, struct str *ret)
@@ -170,13 +170,13 @@ void world_free(struct world *w)
 	arena_fini(&w->arena);
 }
 
-#define SHUFFLE(type, array, n)                                                                    \
-	for (uint32_t i_ = (n); i_ > 1; i_--) {                                                    \
-		uint32_t k_ = (uint32_t)rng_below(r, i_);                                          \
-		type t_ = (array)[i_ - 1];                                                         \
-                                                                                                   \
-		(array)[i_ - 1] = (array)[k_];                                                     \
-		(array)[k_] = t_;                                                                  \
+#define SHUFFLE(type, array, n) \
+	for (uint32_t i_ = (n); i_ > 1; i_--) { \
+		uint32_t k_ = (uint32_t)rng_below(r, i_); \
+		type t_ = (array)[i_ - 1]; \
+\
+		(array)[i_ - 1] = (array)[k_]; \
+		(array)[k_] = t_; \
 	}
 
 void world_shuffle(struct world *w, struct rng *r)
@@ -334,8 +334,8 @@ static bool is_better(const struct rank *a, const struct rank *b)
 
 	if (!b->valid)
 		return true;
-#define MORE_WINS(field)                                                                           \
-	if (a->field != b->field)                                                                  \
+#define MORE_WINS(field) \
+	if (a->field != b->field) \
 		return a->field > b->field;
 	/* "the most characters in a matching non-wildcard hostname", then "in a matching hostname"
 	 */

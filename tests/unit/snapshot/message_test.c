@@ -23,18 +23,30 @@ static uint8_t buf[MESSAGE_BYTES_MAX + 64], buf2[MESSAGE_BYTES_MAX + 64];
 
 static const struct message_weight weights[] = {{11, 80}, {22, 20}, {33, 0}};
 static const struct message_endpoint endpoints[] = {
-	{.id = 1, .addr = {{[10] = 0xff, 0xff, 10, 0, 0, 1}}, .port = 8080, .weight = 1,
-		.name = {"app-v1-x", 8}, .cluster = {"us-east", 7}},
+	{.id = 1,
+		.addr = {{[10] = 0xff, 0xff, 10, 0, 0, 1}},
+		.port = 8080,
+		.weight = 1,
+		.name = {"app-v1-x", 8},
+		.cluster = {"us-east", 7}},
 	{.id = 2, .addr = {{0x20, 0x01, 0x0d, 0xb8, [15] = 1}}, .port = 65535, .draining = true},
 };
 
 #define HEAD .flags = 1, .session = 0x01020304, .epoch = UINT64_MAX, .seq = 9, .stamp_us = 1234567
 
 static const struct message samples[] = {
-	{HEAD, .type = MESSAGE_HELLO, .hello = {.name = {"dp0", 3}, .version = {"0.1.0", 5},
-		.text = {"served the previous snapshot", 28}, .fence = 7, .generation = 5,
-		.revision = 99, .revision_epoch = 6, .structure = 1, .state = 2, .image = 3,
-		.draining = true}},
+	{HEAD, .type = MESSAGE_HELLO,
+		.hello = {.name = {"dp0", 3},
+			.version = {"0.1.0", 5},
+			.text = {"served the previous snapshot", 28},
+			.fence = 7,
+			.generation = 5,
+			.revision = 99,
+			.revision_epoch = 6,
+			.structure = 1,
+			.state = 2,
+			.image = 3,
+			.draining = true}},
 	{HEAD, .type = MESSAGE_WELCOME, .welcome = {.name = {"control", 7}, .version = {"1", 1}}},
 	{HEAD, .type = MESSAGE_HEARTBEAT, .heartbeat = {1, 2, 3, 4, false}},
 	{HEAD, .type = MESSAGE_SNAPSHOT, .snapshot = {1, 2, 3, 4, 5, {"/var/lib/x", 10}}},

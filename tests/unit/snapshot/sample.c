@@ -5,17 +5,17 @@
 #include "tests/unit/snapshot/sample.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define V4(a, b, c, d)                                                                             \
-	{                                                                                          \
-		{                                                                                  \
-			0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d                       \
-		}                                                                                  \
+#define V4(a, b, c, d) \
+	{ \
+		{ \
+			0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d \
+		} \
 	}
-#define V6(last)                                                                                   \
-	{                                                                                          \
-		{                                                                                  \
-			0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last              \
-		}                                                                                  \
+#define V6(last) \
+	{ \
+		{ \
+			0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last \
+		} \
 	}
 
 static const struct build_endpoint v1_endpoints[] = {

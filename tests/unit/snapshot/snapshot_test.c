@@ -200,11 +200,15 @@ static struct build_config good(void)
 	bad_endpoints[0] = bad_endpoints[1] =
 		(struct build_endpoint){.id = 1, .addr = addr, .port = 80, .weight = 1};
 	bad_endpoints[1].id = 2;
-	bad_service[0] = bad_service[1] = (struct build_service){
-		.id = 1, .name = STR("svc"), .endpoints = bad_endpoints, .endpoint_count = 2};
+	bad_service[0] = bad_service[1] = (struct build_service){.id = 1,
+		.name = STR("svc"),
+		.endpoints = bad_endpoints,
+		.endpoint_count = 2};
 	for (unsigned i = 0; i < COUNT(bad_backends); i++)
-		bad_backends[i] = (struct build_backend){
-			.id = i + 1, .name = STR("b"), .weight = 1, .service_id = 1};
+		bad_backends[i] = (struct build_backend){.id = i + 1,
+			.name = STR("b"),
+			.weight = 1,
+			.service_id = 1};
 	bad_predicate = (struct build_predicate){.name = STR("n"), .value = STR("v")};
 	bad_match = (struct build_match){.path_type = BUILD_MATCH_PREFIX,
 		.path = STR("/"),
@@ -216,8 +220,10 @@ static struct build_config good(void)
 		.match_count = 1,
 		.backends = bad_backends,
 		.backend_count = 1};
-	bad_route = (struct build_route){
-		.id = 1, .name = STR("ns/r"), .rules = &bad_rule, .rule_count = 1};
+	bad_route = (struct build_route){.id = 1,
+		.name = STR("ns/r"),
+		.rules = &bad_rule,
+		.rule_count = 1};
 	bad_attachment = (struct build_attachment){.route = 0};
 	bad_listener = (struct build_listener){.id = 1,
 		.name = STR("l"),
@@ -235,10 +241,10 @@ static struct build_config good(void)
 		.service_count = 1};
 }
 
-#define BAD(name, code)                                                                            \
-	static void name(struct build_config *c)                                                   \
-	{                                                                                          \
-		code;                                                                              \
+#define BAD(name, code) \
+	static void name(struct build_config *c) \
+	{ \
+		code; \
 	}
 BAD(nothing, (void)c)
 BAD(regex_path, bad_match.path_type = BUILD_MATCH_REGEX)

@@ -113,7 +113,9 @@ static struct rte_mbuf *make(struct raw *r, uint8_t flags, uint32_t seq, uint32_
 		memcpy(h + 20 + olen, data, len);
 	else
 		memset(h + 20 + olen, 'x', len);
-	*pkt_of(m) = (struct pkt){.src = r->peer, .dst = r->ours, .proto = IPPROTO_TCP,
+	*pkt_of(m) = (struct pkt){.src = r->peer,
+		.dst = r->ours,
+		.proto = IPPROTO_TCP,
 		.l4_len = (uint16_t)m->pkt_len};
 	sum = (uint16_t)~csum_fold(
 		csum_pseudo(&r->peer, &r->ours, m->pkt_len) + csum_chain(m, m->pkt_len));
@@ -203,9 +205,13 @@ struct tcp_conn *raw_accept(struct raw *r, uint16_t wnd, uint32_t *ret_iss)
 
 struct tcp_conn *raw_accept_full(struct raw *r, uint32_t *ret_iss, uint32_t *ret_ts)
 {
-	struct tcp_options syn = {.has_mss = true, .mss = 1460, .sack_permitted = true,
+	struct tcp_options syn = {.has_mss = true,
+		.mss = 1460,
+		.sack_permitted = true,
 		.has_ts = true,
-		.tsval = 100, .has_wscale = true, .wscale = 7};
+		.tsval = 100,
+		.has_wscale = true,
+		.wscale = 7};
 
 	return finish(r, &syn, 5000, ret_iss, ret_ts);
 }

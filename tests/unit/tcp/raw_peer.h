@@ -20,7 +20,7 @@ struct raw_segment {
 	uint8_t flags;
 	struct tcp_options opt;
 	struct ip_addr dst;
-	uint8_t data[16];	/* the first bytes of the payload */
+	uint8_t data[16]; /* the first bytes of the payload */
 };
 
 struct net {

@@ -50,8 +50,8 @@ static bool chance(struct world *w, double p)
 }
 
 /* A copy in the receiver's pool, as its port would have put it there. */
-static struct rte_mbuf *copy_for(
-	struct world *w, unsigned to, const struct rte_mbuf *m, const struct pkt *p)
+static struct rte_mbuf *copy_for(struct world *w, unsigned to, const struct rte_mbuf *m,
+	const struct pkt *p)
 {
 	struct rte_mbuf *n = rte_pktmbuf_alloc(w->pool[to]);
 	uint32_t off = 0;

@@ -25,11 +25,11 @@ struct flying {
 struct direction {
 	struct wire wire;
 	struct wire_stats stats;
-	uint64_t free_ns;	/* the line is busy until then */
+	uint64_t free_ns;	       /* the line is busy until then */
 	uint64_t leaves_ns[QUEUE_MAX]; /* ring: when the queued packets are on the line */
 	unsigned first, queued;
-	struct rte_mbuf *held;	/* being reordered */
-	unsigned held_for;	/* packets still to pass it */
+	struct rte_mbuf *held; /* being reordered */
+	unsigned held_for;     /* packets still to pass it */
 	uint64_t held_until_us;
 };
 
@@ -38,7 +38,7 @@ struct stream {
 	struct tcp_conn *c;
 	unsigned side;
 	uint64_t seed_out, seed_in, sent, opened_us;
-	uint64_t allowance_us;	/* up to here the reading rate has been used */
+	uint64_t allowance_us; /* up to here the reading rate has been used */
 	bool fin_sent;
 	struct stream_plan plan;
 	struct stream_result res;

@@ -176,8 +176,9 @@ static void apps_run(struct world *w)
 		for (unsigned side = 0; side < 2; side++) {
 			struct stream *s = &w->stream[i][side];
 
-			if (s->open && (s->plan.read_rate || s->plan.read_stall_us ||
-					       s->sent < s->plan.send_bytes))
+			if (s->open &&
+				(s->plan.read_rate || s->plan.read_stall_us ||
+					s->sent < s->plan.send_bytes))
 				stream_turn(w, s, 0);
 		}
 }
@@ -293,8 +294,8 @@ static void side_init(struct world *w, unsigned side)
 	bug_on(w->pool[side] == NULL);
 	w->net[side] = (struct net){w, side};
 	rng_seed(&w->stack_rng[side], w->cfg.seed * 2 + side);
-	w->tcp[side] = tcp_new(&w->cfg.tcp[side], &w->net[side], w->pool[side],
-		&w->stack_rng[side], w->now_us);
+	w->tcp[side] = tcp_new(&w->cfg.tcp[side], &w->net[side], w->pool[side], &w->stack_rng[side],
+		w->now_us);
 	bug_on(w->tcp[side] == NULL);
 	tcp_set_sources(w->tcp[side], &addr, 1);
 	tcp_set_ports(w->tcp[side], &slice);

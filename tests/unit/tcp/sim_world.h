@@ -11,28 +11,28 @@
 #include "dataplane/net/ip.h"
 #include "dataplane/tcp/tcp.h"
 
-struct wire {			/* one direction; all zero: perfect, no delay */
+struct wire { /* one direction; all zero: perfect, no delay */
 	uint32_t delay_us;
-	uint32_t mbit;		/* 0: infinite */
-	uint32_t queue;		/* packets; 0: no limit */
+	uint32_t mbit;	/* 0: infinite */
+	uint32_t queue; /* packets; 0: no limit */
 	double loss, dup, corrupt, reorder;
-	uint32_t reorder_max;	/* held until 1..max later packets have passed */
-	uint16_t drop_above;	/* IP bytes: longer packets vanish (black hole); 0: off */
+	uint32_t reorder_max; /* held until 1..max later packets have passed */
+	uint16_t drop_above;  /* IP bytes: longer packets vanish (black hole); 0: off */
 };
 
 struct wire_stats {
 	uint64_t packets, data_packets; /* offered */
-	uint64_t data_lost;	/* never arrived in good order: loss, queue, corruption */
+	uint64_t data_lost;		/* never arrived in good order: loss, queue, corruption */
 	uint64_t queue_drops, reordered, duplicated;
 };
 
 struct world_config {
 	uint64_t seed;
-	struct wire wire[2];	/* [0]: from side 0 to side 1 */
+	struct wire wire[2]; /* [0]: from side 0 to side 1 */
 	struct tcp_config tcp[2];
 	uint16_t mtu;
 	bool v6;
-	unsigned mbufs;		/* per side */
+	unsigned mbufs; /* per side */
 };
 
 struct world;
@@ -43,7 +43,7 @@ struct stream_plan {
 	uint32_t write_max;	/* slices of 1..write_max bytes; 0: as an mbuf holds */
 	uint32_t unacked_max;	/* keeps so many bytes in the send queue */
 	uint32_t read_rate;	/* bytes per second; 0: at once */
-	uint64_t read_stall_us;	/* does not read before this age */
+	uint64_t read_stall_us; /* does not read before this age */
 	bool close_when_sent;	/* tcp_close() instead of tcp_shutdown(), when the peer has ended */
 };
 
@@ -51,8 +51,8 @@ struct stream_result {
 	bool connected, eof, ended, bad_byte;
 	enum tcp_reason reason;
 	uint64_t received;
-	uint64_t done_us;	/* everything received and EOF */
-	uint32_t charged_max;	/* high water against the budget */
+	uint64_t done_us;     /* everything received and EOF */
+	uint32_t charged_max; /* high water against the budget */
 	uint32_t retransmits, spurious;
 };
 

@@ -41,8 +41,10 @@ static void finish(struct raw *r, struct tcp_conn *c)
 
 static struct tcp_icmp_error too_big(const struct tcp_conn *c, uint32_t seq, uint32_t mtu)
 {
-	return (struct tcp_icmp_error){
-		.flow = *tcp_conn_flow(c), .seq = seq, .mtu = mtu, .too_big = true};
+	return (struct tcp_icmp_error){.flow = *tcp_conn_flow(c),
+		.seq = seq,
+		.mtu = mtu,
+		.too_big = true};
 }
 
 static void too_big_lowers_the_mss_and_sends_again_in_smaller_pieces(void **state)
@@ -194,10 +196,10 @@ static void challenge_acks_are_limited(void **state)
 
 struct bad_row {
 	const char *name, *counter;
-	uint32_t at;		/* byte to overwrite in the segment */
+	uint32_t at; /* byte to overwrite in the segment */
 	uint8_t value;
-	uint32_t cut;		/* bytes cut off its end */
-	bool fix;		/* the checksum is made good again */
+	uint32_t cut; /* bytes cut off its end */
+	bool fix;     /* the checksum is made good again */
 };
 
 static const struct bad_row bad_rows[] = {
@@ -486,8 +488,7 @@ int main(void)
 	size_t n = 13;
 
 	test_eal_init();
-	pool = rte_pktmbuf_pool_create(
-		"raw", 4095, 0, PKT_PRIV_SIZE, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	pool = rte_pktmbuf_pool_create("raw", 4095, 0, PKT_PRIV_SIZE, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
 	bug_on(pool == NULL);
 	for (size_t i = 0; i < sizeof(bad_rows) / sizeof(bad_rows[0]); i++)
 		tests[n++] = (struct CMUnitTest){.name = bad_rows[i].name,

@@ -259,8 +259,13 @@ static void a_full_pool_refuses_until_an_orphan_can_go(void **state)
 
 static void a_full_backlog_is_answered_with_cookies_that_work(void **state)
 {
-	struct tcp_options syn = {.has_mss = true, .mss = 1400, .sack_permitted = true,
-		.has_ts = true, .tsval = 100, .has_wscale = true, .wscale = 5};
+	struct tcp_options syn = {.has_mss = true,
+		.mss = 1400,
+		.sack_permitted = true,
+		.has_ts = true,
+		.tsval = 100,
+		.has_wscale = true,
+		.wscale = 5};
 	struct tcp_options ack = {.has_ts = true, .tsval = 101};
 	struct tcp_config cfg = small_config();
 	struct tcp_conn_info info;
@@ -313,14 +318,14 @@ static void ports_run_out_by_name_and_come_back(void **state)
 	cfg.timewait_max = 1100;
 	raw_init(&r, &cfg, pool);
 	for (unsigned i = 0; i < 1000; i++) {
-		assert_int_equal(
-			tcp_connect(r.tcp, &r.peer, 443, NULL, r.now_us, &c[i]), TCP_REASON_NONE);
+		assert_int_equal(tcp_connect(r.tcp, &r.peer, 443, NULL, r.now_us, &c[i]),
+			TCP_REASON_NONE);
 		raw_drop_output(&r);
 	}
-	assert_int_equal(
-		tcp_connect(r.tcp, &r.peer, 443, NULL, r.now_us, &extra), TCP_REASON_NO_PORT);
+	assert_int_equal(tcp_connect(r.tcp, &r.peer, 443, NULL, r.now_us, &extra),
+		TCP_REASON_NO_PORT);
 	assert_int_equal(raw_counter(&r, "tcp_connect_no_port"), 1);
-	assert_int_equal( /* another destination has them all */
+	assert_int_equal(/* another destination has them all */
 		tcp_connect(r.tcp, &r.peer, 444, NULL, r.now_us, &extra), TCP_REASON_NONE);
 	tcp_close(r.tcp, extra, r.now_us);
 	for (unsigned i = 1; i < 1000; i++)
@@ -341,15 +346,14 @@ static void ports_run_out_by_name_and_come_back(void **state)
 	syn_ack.has_mss = false;
 	raw_send(&r, TCP_ACK | TCP_FIN, 9001, s.seq + 2, 5000, &syn_ack, NULL, 0);
 	for (unsigned i = 1; i < 1000; i++)
-		assert_int_equal(
-			tcp_connect(r.tcp, &r.peer, 443, NULL, r.now_us, &c[i]), TCP_REASON_NONE);
+		assert_int_equal(tcp_connect(r.tcp, &r.peer, 443, NULL, r.now_us, &c[i]),
+			TCP_REASON_NONE);
 	raw_drop_output(&r);
-	assert_int_equal(
-		tcp_connect(r.tcp, &r.peer, 443, NULL, r.now_us, &extra), TCP_REASON_NO_PORT);
+	assert_int_equal(tcp_connect(r.tcp, &r.peer, 443, NULL, r.now_us, &extra),
+		TCP_REASON_NO_PORT);
 	raw_advance(&r, 1001000);
 	raw_drop_output(&r);
-	assert_int_equal(
-		tcp_connect(r.tcp, &r.peer, 443, NULL, r.now_us, &extra), TCP_REASON_NONE);
+	assert_int_equal(tcp_connect(r.tcp, &r.peer, 443, NULL, r.now_us, &extra), TCP_REASON_NONE);
 	assert_int_equal(tcp_conn_flow(extra)->local_port, r.our_port);
 	assert_int_equal(raw_counter(&r, "tcp_timewait_reused"), 1);
 	for (unsigned i = 1; i < 1000; i++)
@@ -368,13 +372,13 @@ static void connects_are_refused_by_name(void **state)
 	ip_parse(STR("2001:db8::1"), &v6);
 	assert_int_equal(tcp_connect(r.tcp, &v6, 80, NULL, r.now_us, &extra), TCP_REASON_NO_SOURCE);
 	for (unsigned i = 0; i < 8; i++)
-		assert_int_equal(
-			tcp_connect(r.tcp, &r.peer, 80, NULL, r.now_us, &c[i]), TCP_REASON_NONE);
-	assert_int_equal(
-		tcp_connect(r.tcp, &r.peer, 80, NULL, r.now_us, &extra), TCP_REASON_NO_CONN);
+		assert_int_equal(tcp_connect(r.tcp, &r.peer, 80, NULL, r.now_us, &c[i]),
+			TCP_REASON_NONE);
+	assert_int_equal(tcp_connect(r.tcp, &r.peer, 80, NULL, r.now_us, &extra),
+		TCP_REASON_NO_CONN);
 	r.net.mtu = 0;
-	assert_int_equal(
-		tcp_connect(r.tcp, &r.peer, 80, NULL, r.now_us, &extra), TCP_REASON_UNREACHABLE);
+	assert_int_equal(tcp_connect(r.tcp, &r.peer, 80, NULL, r.now_us, &extra),
+		TCP_REASON_UNREACHABLE);
 	r.net.mtu = 1500;
 	for (unsigned i = 1; i < 8; i++)
 		tcp_close(r.tcp, c[i], r.now_us);
@@ -398,8 +402,7 @@ int main(void)
 	};
 
 	test_eal_init();
-	pool = rte_pktmbuf_pool_create(
-		"raw", 4095, 0, PKT_PRIV_SIZE, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	pool = rte_pktmbuf_pool_create("raw", 4095, 0, PKT_PRIV_SIZE, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
 	bug_on(pool == NULL);
 	return cmocka_run_group_tests_name("tcp_limits", tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@ struct row {
 	uint8_t p[44];
 	size_t len;
 	bool good;
-	struct tcp_options o;	/* of a good one */
+	struct tcp_options o; /* of a good one */
 };
 
 #define B(...) .p = {__VA_ARGS__}, .len = sizeof((uint8_t[]){__VA_ARGS__})
@@ -22,17 +22,23 @@ static const struct row rows[] = {
 	{"no options", .len = 0, .good = true},
 	{"mss", B(2, 4, 5, 180), true, {.has_mss = true, .mss = 1460}},
 	{"a Linux SYN", B(2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7), true,
-		{.has_mss = true, .mss = 1460, .sack_permitted = true, .has_ts = true, .tsval = 1,
-			.has_wscale = true, .wscale = 7}},
+		{.has_mss = true,
+			.mss = 1460,
+			.sack_permitted = true,
+			.has_ts = true,
+			.tsval = 1,
+			.has_wscale = true,
+			.wscale = 7}},
 	{"timestamps alone, the usual form", B(1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8), true,
 		{.has_ts = true, .tsval = 0x01020304, .tsecr = 0x05060708}},
 	{"timestamps in another place", B(8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1), true,
 		{.has_ts = true, .tsval = 0x01020304, .tsecr = 0x05060708}},
 	{"one SACK block", B(1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 9), true,
 		{.sack_count = 1, .sack = {{1, 9}}}},
-	{"four SACK blocks", B(1, 1, 5, 34, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4,
-		0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 8), true,
-		{.sack_count = 4, .sack = {{1, 2}, {3, 4}, {5, 6}, {7, 8}}}},
+	{"four SACK blocks",
+		B(1, 1, 5, 34, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0,
+			6, 0, 0, 0, 7, 0, 0, 0, 8),
+		true, {.sack_count = 4, .sack = {{1, 2}, {3, 4}, {5, 6}, {7, 8}}}},
 	{"an unknown option is skipped (MUST-6)", B(254, 4, 1, 2, 2, 4, 2, 24), true,
 		{.has_mss = true, .mss = 536}},
 	{"a Fast Open cookie is skipped", B(34, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1), true,
@@ -118,8 +124,10 @@ static void random_bytes_are_read_within_their_bounds(void **state)
 
 static void blocks_that_do_not_fit_are_left_out(void **state)
 {
-	struct tcp_options o = {.has_ts = true, .sack_count = 4,
-		.sack = {{1, 2}, {3, 4}, {5, 6}, {7, 8}}}, again;
+	struct tcp_options o = {.has_ts = true,
+				   .sack_count = 4,
+				   .sack = {{1, 2}, {3, 4}, {5, 6}, {7, 8}}},
+			   again;
 	uint8_t out[TCP_OPTIONS_MAX];
 
 	assert_int_equal(tcp_options_emit(&o, out), 40);
@@ -129,11 +137,15 @@ static void blocks_that_do_not_fit_are_left_out(void **state)
 
 static void a_syn_has_the_usual_order(void **state)
 {
-	static const uint8_t expect[] = {
-		2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7};
-	struct tcp_options o = {.has_mss = true, .mss = 1460, .sack_permitted = true,
+	static const uint8_t expect[] = {2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3,
+		7};
+	struct tcp_options o = {.has_mss = true,
+		.mss = 1460,
+		.sack_permitted = true,
 		.has_ts = true,
-		.tsval = 9, .has_wscale = true, .wscale = 7};
+		.tsval = 9,
+		.has_wscale = true,
+		.wscale = 7};
 	uint8_t out[TCP_OPTIONS_MAX];
 
 	assert_int_equal(tcp_options_emit(&o, out), sizeof(expect));

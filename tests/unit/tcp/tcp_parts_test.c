@@ -195,21 +195,25 @@ static void cookie_setup(struct cookie_world *w, uint64_t now)
 
 static void a_cookie_brings_back_what_it_was_made_of(void **state)
 {
-	static const uint16_t mss[][2] = {
-		{1460, 1460}, {1459, 1440}, {536, 536}, {535, 64}, {9000, 8940}};
+	static const uint16_t mss[][2] = {{1460, 1460}, {1459, 1440}, {536, 536}, {535, 64},
+		{9000, 8940}};
 	struct cookie_world w;
 
 	cookie_setup(&w, 0);
 	for (unsigned i = 0; i < sizeof(mss) / sizeof(mss[0]); i++)
 		for (unsigned bits = 0; bits < 8; bits++) {
-			struct tcp_cookie c = {.mss = mss[i][0], .ts_on = bits & 1,
-				.sack_on = bits & 2, .ws_on = bits & 4, .wscale = 9}, got;
+			struct tcp_cookie c = {.mss = mss[i][0],
+						  .ts_on = bits & 1,
+						  .sack_on = bits & 2,
+						  .ws_on = bits & 4,
+						  .wscale = 9},
+					  got;
 			uint32_t ts = 1000 + i, sent = ts, iss;
 
 			iss = tcp_cookie_make(&w.k, &w.rng, &w.f, 77, &c, 1, &sent);
 			assert_true(!c.ts_on || (sent <= ts && ts - sent < 64));
-			assert_true(tcp_cookie_check(
-				&w.k, &w.rng, &w.f, 77, iss, c.ts_on, sent, 2, &got));
+			assert_true(tcp_cookie_check(&w.k, &w.rng, &w.f, 77, iss, c.ts_on, sent, 2,
+				&got));
 			assert_int_equal(got.mss, mss[i][1]);
 			assert_int_equal(got.sack_on, c.ts_on && c.sack_on);
 			assert_int_equal(got.ws_on, c.ts_on && c.ws_on);
@@ -226,8 +230,8 @@ static void a_cookie_lives_for_one_to_two_minutes(void **state)
 	for (uint64_t age = 0; age <= 5 * MINUTE; age += MINUTE / 4) {
 		cookie_setup(&w, 0);
 		iss = tcp_cookie_make(&w.k, &w.rng, &w.f, 77, &c, MINUTE / 2, &ts);
-		bool good = tcp_cookie_check(
-			&w.k, &w.rng, &w.f, 77, iss, false, 0, MINUTE / 2 + age, &got);
+		bool good = tcp_cookie_check(&w.k, &w.rng, &w.f, 77, iss, false, 0,
+			MINUTE / 2 + age, &got);
 
 		if (age <= MINUTE)
 			assert_true(good);
@@ -247,11 +251,11 @@ static void a_changed_cookie_flow_or_option_is_refused(void **state)
 	assert_false(tcp_cookie_check(&w.k, &w.rng, &w.f, 77, 0, true, ts, 1, &got));
 	iss = tcp_cookie_make(&w.k, &w.rng, &w.f, 77, &c, 1, &ts);
 	for (unsigned bit = 0; bit < 32; bit++)
-		good += tcp_cookie_check(
-			&w.k, &w.rng, &w.f, 77, iss ^ (1u << bit), true, ts, 2, &got);
+		good += tcp_cookie_check(&w.k, &w.rng, &w.f, 77, iss ^ (1u << bit), true, ts, 2,
+			&got);
 	for (unsigned bit = 0; bit < 6; bit++)
-		good += tcp_cookie_check(
-			&w.k, &w.rng, &w.f, 77, iss, true, ts ^ (1u << bit), 2, &got);
+		good += tcp_cookie_check(&w.k, &w.rng, &w.f, 77, iss, true, ts ^ (1u << bit), 2,
+			&got);
 	good += tcp_cookie_check(&w.k, &w.rng, &w.f, 78, iss, true, ts, 2, &got);
 	good += tcp_cookie_check(&w.k, &w.rng, &w.f, 77, iss, false, 0, 2, &got);
 	other = w.f, other.remote_port++;
@@ -328,8 +332,13 @@ static void with_rss_a_walk_visits_this_workers_ports_only(void **state)
 		0x01, 0xfa};
 	static const uint8_t queue_worker[2] = {0, 1};
 	static uint16_t reta[64];
-	struct rss_config cfg = {.key = key, .key_len = 40, .reta = reta, .reta_size = 64,
-		.queue_worker = queue_worker, .queue_count = 2, .worker_count = 2,
+	struct rss_config cfg = {.key = key,
+		.key_len = 40,
+		.reta = reta,
+		.reta_size = 64,
+		.queue_worker = queue_worker,
+		.queue_count = 2,
+		.worker_count = 2,
 		.port_first = 1024};
 	struct ip_addr a = v4(0x0a000001), b = v4(0x0a000002);
 	static uint8_t seen[65536];

@@ -26,7 +26,7 @@ static struct rte_mbuf *make(const uint8_t *data, uint32_t len)
 struct model {
 	uint8_t byte[SPAN];
 	bool held[SPAN];
-	uint32_t base;		/* sequence number of byte 0 */
+	uint32_t base; /* sequence number of byte 0 */
 };
 
 /* The queue holds exactly what the model holds from *nxt on, sorted and disjoint. */
@@ -211,8 +211,8 @@ int main(void)
 	};
 
 	test_eal_init();
-	pool = rte_pktmbuf_pool_create(
-		"reasm", 1023, 0, PKT_PRIV_SIZE, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	pool = rte_pktmbuf_pool_create("reasm", 1023, 0, PKT_PRIV_SIZE, RTE_MBUF_DEFAULT_BUF_SIZE,
+		0);
 	bug_on(pool == NULL);
 	return cmocka_run_group_tests_name("tcp_reasm", tests, NULL, NULL);
 }

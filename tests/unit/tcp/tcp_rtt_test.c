@@ -20,9 +20,9 @@ static void the_first_sample_sets_everything(void **state)
 	tcp_rtt_init(&r, 1000000);
 	assert_int_equal(tcp_rtt_timeout(&r, &lim), 1000000); /* 2.1 */
 	tcp_rtt_sample(&r, 400000, 0, &lim);
-	assert_int_equal(r.srtt_us, 400000);		/* 2.2: SRTT <- R */
-	assert_int_equal(r.rttvar_us, 200000);		/* RTTVAR <- R/2 */
-	assert_int_equal(r.rto_us, 1200000);		/* SRTT + 4 * RTTVAR */
+	assert_int_equal(r.srtt_us, 400000);   /* 2.2: SRTT <- R */
+	assert_int_equal(r.rttvar_us, 200000); /* RTTVAR <- R/2 */
+	assert_int_equal(r.rto_us, 1200000);   /* SRTT + 4 * RTTVAR */
 }
 
 static void later_samples_are_smoothed_with_one_eighth_and_one_quarter(void **state)
@@ -32,8 +32,8 @@ static void later_samples_are_smoothed_with_one_eighth_and_one_quarter(void **st
 	tcp_rtt_init(&r, 1000000);
 	tcp_rtt_sample(&r, 400000, 0, &lim);
 	tcp_rtt_sample(&r, 800000, 0, &lim);
-	assert_int_equal(r.rttvar_us, 250000);		/* 3/4 * 200 + 1/4 * |400 - 800| */
-	assert_int_equal(r.srtt_us, 450000);		/* 7/8 * 400 + 1/8 * 800 */
+	assert_int_equal(r.rttvar_us, 250000); /* 3/4 * 200 + 1/4 * |400 - 800| */
+	assert_int_equal(r.srtt_us, 450000);   /* 7/8 * 400 + 1/8 * 800 */
 	assert_int_equal(r.rto_us, 1450000);
 }
 
@@ -158,7 +158,7 @@ static void a_lost_retransmission_is_found(void **state)
 		rack_sack(&w, i, 11000 + i * 100, &wait);
 	w.path.recovering = true;
 	tcp_sack_resent(&w.s, 0, 1000, 11300);
-	tcp_sack_sent(&w.s, 1000, 11400, 0); /* new data behind it */
+	tcp_sack_sent(&w.s, 1000, 11400, 0);			 /* new data behind it */
 	assert_int_equal(rack_sack(&w, 10, 21400, &wait), 7000); /* and 4..9 with it */
 }
 
@@ -198,8 +198,10 @@ static void one_round(struct tcp_cc *cc, uint64_t now_us, uint32_t rtt_us, uint3
 
 	while (done < window) {
 		uint32_t n = window - done < 2 * cc->mss ? window - done : 2 * cc->mss;
-		struct tcp_cc_ack a = {
-			.now_us = now_us, .bytes = n, .rtt_us = rtt_us, .srtt_us = rtt_us};
+		struct tcp_cc_ack a = {.now_us = now_us,
+			.bytes = n,
+			.rtt_us = rtt_us,
+			.srtt_us = rtt_us};
 
 		done += n;
 		*seq += n;

@@ -18,7 +18,7 @@ struct cell {
 };
 
 struct model {
-	struct cell c[SPAN];	/* byte n is at n % SPAN */
+	struct cell c[SPAN]; /* byte n is at n % SPAN */
 	uint32_t una, nxt;
 };
 
@@ -62,7 +62,7 @@ struct run {
 	struct model m;
 	struct rng rng;
 	uint32_t now;
-	bool merged;		/* the array was full once: equality is over, soundness is not */
+	bool merged; /* the array was full once: equality is over, soundness is not */
 };
 
 static void run_init(struct run *r, uint64_t seed, uint32_t una, bool large)
@@ -187,9 +187,8 @@ static void do_all(struct run *r)
 
 static void step(struct run *r)
 {
-	static void (*const op[])(struct run *) = {
-		do_send, do_send, do_send, do_ack, do_block, do_block, do_lose, do_resend,
-		do_resend, do_all};
+	static void (*const op[])(struct run *) = {do_send, do_send, do_send, do_ack, do_block,
+		do_block, do_lose, do_resend, do_resend, do_all};
 	unsigned n = r->s.n;
 
 	r->now += pick(r, 1000) + 1;
@@ -302,9 +301,8 @@ static void reordering_is_an_original_below_what_arrived_before(void **state)
 
 static void nonsense_blocks_change_nothing(void **state)
 {
-	static const struct tcp_sack_block bad[] = {
-		{1500, 1500}, {1600, 1500}, {900, 1000}, {500, 800}, {1500, 2001}, {2000, 2100},
-		{0x80000000u, 1500}, {1500, 0x80000500u}};
+	static const struct tcp_sack_block bad[] = {{1500, 1500}, {1600, 1500}, {900, 1000},
+		{500, 800}, {1500, 2001}, {2000, 2100}, {0x80000000u, 1500}, {1500, 0x80000500u}};
 	struct tcp_delivery d = {0};
 	struct tcp_sack s;
 

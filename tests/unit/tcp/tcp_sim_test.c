@@ -18,11 +18,11 @@
 
 struct row {
 	const char *name;
-	struct wire wire;	/* both ways */
+	struct wire wire; /* both ways */
 	bool no_sack, no_ts, no_ws, v6, newreno;
-	uint32_t budget;	/* 0: the default */
-	double mbit_min;	/* mean rate over the seeds */
-	double spurious_max;	/* of the data segments */
+	uint32_t budget;     /* 0: the default */
+	double mbit_min;     /* mean rate over the seeds */
+	double spurious_max; /* of the data segments */
 };
 
 #define LINE .delay_us = 5000, .mbit = 100, .queue = 256

@@ -23,10 +23,10 @@
 struct storm {
 	struct page page;
 	struct rng rng;
-	unsigned peers;		/* opened so far */
-	bool reopens;		/* SYN cookies: an ACK alone can open */
+	unsigned peers; /* opened so far */
+	bool reopens;	/* SYN cookies: an ACK alone can open */
 	struct {
-		uint32_t rcv, una, nxt;	/* what the stack said last, what it sent, relative */
+		uint32_t rcv, una, nxt; /* what the stack said last, what it sent, relative */
 		bool over;		/* closed by the application */
 	} know[PKT_PEERS];
 };
@@ -101,14 +101,16 @@ static void options_add(struct storm *s, char *text, size_t size, unsigned i, bo
 			i & 4 ? ",wscale 3" : "");
 	else if (i & 2)
 		snprintf(text + n, size - (size_t)n, " <TS val %u ecr last%s>",
-			1000 + (uint32_t)(s->page.now_us - s->page.start_us) / 1000 - below(s, 2) * below(s, 50),
+			1000 + (uint32_t)(s->page.now_us - s->page.start_us) / 1000 -
+				below(s, 2) * below(s, 50),
 			one_in(s, 40) ? ",raw 0505" : "");
 	else if (one_in(s, 3))
-		snprintf(text + n, size - (size_t)n, " <sack %d:%d %d:%d>", (int)near(s, nxt - 3000),
-			(int)near(s, nxt), (int)near(s, nxt - 500), (int)near(s, nxt));
+		snprintf(text + n, size - (size_t)n, " <sack %d:%d %d:%d>",
+			(int)near(s, nxt - 3000), (int)near(s, nxt), (int)near(s, nxt - 500),
+			(int)near(s, nxt));
 	else if (one_in(s, 20))
-		snprintf(text + n, size - (size_t)n, " <raw %02x%02x%02x>", below(s, 9), below(s, 12),
-			below(s, 256));
+		snprintf(text + n, size - (size_t)n, " <raw %02x%02x%02x>", below(s, 9),
+			below(s, 12), below(s, 256));
 }
 
 static void send_anything(struct storm *s, unsigned i)
@@ -130,13 +132,13 @@ static void send_anything(struct storm *s, unsigned i)
 		seq++; /* else every life is short */
 	if (syn && !(s->page.peer[i].events & TCP_EV_CONNECTED))
 		seq = 0; /* a peer has one initial sequence number */
-	snprintf(text, sizeof(text), "%s %d:%d(%u) ack %d win %u", f, (int)seq, (int)seq + (int)len, len,
-		(int)ack,
-		one_in(s, 5) ? below(s, 3) * below(s, 700) : 65535);
+	snprintf(text, sizeof(text), "%s %d:%d(%u) ack %d win %u", f, (int)seq, (int)seq + (int)len,
+		len, (int)ack, one_in(s, 5) ? below(s, 3) * below(s, 700) : 65535);
 	options_add(s, text, sizeof(text), i, syn);
 	s->page.p = &s->page.peer[i];
 	if (one_in(s, 30))
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), " each %u", 1 + below(s, 300));
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), " each %u",
+			1 + below(s, 300));
 	if (!seg_parse(&s->page, text, true, &seg))
 		return;
 	if (ack - s->know[i].una <= s->know[i].nxt - s->know[i].una)

@@ -57,7 +57,8 @@ static struct upstream_ref ref(uint64_t id)
 	return (struct upstream_ref){.id = id, .slot = (uint32_t)id};
 }
 
-static uint64_t pick(struct fixture *f, const struct endpoint_set *s, uint64_t exclude, uint64_t now)
+static uint64_t pick(struct fixture *f, const struct endpoint_set *s, uint64_t exclude,
+	uint64_t now)
 {
 	bool panic;
 	const struct endpoint *e = upstream_pick(f->u, s, 3, exclude, now, &panic);
@@ -150,7 +151,8 @@ static void a_refused_connect_ejects_at_once_and_for_a_time(void **state)
 		assert_int_equal(pick(f, s, 0, SEC + i), 2);
 	for (int i = 0; i < 50; i++)
 		assert_int_not_equal(pick(f, s, 2, 11 * SEC), 2);
-	assert_int_equal(upstream_counters(f->u, COUNTER_ENDPOINT, 1)[COUNTER_ENDPOINT_EJECTIONS], 1);
+	assert_int_equal(upstream_counters(f->u, COUNTER_ENDPOINT, 1)[COUNTER_ENDPOINT_EJECTIONS],
+		1);
 	free(s);
 }
 
@@ -283,8 +285,8 @@ struct world {
 static void world_set(struct world *w, const struct endpoint_set *s, uint64_t generation)
 {
 	atomic_init(&w->sets[0], s);
-	w->cfg = (struct config){
-		.generation = generation, .service_count = 1, .endpoints = w->sets};
+	w->cfg =
+		(struct config){.generation = generation, .service_count = 1, .endpoints = w->sets};
 }
 
 static void sweep_all(struct fixture *f, struct world *w)

@@ -19,9 +19,11 @@ struct bad_row {
 };
 
 static const struct bad_row bad_rows[] = {
-	{"an anchor is refused", "a: &x 1\n", "f.yaml:1: anchors (&name) are not supported, "
+	{"an anchor is refused", "a: &x 1\n",
+		"f.yaml:1: anchors (&name) are not supported, "
 		"write the value out"},
-	{"an anchor on a map is refused", "a:\n  - &x {b: 1}\n", "f.yaml:2: anchors (&name) are "
+	{"an anchor on a map is refused", "a:\n  - &x {b: 1}\n",
+		"f.yaml:2: anchors (&name) are "
 		"not supported, write the value out"},
 	{"an alias is refused", "a: 1\nb: *x\n",
 		"f.yaml:2: aliases (*name) are not supported, write the value out"},
@@ -37,7 +39,8 @@ static const struct bad_row bad_rows[] = {
 		"f.yaml:2: not YAML: while scanning for the next token, found character that "
 		"cannot start any token"},
 	{"an unclosed quote is a syntax error", "a: 'b\n",
-		"f.yaml:2: not YAML: while scanning a quoted scalar, found unexpected end of stream"},
+		"f.yaml:2: not YAML: while scanning a quoted scalar, found unexpected end of "
+		"stream"},
 	{"bytes that are not UTF-8 are refused", "a: \xff\xfe\n",
 		"f.yaml: byte 3: invalid leading UTF-8 octet"},
 };
@@ -59,7 +62,8 @@ static void lines_of_keys_and_values_are_kept(void **state)
 	const struct yaml_node *n;
 
 	assert_int_equal(yaml_parse(STR("# c\na:\n  - b: 1\n    c:\n      'x'\n---\n---\nd: []\n"),
-		"f.yaml", &f, &err), 0);
+				 "f.yaml", &f, &err),
+		0);
 	assert_int_equal(f.doc_count, 2);
 	n = yaml_get(f.docs, "a");
 	assert_int_equal(n->kind, YAML_KIND_SEQ);
@@ -78,8 +82,8 @@ static void null_is_absent(void **state)
 {
 	struct yaml_file f;
 
-	assert_int_equal(
-		yaml_parse(STR("a: null\nb:\nc: ~\nd: ''\ne: 'null'\n"), "f", &f, NULL), 0);
+	assert_int_equal(yaml_parse(STR("a: null\nb:\nc: ~\nd: ''\ne: 'null'\n"), "f", &f, NULL),
+		0);
 	assert_null(yaml_get(f.docs, "a"));
 	assert_null(yaml_get(f.docs, "b"));
 	assert_null(yaml_get(f.docs, "c"));
@@ -89,24 +93,47 @@ static void null_is_absent(void **state)
 }
 
 struct read_row {
-	const char *text;	/* the value of key v */
-	const char *as_str;	/* NULL: refused */
-	int64_t as_int;		/* -1: refused */
-	int as_bool;		/* -1: refused */
+	const char *text;   /* the value of key v */
+	const char *as_str; /* NULL: refused */
+	int64_t as_int;	    /* -1: refused */
+	int as_bool;	    /* -1: refused */
 };
 
 static const struct read_row read_rows[] = {
-	{"80", NULL, 80, -1}, {"\"80\"", "80", -1, -1}, {"'80'", "80", -1, -1},
-	{"!!str 80", "80", -1, -1}, {"0", NULL, 0, -1}, {"010", NULL, -1, -1},
-	{"0x10", NULL, -1, -1}, {"0xyz", "0xyz", -1, -1}, {"0b12", "0b12", -1, -1},
-	{"0b11", NULL, -1, -1}, {"0o7", NULL, -1, -1}, {"n", NULL, -1, 0}, {"y", NULL, -1, 1},
-	{"1_000", NULL, -1, -1}, {"1.5", NULL, -1, -1},
-	{"1e3", NULL, -1, -1}, {".5", NULL, -1, -1}, {".inf", NULL, -1, -1},
-	{"1.2.3", "1.2.3", -1, -1}, {"1e", "1e", -1, -1}, {".", ".", -1, -1},
-	{"10s", "10s", -1, -1}, {"10.0.0.0/8", "10.0.0.0/8", -1, -1}, {"a", "a", -1, -1},
-	{"true", NULL, -1, 1}, {"yes", NULL, -1, 1}, {"off", NULL, -1, 0}, {"'true'", "true", -1, -1},
-	{"99999999999999999999", NULL, -1, -1}, {"|\n  x\n", "x\n", -1, -1},
-	{"[]", NULL, -1, -1}, {"{}", NULL, -1, -1}, {"-1", NULL, -1, -1}, {"1000001", NULL, -1, -1},
+	{"80", NULL, 80, -1},
+	{"\"80\"", "80", -1, -1},
+	{"'80'", "80", -1, -1},
+	{"!!str 80", "80", -1, -1},
+	{"0", NULL, 0, -1},
+	{"010", NULL, -1, -1},
+	{"0x10", NULL, -1, -1},
+	{"0xyz", "0xyz", -1, -1},
+	{"0b12", "0b12", -1, -1},
+	{"0b11", NULL, -1, -1},
+	{"0o7", NULL, -1, -1},
+	{"n", NULL, -1, 0},
+	{"y", NULL, -1, 1},
+	{"1_000", NULL, -1, -1},
+	{"1.5", NULL, -1, -1},
+	{"1e3", NULL, -1, -1},
+	{".5", NULL, -1, -1},
+	{".inf", NULL, -1, -1},
+	{"1.2.3", "1.2.3", -1, -1},
+	{"1e", "1e", -1, -1},
+	{".", ".", -1, -1},
+	{"10s", "10s", -1, -1},
+	{"10.0.0.0/8", "10.0.0.0/8", -1, -1},
+	{"a", "a", -1, -1},
+	{"true", NULL, -1, 1},
+	{"yes", NULL, -1, 1},
+	{"off", NULL, -1, 0},
+	{"'true'", "true", -1, -1},
+	{"99999999999999999999", NULL, -1, -1},
+	{"|\n  x\n", "x\n", -1, -1},
+	{"[]", NULL, -1, -1},
+	{"{}", NULL, -1, -1},
+	{"-1", NULL, -1, -1},
+	{"1000001", NULL, -1, -1},
 };
 
 static void scalars_have_the_type_an_api_server_gives_them(void **state)
@@ -139,18 +166,20 @@ static void errors_name_file_line_field_and_reason(void **state)
 	struct str s;
 	int64_t v;
 
-	assert_int_equal(
-		yaml_parse(STR("\nport: '80'\nname: 80\nbig: 70000\n"), "x/gw.yaml", &f, &err), 0);
+	assert_int_equal(yaml_parse(STR("\nport: '80'\nname: 80\nbig: 70000\n"), "x/gw.yaml", &f,
+				 &err),
+		0);
 	yaml_read_int(&f, yaml_get(f.docs, "port"), "spec.port", 1, 65535, &v, &err);
-	assert_string_equal(err.msg, "x/gw.yaml:2: spec.port: must be a number, but is the string "
+	assert_string_equal(err.msg,
+		"x/gw.yaml:2: spec.port: must be a number, but is the string "
 		"\"80\" (remove the quotes)");
 	yaml_read_str(&f, yaml_get(f.docs, "name"), "spec.name", &s, &err);
 	assert_string_equal(err.msg,
 		"x/gw.yaml:3: spec.name: must be a string, but is the number 80 "
 		"(put it in quotes)");
 	yaml_read_int(&f, yaml_get(f.docs, "big"), "spec.big", 1, 65535, &v, &err);
-	assert_string_equal(
-		err.msg, "x/gw.yaml:4: spec.big: must be between 1 and 65535, but is 70000");
+	assert_string_equal(err.msg,
+		"x/gw.yaml:4: spec.big: must be between 1 and 65535, but is 70000");
 	yaml_file_fini(&f);
 }
 
