@@ -189,14 +189,7 @@ void tcp_conn_to_timewait(struct tcp *t, struct tcp_conn *c)
 
 	if (c->ack_now)
 		tcp_emit_ack(t, c); /* of the FIN; a lost one is asked for again */
-	i = tcp_timewait_alloc(&t->timewait);
-	if (i == TCP_TIMEWAIT_NONE && t->timewait.used > 0) {
-		tcp_count(t, TCP_N_TIMEWAIT_OVERFLOW);
-		r = &t->timewait.r[t->timewait.head];
-		tcp_table_remove(&t->table, r->hash, TCP_REF_TIMEWAIT | t->timewait.head);
-		tcp_timewait_release(&t->timewait, t->timewait.head);
-		i = tcp_timewait_alloc(&t->timewait);
-	}
+	i = tcp_timewait_enter(t);
 	if (i == TCP_TIMEWAIT_NONE) { /* a table of size zero */
 		tcp_conn_die(t, c, TCP_REASON_NONE);
 		return;
@@ -209,10 +202,8 @@ void tcp_conn_to_timewait(struct tcp *t, struct tcp_conn *c)
 	r->rcv_nxt = c->rcv_nxt;
 	r->ts_on = c->ts_on;
 	r->ts_recent = c->ts_recent;
-	r->ts_offset = c->ts_offset;
 	r->wnd = (uint16_t)RTE_MIN((c->rcv_adv - c->rcv_nxt) >> c->rcv_wscale, 0xffffu);
-	r->entered_ms = (uint32_t)(t->now_us / 1000);
-	r->until_ms = r->entered_ms + t->cfg.timewait_us / 1000;
+	r->until_ms = tcp_timewait_until_ms(t);
 	tcp_table_replace(&t->table, c->hash, conn_ref(t, c), TCP_REF_TIMEWAIT | i);
 	detach(t, c);
 	tcp_set_state(t, c, TCP_TIME_WAIT);

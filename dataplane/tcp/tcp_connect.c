@@ -27,13 +27,12 @@ static bool is_free(struct tcp *t, const struct tcp_flow *f, uint64_t hash, bool
 		return false;
 	r = &t->timewait.r[i];
 	if (!r->ts_on || !t->cfg.timestamps ||
-		(uint32_t)(t->now_us / 1000) - r->entered_ms < REUSE_AFTER_MS)
+		tcp_timewait_until_ms(t) - r->until_ms < REUSE_AFTER_MS)
 		return false;
 	*ret_has_min = true;
 	*ret_iss_min = r->snd_nxt;
 	tcp_count(t, TCP_N_TIMEWAIT_REUSED);
-	tcp_table_remove(&t->table, hash, ref);
-	tcp_timewait_release(&t->timewait, i);
+	tcp_timewait_forget(t, i);
 	return true;
 }
 

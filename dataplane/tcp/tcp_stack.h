@@ -250,6 +250,12 @@ void tcp_accept(struct tcp *t, const struct tcp_syn *y, struct tcp_segment *s);
 /* tcp_timewait_input.c */
 void tcp_timewait_input(struct tcp *t, uint32_t index, const struct tcp_flow *f, uint64_t hash,
 	struct tcp_segment *s);
+/* A record, at the cost of the oldest when there is no room; TCP_TIMEWAIT_NONE: a table of none. */
+uint32_t tcp_timewait_enter(struct tcp *t);
+/* Out of the table; its slot is free. */
+void tcp_timewait_forget(struct tcp *t, uint32_t i);
+/* When a wait that begins now ends. */
+uint32_t tcp_timewait_until_ms(const struct tcp *t);
 void tcp_timewait_run(struct tcp *t);
 
 /* tcp_connect.c */

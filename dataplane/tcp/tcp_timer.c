@@ -296,7 +296,7 @@ uint64_t tcp_next_us(const struct tcp *t)
 		return t->now_us;
 	if (syn < next)
 		next = syn;
-	if (t->timewait.used > 0) {
+	if (t->timewait.span > 0) {
 		uint64_t now_ms = t->now_us / 1000;
 		uint32_t wait = t->timewait.r[t->timewait.head].until_ms - (uint32_t)now_ms;
 		uint64_t at = (now_ms + ((int32_t)wait > 0 ? wait : 0)) * 1000;

@@ -8,10 +8,42 @@
  */
 #include "dataplane/tcp/tcp_stack.h"
 
-static void forget(struct tcp *t, uint32_t i)
+void tcp_timewait_forget(struct tcp *t, uint32_t i)
 {
 	tcp_table_remove(&t->table, t->timewait.r[i].hash, TCP_REF_TIMEWAIT | i);
 	tcp_timewait_release(&t->timewait, i);
+}
+
+uint32_t tcp_timewait_enter(struct tcp *t)
+{
+	uint32_t i = tcp_timewait_alloc(&t->timewait);
+
+	if (unlikely(i == TCP_TIMEWAIT_NONE) && t->timewait.max > 0) {
+		tcp_count(t, TCP_N_TIMEWAIT_OVERFLOW);
+		tcp_timewait_forget(t, tcp_timewait_oldest(&t->timewait));
+		i = tcp_timewait_alloc(&t->timewait);
+	}
+	return i;
+}
+
+uint32_t tcp_timewait_until_ms(const struct tcp *t)
+{
+	return (uint32_t)(t->now_us / 1000) + t->cfg.timewait_us / 1000;
+}
+
+/* The wait starts anew: the record becomes the youngest. */
+static uint32_t restart(struct tcp *t, uint32_t i)
+{
+	struct tcp_timewait_record r = t->timewait.r[i];
+	uint32_t j;
+
+	/* its own place is given up first; if it was the oldest, that makes the room */
+	tcp_timewait_release(&t->timewait, i);
+	j = tcp_timewait_enter(t);
+	tcp_table_replace(&t->table, r.hash, TCP_REF_TIMEWAIT | i, TCP_REF_TIMEWAIT | j);
+	r.until_ms = tcp_timewait_until_ms(t);
+	t->timewait.r[j] = r;
+	return j;
 }
 
 static void emit_ack(struct tcp *t, const struct tcp_timewait_record *r, const struct tcp_flow *f)
@@ -23,7 +55,7 @@ static void emit_ack(struct tcp *t, const struct tcp_timewait_record *r, const s
 		.wnd = r->wnd,
 		.flags = TCP_ACK,
 		.opt = {.has_ts = r->ts_on,
-			.tsval = tcp_ts_now(t, r->ts_offset),
+			.tsval = r->ts_on ? tcp_ts_now(t, tcp_ts_offset(t, f)) : 0,
 			.tsecr = r->ts_recent},
 	};
 	struct net_dst dst = {0};
@@ -54,7 +86,7 @@ static void on_syn(struct tcp *t, uint32_t i, const struct tcp_flow *f, uint64_t
 	}
 	tcp_count(t, TCP_N_TIMEWAIT_REUSED);
 	tcp_count(t, TCP_N_SYN_IN);
-	forget(t, i);
+	tcp_timewait_forget(t, i);
 	tcp_listen_syn(t, f, hash, l, s, &iss_min);
 }
 
@@ -83,8 +115,7 @@ void tcp_timewait_input(struct tcp *t, uint32_t i, const struct tcp_flow *f, uin
 	tcp_count(t, TCP_N_TIMEWAIT_SEGMENT);
 	/* "The only thing that can arrive in this state is a retransmission of the remote FIN" */
 	if ((s->flags & TCP_FIN) && s->seq + s->len + 1 == r->rcv_nxt)
-		tcp_timewait_restart(&t->timewait, i,
-			(uint32_t)(t->now_us / 1000) + t->cfg.timewait_us / 1000);
+		r = &t->timewait.r[restart(t, i)];
 	/* bare ACKs only within the limit: the other side may be as confused as this one */
 	if (tcp_segment_len(s) > 0 || tcp_challenge_allowed(t))
 		emit_ack(t, r, f);
@@ -95,6 +126,6 @@ void tcp_timewait_run(struct tcp *t)
 	uint32_t now_ms = (uint32_t)(t->now_us / 1000);
 
 	/* bounded by the records there are; each is released once */
-	while (t->timewait.used > 0 && seq_le(t->timewait.r[t->timewait.head].until_ms, now_ms))
-		forget(t, t->timewait.head);
+	while (t->timewait.span > 0 && seq_le(t->timewait.r[t->timewait.head].until_ms, now_ms))
+		tcp_timewait_forget(t, t->timewait.head);
 }

@@ -373,26 +373,27 @@ static void with_rss_a_walk_visits_this_workers_ports_only(void **state)
  * TIME_WAIT and path MTU.
  */
 
-static void records_expire_in_the_order_of_their_last_restart(void **state)
+static void records_end_in_the_order_they_came_in(void **state)
 {
 	struct tcp_timewait w;
 	uint32_t a, b, c;
 
 	assert_true(tcp_timewait_init(&w, 3));
+	assert_int_equal(tcp_timewait_oldest(&w), TCP_TIMEWAIT_NONE);
 	a = tcp_timewait_alloc(&w), b = tcp_timewait_alloc(&w), c = tcp_timewait_alloc(&w);
 	assert_int_equal(tcp_timewait_alloc(&w), TCP_TIMEWAIT_NONE);
-	assert_int_equal(w.head, a);
-	tcp_timewait_restart(&w, a, 50);
-	assert_int_equal(w.head, b);
-	assert_int_equal(w.tail, a);
-	tcp_timewait_release(&w, c); /* from the middle */
-	assert_int_equal(w.r[b].next, a);
-	assert_int_equal(tcp_timewait_alloc(&w), c);
-	assert_int_equal(w.tail, c);
-	tcp_timewait_release(&w, b), tcp_timewait_release(&w, a), tcp_timewait_release(&w, c);
+	assert_int_equal(tcp_timewait_oldest(&w), a);
+	tcp_timewait_release(&w, b); /* from the middle: its place stays taken */
+	assert_int_equal(w.used, 2);
+	assert_int_equal(tcp_timewait_alloc(&w), TCP_TIMEWAIT_NONE);
+	tcp_timewait_release(&w, a); /* the gap behind it closes too */
+	assert_int_equal(tcp_timewait_oldest(&w), c);
+	assert_int_equal(w.span, 1);
+	assert_int_equal(tcp_timewait_alloc(&w), a); /* around the ring's end */
+	tcp_timewait_release(&w, c), tcp_timewait_release(&w, a);
 	assert_int_equal(w.used, 0);
-	assert_int_equal(w.head, TCP_TIMEWAIT_NONE);
-	assert_int_equal(w.tail, TCP_TIMEWAIT_NONE);
+	assert_int_equal(w.span, 0);
+	assert_int_equal(tcp_timewait_oldest(&w), TCP_TIMEWAIT_NONE);
 	tcp_timewait_fini(&w);
 }
 
@@ -472,7 +473,7 @@ int main(void)
 		cmocka_unit_test(a_walk_visits_every_port_of_the_slice_once),
 		cmocka_unit_test(ports_of_destinations_begin_at_different_places_and_move_on),
 		cmocka_unit_test(with_rss_a_walk_visits_this_workers_ports_only),
-		cmocka_unit_test(records_expire_in_the_order_of_their_last_restart),
+		cmocka_unit_test(records_end_in_the_order_they_came_in),
 		cmocka_unit_test(a_path_mtu_is_forgotten_after_ten_minutes),
 		cmocka_unit_test(sums_of_pieces_are_the_sum_of_the_whole),
 		cmocka_unit_test(the_example_of_rfc1071),
