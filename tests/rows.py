@@ -30,6 +30,9 @@ def inner(row, top):
             with open(path, errors="replace") as f:
                 out += re.findall(r"^claim: (.*)", f.read(), re.M)
         return out
+    if row.name == "runner":
+        with open(os.path.join(top, "tests/tools/runner_test.py")) as f:
+            return re.findall(r"def test_(\w+)", f.read())
     m = re.match(r"unit/(\w+)/(\w+)$", row.name)
     if not m:
         return []
@@ -42,7 +45,9 @@ def make(Row, top):
         return ["/usr/bin/python3", os.path.join(top, "tests/system", script), *args]
 
     out = [Row("check", "check", "layers, style, spelling; gcc and clang without a warning",
-               ["scripts/check"], timeout=1200)]
+               ["scripts/check"], timeout=1200),
+           Row("check", "runner", "what is skipped is said and counted; a closed pipe is no error",
+               ["/usr/bin/python3", os.path.join(top, "tests/tools/runner_test.py")])]
     for src in sorted(glob.glob(os.path.join(top, "tests/unit/*/*_test.c"))):
         area, base = src.split(os.sep)[-2], os.path.basename(src)[:-2]
         out.append(Row("unit", f"unit/{area}/{base}", claim_of(src),

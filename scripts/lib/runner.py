@@ -10,12 +10,13 @@ runner.py: behind scripts/test: every test of Sluice, by name.
 
 Builds what it needs (build-asan with poisoned pools for everything but the benchmark's and the
 system tests' release build, build-tsan for the programs with threads). Prints one line per row and
-last "N passed, N failed, N skipped". A row that cannot run says why and is counted as skipped;
-with CI=true that is a failure.
+last "N passed, N failed, N skipped". A row, or a test inside of one, that cannot run says why and
+is counted as skipped; with CI=true that is a failure, unless the reason is another kind of machine.
 """
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -74,7 +75,25 @@ def missing(row):
     return None
 
 
+SKIP_EXIT = 77  # of a program that skips all it has
+
+
+def skips_of(out, code):
+    """
+    What a row's programs skipped: [(test, reason, whether this machine could run it)]. A test says
+    "# skip NAME: needs WHAT" or "# skip NAME: elsewhere: WHY" (tests/unit/skip.h); one that cmocka
+    counts as skipped without such a line is unexplained, and counts as one that could run.
+    """
+    said = dict(re.findall(r"(?m)^# skip (\w+): (.*)$", out))
+    silent = set(re.findall(r"(?m)^\[\s*SKIPPED\s*\] (\w+)$", out)) - set(said)
+    if code == SKIP_EXIT and not said:
+        silent.add("all")
+    skips = [(test, why, not why.startswith("elsewhere: ")) for test, why in said.items()]
+    return skips + [(test, "gives no reason", True) for test in sorted(silent)]
+
+
 def run_row(row, command, timeout, verbose):
+    """(passed, failed, or None: skipped as a whole; what the row skipped; seconds it took)."""
     env = dict(os.environ, **SAN_ENV)
     start = time.monotonic()
     try:
@@ -86,18 +105,22 @@ def run_row(row, command, timeout, verbose):
         out, code = (e.stdout or b"").decode(errors="replace") if isinstance(e.stdout, bytes) \
             else (e.stdout or ""), f"timeout after {timeout} s"
     took = time.monotonic() - start
-    ok = code == 0
-    print(f"{'ok  ' if ok else 'FAIL'}  {row.name:<28} {took:7.1f} s", flush=True)
+    skips = skips_of(out, code)
+    ok = code in (0, SKIP_EXIT)
+    word = "skip" if code == SKIP_EXIT else "ok  " if ok else "FAIL"
+    print(f"{word}  {row.name:<28} {took:7.1f} s", flush=True)
+    for test, why, _ in skips:
+        print(f"skip      {row.name}: {test}: {why}")
     if verbose or not ok:
         print("\n".join("      " + line for line in out.splitlines()[-(400 if verbose else 80):]))
     else:  # what a row says for people
         for line in out.splitlines():
-            if line.startswith("# "):
+            if line.startswith("# ") and not line.startswith("# skip "):
                 print("      " + line[2:])
     if not ok:
         print(f"      exit: {code}; again with: scripts/test --only {row.name}")
     sys.stdout.flush()
-    return ok
+    return None if code == SKIP_EXIT else ok, skips, took
 
 
 def select(args):
@@ -139,7 +162,8 @@ def main():
         return 0
     chosen = select(args)
     start = time.monotonic()
-    passed, failed, skipped = [], [], []
+    passed, failed, skipped = [], [], []  # rows; of skipped: (row, could it run here)
+    tiers = {}  # tier: [rows, seconds]
     for kind in [k for k in BUILDS if any(k in r.build for r in chosen)]:
         t = time.monotonic()
         build(kind)
@@ -149,21 +173,30 @@ def main():
         why = missing(r)
         if why:
             print(f"skip  {r.name:<28} {why}")
-            skipped.append(r)
+            skipped.append((r, True))
             continue
         command = r.short
         timeout = r.timeout
         if args.long and r.long:
             command, timeout = r.long, r.long_timeout
-        (passed if run_row(r, command, timeout, verbose) else failed).append(r)
+        ok, skips, took = run_row(r, command, timeout, verbose)
+        skipped += [(r, could) for _, _, could in skips]
+        if ok is not None:
+            (passed if ok else failed).append(r)
+        tier = tiers.setdefault(r.tier, [0, 0.0])
+        tier[0], tier[1] = tier[0] + 1, tier[1] + took
     minutes = (time.monotonic() - start) / 60
+    for tier, (count, seconds) in tiers.items():
+        print(f"tier  {tier:<28} {seconds:7.1f} s in {count} rows")
     for r in failed:
         print(f"failed: {r.name}: {r.claim}")
     print(f"took {minutes:.1f} min")
     print(f"{len(passed)} passed, {len(failed)} failed, {len(skipped)} skipped")
-    ci_skip = skipped and re.match("(?i)true|1", os.environ.get("CI", ""))
+    ci = re.match("(?i)true|1", os.environ.get("CI", ""))
+    ci_skip = ci and any(could for _, could in skipped)
     return 1 if failed or ci_skip or not passed else 0
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `scripts/test | head` ends without a word
     sys.exit(main())

@@ -27,6 +27,7 @@
 #include "tests/unit/api/bench.h"
 #include "tests/unit/api/dataplane.h"
 #include "tests/unit/api/manifests.h"
+#include "tests/unit/skip.h"
 
 static struct {
 	pid_t control;
@@ -133,7 +134,7 @@ static void root_is_given_up(void **state)
 	FILE *f;
 
 	if (geteuid() != 0)
-		skip();
+		skip_needs("root");
 	snprintf(path, sizeof(path), "/proc/%d/status", w.control);
 	f = fopen(path, "r");
 	assert_non_null(f);

@@ -22,6 +22,7 @@
 
 #include "dataplane/base/privs.h"
 #include "dataplane/base/sd_notify.h"
+#include "tests/unit/skip.h"
 
 #define NOBODY 65534
 
@@ -140,14 +141,14 @@ static int drop_all_but_net_admin(void)
 static void root_given_up_is_gone(void **state)
 {
 	if (geteuid() != 0)
-		skip();
+		skip_needs("root");
 	assert_int_equal(run_child(drop_everything), 0);
 }
 
 static void only_the_named_capability_stays(void **state)
 {
 	if (geteuid() != 0 || !(caps_now() & PRIVS_CAP(CAP_NET_ADMIN)))
-		skip();
+		skip_needs("root with CAP_NET_ADMIN");
 	assert_int_equal(run_child(drop_all_but_net_admin), 0);
 }
 

@@ -17,6 +17,7 @@
 #include "dataplane/http/h1.h"
 #include "dataplane/http/h1_header.h"
 #include "dataplane/http/h1_scan.h"
+#include "tests/unit/skip.h"
 
 static void classes_hold_what_the_rfc_lists(void **state)
 {
@@ -56,7 +57,7 @@ static void vector_and_portable_scanners_agree(void **state)
 		free(p);
 	}
 #else
-	skip();
+	skip_elsewhere("a processor without SSSE3");
 #endif
 }
 
@@ -78,7 +79,7 @@ static void path_scanners_agree(void **state)
 		free(p);
 	}
 #else
-	skip();
+	skip_elsewhere("a processor without SSSE3");
 #endif
 }
 
