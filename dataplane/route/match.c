@@ -65,19 +65,21 @@ static void split_host(struct walk *w)
 static void split_path(struct walk *w, unsigned n)
 {
 	struct str path = w->req->path;
+	unsigned k = w->elements;
+	bool done = w->path_done;
 
-	while (w->elements < n && !w->path_done) {
-		size_t from = w->path_end[w->elements] + 1u;
+	for (; k < n && !done; k++) {
+		size_t from = w->path_end[k] + 1u;
 		struct str rest = str_from(path, from);
 		ptrdiff_t slash = str_find(rest, '/');
 		struct str element = slash < 0 ? rest : str_first(rest, (size_t)slash);
-		uint64_t chain = w->path_chain[w->elements];
 
-		w->elements++;
-		w->path_chain[w->elements] = snapshot_hash(chain, element);
-		w->path_end[w->elements] = (uint32_t)(from + element.len);
-		w->path_done = slash < 0;
+		w->path_chain[k + 1] = snapshot_hash(w->path_chain[k], element);
+		w->path_end[k + 1] = (uint32_t)(from + element.len);
+		done = slash < 0;
 	}
+	w->elements = k;
+	w->path_done = done;
 }
 
 static bool is_name(struct walk *w, struct snapshot_ref ref, struct str name)
