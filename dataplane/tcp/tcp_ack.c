@@ -2,7 +2,7 @@
 /*
  * tcp_ack.c: step 5 of RFC 9293 3.10.7.4: the ACK field of a segment for a synchronized state.
  *
- * In this order: is the ACK believable (RFC 5961 5), the peer's window, what the scoreboard learns
+ * In this order: is the ACK believable (RFC 5961 5), the peer's timestamp and window, what the scoreboard learns
  * from it, the round-trip time, loss and congestion (tcp_recovery.c), then what the acknowledgement
  * frees: bytes of the send queue, timers, and our FIN with the state it held up.
  */
@@ -149,6 +149,19 @@ static bool is_believable(struct tcp *t, struct tcp_conn *c, const struct tcp_se
 	return false;
 }
 
+/*
+ * RFC 7323 4.3 (2): TS.Recent moves with segments that reach back to the last ACK. Only now that
+ * the ACK is believed: a forged TSval left behind would have PAWS refuse the true peer.
+ */
+static void remember_timestamp(struct tcp *t, struct tcp_conn *c, const struct tcp_segment *s)
+{
+	if (!c->ts_on || !s->opt.has_ts || seq_gt(s->seq, c->last_ack_sent) ||
+		tcp_ts_is_old(t, c, s->opt.tsval))
+		return;
+	c->ts_recent = s->opt.tsval;
+	c->ts_recent_us = t->now_us;
+}
+
 bool tcp_ack_input(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
 {
 	struct tcp_ack_event e = {.flight = tcp_pipe(c)};
@@ -156,6 +169,7 @@ bool tcp_ack_input(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
 
 	if (!is_believable(t, c, s))
 		return false;
+	remember_timestamp(t, c, s);
 	if (seq_lt(s->ack, c->sack.una))
 		return true; /* a duplicate: it can be ignored, its text cannot */
 	update_window(c, s);

@@ -15,7 +15,6 @@
 #include "dataplane/tcp/tcp_stack.h"
 
 #define BATCH 32u
-#define PAWS_IDLE_US (24ull * 86400 * 1000000) /* RFC 7323 5.5 */
 
 /* RFC 9293 3.8.6.1: with RCV.NXT known, the window that the peer has been told. */
 static uint32_t rcv_wnd(const struct tcp_conn *c)
@@ -25,8 +24,8 @@ static uint32_t rcv_wnd(const struct tcp_conn *c)
 
 /*
  * An unacceptable segment is answered with where we are, unless it is a RST. Bare ACKs count
- * against the challenge limit, lest two confused peers answer each other for ever; a keepalive is
- * no such.
+ * against the challenge limit, lest two confused peers answer each other for ever, and so do SYNs
+ * (RFC 5961 4.2, 7); a keepalive is no such.
  */
 static bool refuse(struct tcp *t, struct tcp_conn *c, const struct tcp_segment *s,
 	enum tcp_counter n)
@@ -34,7 +33,7 @@ static bool refuse(struct tcp *t, struct tcp_conn *c, const struct tcp_segment *
 	tcp_count(t, n);
 	if (s->flags & TCP_RST)
 		return false;
-	if (tcp_segment_len(s) == 0 && s->seq != c->rcv_nxt - 1)
+	if ((s->flags & TCP_SYN) || (tcp_segment_len(s) == 0 && s->seq != c->rcv_nxt - 1))
 		tcp_challenge_ack(t, c);
 	else if (!tcp_emit_ack(t, c))
 		c->ack_now = true;
@@ -48,25 +47,16 @@ static bool step_timestamps(struct tcp *t, struct tcp_conn *c, const struct tcp_
 {
 	if (!c->ts_on || (s->flags & TCP_RST))
 		return true;
+	if (!s->opt.has_ts && (s->flags & TCP_SYN))
+		return true; /* of another connection: step 4 challenges it */
 	if (!s->opt.has_ts) {
 		/* RFC 7323 3.2: SHOULD silently drop; MUST NOT abort */
 		tcp_count(t, TCP_N_DROP_NO_TIMESTAMP);
 		return false;
 	}
-	if (seq_lt(s->opt.tsval, c->ts_recent) && t->now_us - c->ts_recent_us < PAWS_IDLE_US)
+	if (tcp_ts_is_old(t, c, s->opt.tsval))
 		return refuse(t, c, s, TCP_N_DROP_PAWS);
 	return true;
-}
-
-/* RFC 7323 4.3 (2): TS.Recent moves with segments that reach back to the last ACK. */
-static void remember_timestamp(struct tcp *t, struct tcp_conn *c, const struct tcp_segment *s)
-{
-	if (!c->ts_on || !s->opt.has_ts || seq_gt(s->seq, c->last_ack_sent))
-		return;
-	if (seq_lt(s->opt.tsval, c->ts_recent) && t->now_us - c->ts_recent_us < PAWS_IDLE_US)
-		return;
-	c->ts_recent = s->opt.tsval;
-	c->ts_recent_us = t->now_us;
 }
 
 /*
@@ -219,7 +209,6 @@ static void steps(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
 	c->rcvd_us = t->now_us;
 	if (!c->orphan)
 		tcp_idle_restart(t, c);
-	remember_timestamp(t, c, s);
 	if (!step_ack(t, c, s) || tcp_is_dead(c))
 		return;
 	step_urg(t, s);

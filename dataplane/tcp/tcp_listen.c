@@ -323,8 +323,13 @@ static bool syn_steps(struct tcp *t, struct tcp_syn *y, const struct tcp_segment
 		syn_ack_again(t, y);
 		return false;
 	}
-	if (y->ts_on && !rst && (!s->opt.has_ts || seq_lt(s->opt.tsval, y->ts_recent))) {
-		tcp_count(t, s->opt.has_ts ? TCP_N_DROP_PAWS : TCP_N_DROP_NO_TIMESTAMP);
+	if (y->ts_on && !s->opt.has_ts && !(s->flags & (TCP_RST | TCP_SYN))) {
+		tcp_count(t, TCP_N_DROP_NO_TIMESTAMP);
+		return false;
+	}
+	if (y->ts_on && s->opt.has_ts && !rst && seq_lt(s->opt.tsval, y->ts_recent)) {
+		tcp_count(t, TCP_N_DROP_PAWS);
+		syn_challenge(t, y); /* RFC 7323 5.3 R1 */
 		return false;
 	}
 	if (!syn_seq_is_acceptable(t, y, s)) {

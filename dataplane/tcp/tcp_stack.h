@@ -148,6 +148,13 @@ void tcp_established(struct tcp *t, struct tcp_conn *c, const struct tcp_segment
 /* Options of the peer's SYN. */
 void tcp_synsent_negotiate(struct tcp *t, struct tcp_conn *c, const struct tcp_segment *s);
 
+/* RFC 7323 5.3 R1, 5.5: is <tsval> older than what the peer has said within the last 24 days? */
+#define TCP_PAWS_IDLE_US (24ull * 86400 * 1000000)
+static inline bool tcp_ts_is_old(const struct tcp *t, const struct tcp_conn *c, uint32_t tsval)
+{
+	return seq_lt(tsval, c->ts_recent) && t->now_us - c->ts_recent_us < TCP_PAWS_IDLE_US;
+}
+
 /* tcp_ack.c: step 5; false: the segment ends here (or the connection did) */
 bool tcp_ack_input(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s);
 /* tcp_rcv.c: steps 7 and 8; may take s->m */

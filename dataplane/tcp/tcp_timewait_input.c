@@ -63,6 +63,14 @@ static void emit_ack(struct tcp *t, const struct tcp_timewait_record *r, const s
 	tcp_emit_raw(t, &raw, &dst);
 }
 
+/* Bare ACKs only within the limit: the other side may be as confused as this one. */
+static void answer(struct tcp *t, const struct tcp_timewait_record *r, const struct tcp_flow *f,
+	const struct tcp_segment *s)
+{
+	if (tcp_segment_len(s) > 0 || tcp_challenge_allowed(t))
+		emit_ack(t, r, f);
+}
+
 /* RFC 6191 2: a later timestamp, or without timestamps a later sequence number. */
 static bool is_newer(const struct tcp_timewait_record *r, const struct tcp_segment *s)
 {
@@ -105,7 +113,7 @@ void tcp_timewait_input(struct tcp *t, uint32_t i, const struct tcp_flow *f, uin
 	}
 	if (r->ts_on && s->opt.has_ts && seq_lt(s->opt.tsval, r->ts_recent)) {
 		tcp_count(t, TCP_N_DROP_PAWS);
-		emit_ack(t, r, f);
+		answer(t, r, f, s);
 		return;
 	}
 	if (tcp_segment_len(s) == 0 && s->seq == r->rcv_nxt) {
@@ -116,9 +124,7 @@ void tcp_timewait_input(struct tcp *t, uint32_t i, const struct tcp_flow *f, uin
 	/* "The only thing that can arrive in this state is a retransmission of the remote FIN" */
 	if ((s->flags & TCP_FIN) && s->seq + s->len + 1 == r->rcv_nxt)
 		r = &t->timewait.r[restart(t, i)];
-	/* bare ACKs only within the limit: the other side may be as confused as this one */
-	if (tcp_segment_len(s) > 0 || tcp_challenge_allowed(t))
-		emit_ack(t, r, f);
+	answer(t, r, f, s);
 }
 
 void tcp_timewait_run(struct tcp *t)

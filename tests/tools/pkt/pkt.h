@@ -69,6 +69,7 @@ struct peer {
 	uint32_t irs, iss;	   /* the peer's ISN, the stack's (0 until seen) */
 	bool iss_known;
 	struct seg syn_out, syn_in; /* options offered both ways */
+	struct seg syn_offer;	    /* becomes syn_in when a SYN answers it */
 	bool rx_edge_known;
 	uint32_t rx_edge;	/* right edge that the stack announced, relative */
 	uint32_t tx_edge;	/* right edge that the peer announced, relative */

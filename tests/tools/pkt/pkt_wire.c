@@ -51,8 +51,10 @@ static void note_injected(struct peer *p, const struct seg *s)
 
 	if (s->badsum || s->doff >= 0 || (s->flags & F_RST))
 		return;
-	if (s->flags & F_SYN)
+	if ((s->flags & F_ACK) && (s->flags & F_SYN))
 		p->syn_in = *s;
+	else if (s->flags & F_SYN)
+		p->syn_offer = *s; /* a SYN that is only challenged negotiates nothing */
 	else if (p->syn_in.opts & p->syn_out.opts & OPT_WSCALE)
 		scale = RTE_MIN(p->syn_in.wscale, 14);
 	edge = ((s->flags & F_ACK) ? s->ack : 1) + (s->win << scale);
@@ -188,6 +190,8 @@ static void make_relative(struct page *g, struct peer *p, struct seg *s)
 		p->snd_max = next;
 	if (s->flags & F_ACK)
 		s->ack -= p->irs;
+	if ((s->flags & F_ACK) && (s->flags & F_SYN) && s->ack == p->syn_offer.seq + 1)
+		p->syn_in = p->syn_offer;
 	for (unsigned i = 0; i < 2 * s->sacks; i++)
 		s->sack[i / 2][i % 2] -= p->irs;
 	if (s->opts & OPT_TS)
