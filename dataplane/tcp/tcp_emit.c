@@ -189,7 +189,9 @@ static void ack_settled(struct tcp_conn *c)
 bool tcp_emit_data(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t len)
 {
 	bool fin = seq + len == c->snd_end + 1;
-	uint32_t bytes = len - fin, full = tcp_mss_of_mtu(&c->flow.remote, c->mtu);
+	uint32_t bytes = len - fin;
+	/* RFC 9293 3.7.1, MUST-16: the path and the peer bound payload and options together */
+	uint32_t full = RTE_MIN(tcp_mss_of_mtu(&c->flow.remote, c->mtu), c->mss_peer);
 	uint32_t used = bytes + (c->ts_on ? 12 : 0);
 	struct header h = {.seq = seq, .flags = TCP_ACK};
 	struct rte_mbuf *m = mbuf_alloc(t);
