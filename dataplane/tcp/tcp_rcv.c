@@ -6,7 +6,8 @@
  * only while the budget has a whole truesize left; otherwise it is copied behind the bytes before
  * it where they leave tailroom, or dropped under its own counter. Small segments are copied in any
  * case, so that a stream of single bytes pins kilobytes and not megabytes. Out-of-order segments
- * leave one truesize free, so that the segment everybody waits for always finds room.
+ * leave one truesize free, so that the segment everybody waits for always finds room; where the
+ * budget has shrunk beneath them it may exceed it by that one.
  *
  * Acknowledgements: every second segment or after the delay; at once for anything that is out of
  * order, fills a hole or is a duplicate (RFC 5681 4.2), for a FIN, and for full segments while the
@@ -117,11 +118,22 @@ static bool append(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
 	return true;
 }
 
+/*
+ * The segment that everybody waits for is kept even over a budget that has shrunk below what is
+ * held, when all of that is out of order: no credit would ever make room for it.
+ */
+static bool may_store(const struct tcp_conn *c, const struct tcp_segment *s)
+{
+	if (s->seq != c->rcv_nxt)
+		return has_budget(c, s->m, pkt_truesize(s->m));
+	return has_budget(c, s->m, 0) || c->charged <= c->reasm.q.count * pkt_truesize(s->m);
+}
+
 /* Into the out-of-order queue, and whatever that completes out of it. */
 static bool reassemble(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
 {
 	bool in_order = s->seq == c->rcv_nxt;
-	bool fits = has_budget(c, s->m, in_order ? 0 : pkt_truesize(s->m));
+	bool fits = may_store(c, s);
 	uint32_t truesize = pkt_truesize(s->m), freed = 0;
 	enum tcp_reasm_result result;
 
