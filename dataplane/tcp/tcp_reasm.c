@@ -203,6 +203,15 @@ static enum tcp_reasm_result store(struct tcp_reasm *r, struct rte_mbuf *prev, s
 	return TCP_REASM_STORED;
 }
 
+/* How far the bytes from inside <prev> on are held: by it, and <end> by what touches it. */
+static uint32_t held_until(const struct rte_mbuf *prev, const struct rte_mbuf *f, uint32_t end)
+{
+	uint32_t have = seq_min(mbuf_end(prev), end);
+	bool touches = f != NULL && pkt_of((struct rte_mbuf *)(uintptr_t)f)->seq == have;
+
+	return touches && seq_ge(mbuf_end(f), end) ? end : have;
+}
+
 enum tcp_reasm_result tcp_reasm_add(struct tcp_reasm *r, uint32_t seq, struct rte_mbuf *m,
 	bool may_store, uint32_t *ret_charge)
 {
@@ -218,7 +227,7 @@ enum tcp_reasm_result tcp_reasm_add(struct tcp_reasm *r, uint32_t seq, struct rt
 	}
 	pkt_of(m)->seq = seq;
 	if (prev != NULL && seq_gt(mbuf_end(prev), seq)) {
-		uint32_t old = seq_min(mbuf_end(prev), end) - seq;
+		uint32_t old = held_until(prev, next_of(r, prev), end) - seq;
 
 		tcp_reasm_note_dsack(r, seq, seq + old);
 		if (seq + old == end) {

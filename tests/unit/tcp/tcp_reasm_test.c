@@ -153,6 +153,29 @@ static void without_budget_only_tailroom_is_used(void **state)
 	assert_int_equal(rte_mempool_in_use_count(pool), 0);
 }
 
+/* Else every copy would leave an empty mbuf behind, charged in full. */
+static void what_two_neighbours_hold_between_them_is_a_duplicate(void **state)
+{
+	uint8_t buf[1000] = {0};
+	struct tcp_sack_block b[2];
+	struct tcp_reasm r;
+	uint32_t freed = 0;
+
+	tcp_reasm_init(&r);
+	tcp_reasm_add(&r, 1000, make(buf, 500), true, &freed);
+	tcp_reasm_add(&r, 1500, make(buf, 1000), true, &freed);
+	assert_int_equal(tcp_reasm_add(&r, 1200, make(buf, 600), true, &freed),
+		TCP_REASM_DUPLICATE);
+	assert_int_equal(r.q.count, 2);
+	assert_int_equal(tcp_reasm_blocks(&r, 0, b, 2), 2);
+	assert_int_equal(b[0].start, 1200); /* RFC 2883 4: all of it was a duplicate */
+	assert_int_equal(b[0].end, 1800);
+	assert_int_equal(b[1].start, 1000);
+	assert_int_equal(b[1].end, 2500);
+	tcp_reasm_fini(&r);
+	assert_int_equal(rte_mempool_in_use_count(pool), 0);
+}
+
 /* A clone shares the bytes, so it must not take over those of the mbufs it covers. */
 static void a_shared_segment_is_never_written(void **state)
 {
@@ -206,6 +229,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(overlaps_keep_the_first_copy_of_every_byte),
 		cmocka_unit_test(without_budget_only_tailroom_is_used),
+		cmocka_unit_test(what_two_neighbours_hold_between_them_is_a_duplicate),
 		cmocka_unit_test(a_shared_segment_is_never_written),
 		cmocka_unit_test(blocks_come_newest_first_and_a_duplicate_once),
 	};
