@@ -89,6 +89,8 @@ def make(Row, top):
                    "without sanitizers",
                    ["/bin/sh", "-ec", f'for t in {" ".join(fast)}; do "$t"; done; '
                     "build/tests/tools/pkt/pkt_run tests/scenario/tcp"], build=REL, timeout=900))
+    out.append(Row("bench", "instructions", "instructions per request and connection within "
+                   "tests/bench/bounds.json", ["scripts/profile", "--check"], build=REL))
     demo = ["/bin/sh", os.path.join(top, "scripts/demo"), "--check"]
     out += [
         Row("system", "demo", "200 requests split 160/40, mesh 495/5, 404, 500 without the grant; "

@@ -117,6 +117,8 @@ int worker_group_init(struct worker_group *g, const struct worker_config *cfg,
 void worker_group_fini(struct worker_group *g);
 /* rte_eal_remote_launch() function; <arg> is the struct worker. */
 int worker_loop(void *arg);
+/* One turn of it at <now_us>, without the nap. */
+void worker_turn(struct worker *w, uint64_t now_us);
 
 /*
  * Runs <fn>(worker, arg) on the worker's own lcore at the start of a turn. The caller (agent

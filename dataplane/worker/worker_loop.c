@@ -49,11 +49,11 @@ static void worker_end(struct worker *w)
 }
 
 /* One time stamp for all that this turn does. */
-static void turn_begin(struct worker *w)
+static void turn_begin(struct worker *w, uint64_t now_us)
 {
 	uint64_t turns = atomic_load_explicit(&w->stats.turns, memory_order_relaxed);
 
-	w->now_us = worker_clock_us(&w->clock, w->now_us);
+	w->now_us = now_us;
 	w->trace->now_us = w->now_us;
 	w->work = 0;
 	net_turn(w->net, w->now_us);
@@ -123,52 +123,58 @@ static void bursts_send(struct worker *w)
 		port_tx_flush(&w->queues[p]);
 }
 
+void worker_turn(struct worker *w, uint64_t now_us)
+{
+	struct mbufq segments = {0}; /* of flows that are ours */
+
+	/* step 1: what other threads want */
+	turn_begin(w, now_us);
+	stage(w, WORKER_STAGE_CONFIG);
+	config_take(w);
+	stage(w, WORKER_STAGE_CALL);
+	worker_mailbox_run(w);
+
+	/* step 2: bursts of packets -> net -> TCP segments, answered ARP, ND and echo */
+	stage(w, WORKER_STAGE_RX);
+	bursts_receive(w);
+	stage(w, WORKER_STAGE_NET);
+	arp_input(w->net);
+	ip4_input(w->net);
+	ip6_input(w->net);
+	icmp4_input(w->net);
+	icmp6_input(w->net);
+
+	/* step 3: every segment to the worker that owns its flow */
+	stage(w, WORKER_STAGE_DISPATCH);
+	dispatch_packets(w, net_tcp_in(w->net), &segments);
+	dispatch_notes(w);
+	dispatch_collect(w, &segments);
+
+	/* step 4: segments -> bytes -> connections with news */
+	stage(w, WORKER_STAGE_TCP_INPUT);
+	tcp_input(w->tcp, &segments, w->now_us);
+	stage(w, WORKER_STAGE_TIMERS);
+	net_timers_run(w->net, TIMERS_PER_TURN);
+	tcp_timers_run(w->tcp, w->now_us, TIMERS_PER_TURN);
+
+	/* step 5: parse, route, pick, relay both ways */
+	stage(w, WORKER_STAGE_HTTP);
+	http_run(w->http, w->config, w->now_us);
+
+	/* step 6: connections that owe a segment; frames leave */
+	stage(w, WORKER_STAGE_TCP_OUTPUT);
+	tcp_output(w->tcp, w->now_us);
+	stage(w, WORKER_STAGE_TX);
+	bursts_send(w);
+}
+
 int worker_loop(void *arg)
 {
 	struct worker *w = arg;
-	struct mbufq segments = {0}; /* of flows that are ours */
 
 	worker_begin(w);
 	while (!atomic_load_explicit(&w->group->stop, memory_order_relaxed)) {
-		/* step 1: what other threads want */
-		turn_begin(w);
-		stage(w, WORKER_STAGE_CONFIG);
-		config_take(w);
-		stage(w, WORKER_STAGE_CALL);
-		worker_mailbox_run(w);
-
-		/* step 2: bursts of packets -> net -> TCP segments, answered ARP, ND and echo */
-		stage(w, WORKER_STAGE_RX);
-		bursts_receive(w);
-		stage(w, WORKER_STAGE_NET);
-		arp_input(w->net);
-		ip4_input(w->net);
-		ip6_input(w->net);
-		icmp4_input(w->net);
-		icmp6_input(w->net);
-
-		/* step 3: every segment to the worker that owns its flow */
-		stage(w, WORKER_STAGE_DISPATCH);
-		dispatch_packets(w, net_tcp_in(w->net), &segments);
-		dispatch_notes(w);
-		dispatch_collect(w, &segments);
-
-		/* step 4: segments -> bytes -> connections with news */
-		stage(w, WORKER_STAGE_TCP_INPUT);
-		tcp_input(w->tcp, &segments, w->now_us);
-		stage(w, WORKER_STAGE_TIMERS);
-		net_timers_run(w->net, TIMERS_PER_TURN);
-		tcp_timers_run(w->tcp, w->now_us, TIMERS_PER_TURN);
-
-		/* step 5: parse, route, pick, relay both ways */
-		stage(w, WORKER_STAGE_HTTP);
-		http_run(w->http, w->config, w->now_us);
-
-		/* step 6: connections that owe a segment; frames leave */
-		stage(w, WORKER_STAGE_TCP_OUTPUT);
-		tcp_output(w->tcp, w->now_us);
-		stage(w, WORKER_STAGE_TX);
-		bursts_send(w);
+		worker_turn(w, worker_clock_us(&w->clock, w->now_us));
 
 		/* step 7: spin or nap */
 		stage(w, WORKER_STAGE_IDLE);
