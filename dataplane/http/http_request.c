@@ -114,6 +114,8 @@ void request_pump(struct http *h, struct exchange *x)
 		h1_conn_fill(h, down);
 	err = body_read(h, down, &data);
 	if (err != 0) {
+		/* the decoder stopped within an mbuf: where the next request begins is lost */
+		x->down_keep = false;
 		h1_conn_credit(h, down, mbufq_free(&data));
 		exchange_fail(h, x, err == -HTTP_NO_BUFFER ? OUTCOME_NO_BUFFER : OUTCOME_BAD_BODY,
 			err == -HTTP_NO_BUFFER ? 0 : err);
