@@ -12,6 +12,7 @@
  * work per head stays linear.
  */
 #include "dataplane/http/http_core.h"
+
 void h1_conn_init(struct http *h, struct h1_conn *c, enum h1_leg leg, struct tcp_conn *tcp)
 {
 	*c = (struct h1_conn){.tcp = tcp, .leg = leg, .rx_us = h->now_us, .acked_us = h->now_us};
@@ -201,8 +202,8 @@ static ssize_t parse_head(struct http *h, struct h1_conn *c, enum h1_method meth
 			n = parse_once(h, c, s, method);
 			if (n != H1_MORE)
 				return n;
-			c->head_tried = (uint32_t)s.len;
 		}
+		c->head_tried = (uint32_t)s.len;
 		more = gather(h, c);
 	} while (more > 0);
 	return more < 0 ? HTTP_NO_BUFFER : H1_MORE;

@@ -92,7 +92,7 @@ struct h1_conn {
 	char *head_buf;	      /* owned: head buffer, or NULL */
 	uint32_t head_len;    /* bytes in it */
 	uint32_t head_dup;    /* the last so many of them are still at the front of rx */
-	uint32_t head_tried;  /* bytes that the parser has found too few */
+	uint32_t head_tried;  /* bytes known to be too few: not looked at again */
 	uint32_t news;	      /* TCP_EV_*, HTTP_NEWS_* */
 	uint32_t budget;      /* last tcp_set_budget() */
 	uint32_t held;	      /* charge of unacknowledged mbufs in TCP's send queue */

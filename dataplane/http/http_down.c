@@ -33,6 +33,7 @@ struct h1_conn *down_open(struct http *h, struct tcp_conn *tc)
 	*d = (struct http_down){.bind = SLOT_NONE};
 	h1_conn_init(h, &d->c, H1_DOWN, tc);
 	h1_conn_set_budget(h, &d->c, RTE_MIN(HTTP_DOWN_BUDGET, h->lim.exchange_bytes));
+	d->c.in.done = true; /* no body is under way */
 	timer_init(&d->timer);
 	set_state(h, d, DOWN_IDLE, h->lim.header_us);
 	ip_format(&tcp_conn_flow(tc)->remote, d->ip);
@@ -155,7 +156,7 @@ static void head_incomplete(struct http *h, struct http_down *d)
 			http_count(h, HTTP_DOWN_PARTIAL);
 		d->c.in.done = true; /* nothing more will come: no lingering */
 		down_close(h, d);
-	} else if (d->state == DOWN_IDLE && !only_line_ends(&d->c.rx)) {
+	} else if (d->state == DOWN_IDLE && (d->c.head_buf != NULL || !only_line_ends(&d->c.rx))) {
 		set_state(h, d, DOWN_HEAD, h->lim.header_us);
 	}
 }

@@ -310,8 +310,9 @@ void exchange_on_timer(struct http *h, struct exchange *x)
 		up_connect_timed_out(h, x);
 		return;
 	}
-	if (d.why == OUTCOME_RESPONSE_TIMEOUT)
-		upstream_failed(h->up, x->ep, UPSTREAM_RESPONSE_TIMEOUT, h->now_us);
+	/* with content outstanding it may be the client that waits for nothing (Expect) */
+	if (d.why == OUTCOME_RESPONSE_TIMEOUT && x->request == REQUEST_DONE)
+		up_note_failure(h, x, UPSTREAM_RESPONSE_TIMEOUT);
 	exchange_fail(h, x, d.why, 0);
 }
 

@@ -49,6 +49,8 @@ void up_on_news(struct http *h, struct http_up *up, uint32_t news); /* may end i
 void up_connect_timed_out(struct http *h, struct exchange *x);	    /* may end <x> */
 /* The connection ended before the response head: repeats the request or ends <x>. */
 void up_lost(struct http *h, struct exchange *x);
+/* Passive health: the endpoint of <x> failed. */
+void up_note_failure(struct http *h, const struct exchange *x, enum upstream_failure why);
 /* Parts <x> from its upstream connection, which goes into the pool when all of it is done. */
 void up_detach(struct http *h, struct exchange *x);
 /* Closes a connection that has no exchange; pooled ones leave the pool. */

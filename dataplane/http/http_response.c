@@ -47,8 +47,12 @@ static bool interim(struct http *h, struct exchange *x)
 	}
 	if (!write_head(h, x, &(struct h1_response_out){.body = H1_BODY_NONE}))
 		return false;
-	if (h->head.status == 100)
+	if (h->head.status == 100 && x->expects) {
 		x->expects = false;
+		x->window_us = h->now_us; /* now it is the client's turn */
+		x->window_bytes = x->down->c.in.bytes;
+		exchange_arm(h, x);
+	}
 	http_count(h, HTTP_INTERIM_FORWARDED);
 	upstream_count(h->up, COUNTER_LISTENER, x->rec.listener, COUNTER_LISTENER_STATUS_1XX, 1);
 	return true;
@@ -158,7 +162,7 @@ static void read_body(struct http *h, struct exchange *x)
 	} else if (up->in.done) {
 		exchange_complete(h, x);
 	} else if (up->eof || up->dead) {
-		upstream_failed(h->up, x->ep, UPSTREAM_RESET, h->now_us);
+		up_note_failure(h, x, UPSTREAM_RESET);
 		exchange_fail(h, x, OUTCOME_UP_SHORT_BODY, 0);
 	} else {
 		exchange_arm(h, x);

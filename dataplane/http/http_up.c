@@ -215,7 +215,7 @@ static void connect_failed(struct http *h, struct exchange *x, enum outcome why)
 	up_attach(h, x, false);
 }
 
-static void note_failure(struct http *h, struct exchange *x, enum upstream_failure why)
+void up_note_failure(struct http *h, const struct exchange *x, enum upstream_failure why)
 {
 	if (upstream_failed(h->up, x->ep, why, h->now_us))
 		http_count(h, HTTP_EJECTED);
@@ -223,7 +223,7 @@ static void note_failure(struct http *h, struct exchange *x, enum upstream_failu
 
 void up_connect_timed_out(struct http *h, struct exchange *x)
 {
-	note_failure(h, x, UPSTREAM_CONNECT_TIMEOUT);
+	up_note_failure(h, x, UPSTREAM_CONNECT_TIMEOUT);
 	connect_failed(h, x, OUTCOME_CONNECT_TIMEOUT);
 }
 
@@ -235,18 +235,18 @@ static void up_refused(struct http *h, struct exchange *x)
 		up_connect_timed_out(h, x);
 		return;
 	case TCP_REASON_UNREACHABLE:
-		note_failure(h, x, UPSTREAM_REFUSED);
+		up_note_failure(h, x, UPSTREAM_REFUSED);
 		connect_failed(h, x, OUTCOME_CONNECT_UNREACHABLE);
 		return;
 	case TCP_REASON_ABORTED: /* by our own TCP, for want of memory */
 		exchange_fail(h, x, OUTCOME_NO_UP_CONN, 0);
 		return;
 	case TCP_REASON_RESET: /* accepted and thrown away: a full backlog, a dying process */
-		note_failure(h, x, UPSTREAM_RESET);
+		up_note_failure(h, x, UPSTREAM_RESET);
 		connect_failed(h, x, OUTCOME_UP_RESET);
 		return;
 	default:
-		note_failure(h, x, UPSTREAM_REFUSED);
+		up_note_failure(h, x, UPSTREAM_REFUSED);
 		connect_failed(h, x, OUTCOME_CONNECT_REFUSED);
 	}
 }
@@ -255,11 +255,11 @@ static void up_refused(struct http *h, struct exchange *x)
 void up_lost(struct http *h, struct exchange *x)
 {
 	bool reused = x->up->requests > 1;
-	bool silent = mbufq_is_empty(&x->up->c.rx) && x->interim == 0;
+	bool silent = mbufq_is_empty(&x->up->c.rx) && x->up->c.head_buf == NULL && x->interim == 0;
 	enum outcome why;
 
 	if (!reused)
-		note_failure(h, x, UPSTREAM_RESET);
+		up_note_failure(h, x, UPSTREAM_RESET);
 	if (!reused || !silent || !x->repeatable || x->retried_reused) {
 		exchange_fail(h, x, OUTCOME_UP_RESET, 0);
 		return;
