@@ -75,10 +75,12 @@ def make(Row, top):
     ]
     for corpus in sorted(glob.glob(os.path.join(top, "tests/fuzz/corpus/*"))):
         name = os.path.basename(corpus)
+        long = "500000" if name in ("packet", "yaml") else "2000000"  # minutes of one core
         run = [os.path.join(top, "build-asan/tests/fuzz", "fuzz_" + name), "--mutate"]
         out.append(Row("fuzz", f"fuzz-{name}", "replays its corpus and seeded mutations of it",
-                       run + ["20000", corpus], run + ["2000000", corpus], build=ASAN))
-    for test in ("agent/contract_test", "agent/link_test", "api/control_test", "api/request_test",
+                       run + ["20000", corpus], run + [long, corpus], build=ASAN))
+    for test in ("agent/contract_test", "agent/contract_restart_test", "agent/contract_damage_test",
+                 "agent/contract_hang_test", "agent/link_test", "api/control_test", "api/request_test",
                  "loop/loop_test"):
         out.append(Row("tsan", f"tsan/{test}", "the programs' threads under ThreadSanitizer",
                        [os.path.join(top, "build-tsan/tests/unit", test)], build=TSAN))

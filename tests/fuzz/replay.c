@@ -50,21 +50,22 @@ static void load(const char *path)
 
 static void load_folder(const char *folder)
 {
-	DIR *d = opendir(folder);
-	struct dirent *e;
+	/* in the order of names: a seed shall mean the same mutations everywhere */
+	struct dirent **e;
+	int n = scandir(folder, &e, NULL, alphasort);
 	char path[4096];
 
-	if (d == NULL) {
+	if (n < 0) {
 		load(folder);
 		return;
 	}
-	while ((e = readdir(d)) != NULL) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
-		load(path);
+	for (int i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%s/%s", folder, e[i]->d_name);
+		if (e[i]->d_name[0] != '.')
+			load(path);
+		free(e[i]);
 	}
-	closedir(d);
+	free(e);
 }
 
 /* One to eight small injuries: a byte, a cut, a doubled stretch, a stretch of another input. */

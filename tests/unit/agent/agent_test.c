@@ -1,116 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * agent_test.c: the dataplane's end of the link against a control that errs, lies, floods or falls
- * silent; and against kill -9.
+ * silent.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "dataplane/base/bytes.h"
-#include "dataplane/base/cleanup.h"
 #include "dataplane/base/clock.h"
-#include "dataplane/base/file.h"
 #include "dataplane/base/hash.h"
-#include "dataplane/base/rng.h"
-#include "dataplane/snapshot/snapshot.h"
-#include "tests/unit/agent/contract_world.h"
-#include "tests/unit/agent/raw.h"
-
-static struct world w;
-static struct raw r;
-static const char *self; /* path of this program */
-
-static int setup(void **state)
-{
-	world_open(&w);
-	world_dataplane_start(&w);
-	raw_open(&r, w.url, false);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	raw_close(&r);
-	world_close(&w);
-	return 0;
-}
-
-/* Writes the image of <s>; the message that announces it. */
-static struct message snapshot_of(const struct world_spec *s, uint64_t generation,
-	uint64_t revision)
-{
-	static char path[128];
-	autofree void *image = NULL;
-	struct snapshot snap;
-	size_t len;
-
-	world_image(s, generation, &image, &len);
-	assert_int_equal(snapshot_open(image, len, &snap, NULL), 0);
-	snprintf(path, sizeof(path), "%s/image", w.dir);
-	assert_int_equal(file_replace(path, image, len, 0600, NULL), 0);
-	return (struct message){.type = MESSAGE_SNAPSHOT,
-		.snapshot = {.generation = generation,
-			.revision = revision,
-			.structure = 4711,
-			.image = snap.digest,
-			.bytes = len,
-			.path = str_of(path)}};
-}
-
-static uint16_t answer(struct message m)
-{
-	struct message ack;
-
-	raw_send(&r, m);
-	ack = raw_expect(&r, MESSAGE_ACK);
-	assert_int_equal(ack.ack.seq, r.seq[MESSAGE_STREAM_CONFIG]);
-	return ack.ack.result;
-}
-
-/* Control with epoch 5, and generation 1 at revision 1 in use. */
-static void begin(struct world_spec *s)
-{
-	*s = world_spec(2);
-	raw_be_control(&r, 5);
-	assert_int_equal(answer(snapshot_of(s, 1, 1)), MESSAGE_RESULT_OK);
-}
-
-static struct message weights(uint64_t revision, const struct message_weight v[2])
-{
-	return (struct message){.type = MESSAGE_WEIGHTS,
-		.weights = {.rule_id = world_rule_id(0),
-			.generation = 1,
-			.revision = revision,
-			.count = 2,
-			.w = v}};
-}
-
-static const struct message_weight *pair(uint32_t a, uint32_t b)
-{
-	static struct message_weight v[2];
-
-	v[0] = (struct message_weight){world_backend_id(0, 0), a};
-	v[1] = (struct message_weight){world_backend_id(0, 1), b};
-	return v;
-}
-
-static bool worker_sees(uint32_t weight)
-{
-	for (unsigned i = 0; i < 200 && atomic_load(&w.workers[0].seen_w[0]) != weight; i++)
-		usleep(1000);
-	return atomic_load(&w.workers[0].seen_w[0]) == weight;
-}
+#include "tests/unit/agent/agent_test.h"
 
 static void hello_tells_what_is_in_place(void **state)
 {
@@ -502,120 +403,7 @@ static void a_long_answer_comes_in_pieces(void **state)
 	assert_int_equal(m.reply.status, MESSAGE_RESULT_FAILED);
 }
 
-/* -- kill -9 --------------------------------------------------------------------------------- */
-
-static pid_t child;
-
-static void child_start(void)
-{
-	child = fork();
-	if (child == 0) {
-		execl(self, self, "--dataplane", w.dir, (char *)NULL);
-		_exit(127);
-	}
-	assert_true(child > 0);
-}
-
-static void child_kill(void)
-{
-	int status;
-
-	assert_int_equal(kill(child, SIGKILL), 0);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFSIGNALED(status));
-}
-
-/* Sends edits k = first, first + 1, ... until <us> are over; returns the last acknowledged one. */
-static uint32_t edit_for(uint64_t us, uint32_t first, uint32_t *ret_sent)
-{
-	uint64_t end = clock_mono_us() + us;
-	uint32_t sent = first - 1, acked = first - 1;
-	struct link_event ev;
-	struct message m;
-
-	while (clock_mono_us() < end) {
-		if (sent - acked < 8) {
-			sent++;
-			raw_send(&r, weights(sent, pair(sent, 1)));
-		}
-		while (link_next(r.l, &ev)) {
-			assert_int_equal(ev.type, LINK_MESSAGE);
-			assert_int_equal(message_decode(ev.data, ev.len, &r.scratch, &m), 0);
-			if (m.type != MESSAGE_ACK)
-				continue;
-			assert_int_equal(m.ack.result, MESSAGE_RESULT_OK);
-			acked = (uint32_t)m.ack.revision;
-		}
-	}
-	*ret_sent = sent;
-	return acked;
-}
-
-static void what_was_acknowledged_survives_kill_9(void **state)
-{
-	struct world_spec s = world_spec(2);
-	uint32_t next = 2;
-	struct rng rng;
-
-	rng_seed(&rng, 7);
-	world_dataplane_stop(&w);
-	child_start();
-	raw_be_control(&r, 5);
-	assert_int_equal(answer(snapshot_of(&s, 1, 1)), MESSAGE_RESULT_OK);
-	for (unsigned round = 0; round < 12; round++) {
-		uint32_t sent, acked = edit_for(2000 + rng_below(&rng, 30000), next, &sent);
-		bool found = false;
-
-		child_kill();
-		raw_expect_down(&r);
-		child_start();
-		raw_be_control(&r, 5); /* what it says before it was told anything */
-		s.w[0][1] = 1;
-		for (uint32_t k = acked; k <= sent && !found; k++) {
-			s.w[0][0] = k;
-			if (k == 1) { /* none acknowledged yet: the snapshot's own */
-				s.w[0][0] = 80;
-				s.w[0][1] = 20;
-			}
-			found = r.hello.hello.state == world_state(&s);
-			s.w[0][1] = 1;
-		}
-		if (!found)
-			fail_msg("round %u: acknowledged %u, sent %u, neither is in place", round,
-				acked, sent);
-		next = sent + 1;
-	}
-	child_kill();
-}
-
-static void a_snapshot_cut_off_by_kill_9_is_whole_or_absent(void **state)
-{
-	struct world_spec s = world_spec(40);
-	struct rng rng;
-	uint64_t generation = 1;
-
-	rng_seed(&rng, 8);
-	world_dataplane_stop(&w);
-	child_start();
-	raw_be_control(&r, 5);
-	assert_int_equal(answer(snapshot_of(&s, 1, 1)), MESSAGE_RESULT_OK);
-	for (unsigned round = 0; round < 12; round++) {
-		raw_send(&r, snapshot_of(&s, generation + 1, generation + 1));
-		usleep((useconds_t)rng_below(&rng, 6000));
-		child_kill();
-		raw_expect_down(&r);
-		child_start();
-		raw_be_control(&r, 5);
-		assert_true(r.hello.hello.generation == generation ||
-			r.hello.hello.generation == generation + 1);
-		assert_int_equal(raw_counter(&r, "snapshot_damaged"), 0);
-		assert_int_equal(raw_counter(&r, "journal_lost"), 0);
-		generation = r.hello.hello.generation;
-	}
-	child_kill();
-}
-
-int main(int argc, char **argv)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(hello_tells_what_is_in_place, setup, teardown),
@@ -642,14 +430,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(a_flood_of_questions_is_refused_politely, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(a_long_answer_comes_in_pieces, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_was_acknowledged_survives_kill_9, setup,
-			teardown),
-		cmocka_unit_test_setup_teardown(a_snapshot_cut_off_by_kill_9_is_whole_or_absent,
-			setup, teardown),
 	};
 
-	if (argc == 3 && strcmp(argv[1], "--dataplane") == 0)
-		world_run_child(argv[2]);
-	self = argv[0];
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,6 @@
 
 #include <cmocka.h>
 
-#include "dataplane/base/arena.h"
 #include "dataplane/base/bug.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/snapshot/snapshot.h"
@@ -32,231 +31,57 @@ const char *__tsan_default_suppressions(void)
 	return "race:pthread_mutex_destroy";
 }
 
-/* -- what is configured ---------------------------------------------------------------------- */
+/* -- workers --------------------------------------------------------------------------------- */
 
-static uint64_t id_of(const char *kind, unsigned a, unsigned b)
+static void worker_weights(struct world_worker *me, const struct weight_vector *v)
 {
-	char text[64];
-	struct str part;
-
-	snprintf(text, sizeof(text), "%s/%u/%u", kind, a, b);
-	part = str_of(text);
-	return object_id(&part, 1);
-}
-
-uint64_t world_rule_id(unsigned rule)
-{
-	return id_of("rule", rule, 0);
-}
-
-uint64_t world_backend_id(unsigned rule, unsigned backend)
-{
-	return id_of("backend", rule, backend);
-}
-
-uint64_t world_service_id(unsigned service)
-{
-	return id_of("service", service, 0);
-}
-
-struct world_spec world_spec(unsigned rules)
-{
-	struct world_spec s = {.rules = rules, .listeners = 1, .endpoints = 2};
-
-	for (unsigned i = 0; i < rules; i++) {
-		s.w[i][0] = 80;
-		s.w[i][1] = 20;
-	}
-	return s;
-}
-
-static struct ip_addr address(unsigned a, unsigned b)
-{
-	const uint8_t v4[4] = {10, (uint8_t)a, (uint8_t)(b >> 8), (uint8_t)b};
-
-	return ip_from_v4(v4);
-}
-
-static void make_services(const struct world_spec *s, struct arena *a, struct build_config *c)
-{
-	struct build_service *services = arena_array(a, struct build_service, 2);
-
-	for (unsigned i = 0; i < 2; i++) {
-		unsigned n = i == 0 ? s->endpoints : 1, first = i == 0 ? s->endpoint_first : 0;
-		struct build_endpoint *e = arena_array(a, struct build_endpoint, n + 1);
-
-		for (unsigned k = 0; k < n; k++) {
-			char *name = arena_printf(a, "%0*u", s->name_len ? (int)s->name_len : 1,
-				first + k);
-
-			e[k] = (struct build_endpoint){.id = id_of("endpoint", i, first + k),
-				.addr = address(i + 1, first + k + 1),
-				.port = 8080,
-				.weight = 1,
-				.name = str_of(name),
-				.cluster = STR("us-east")};
-		}
-		services[i] = (struct build_service){.id = world_service_id(i),
-			.endpoints = e,
-			.name = str_of(arena_printf(a, "us-east/demo/app-v%u:http", i + 1)),
-			.endpoint_count = n};
-	}
-	c->services = services;
-	c->service_count = 2;
-}
-
-static void make_route(const struct world_spec *s, struct arena *a, struct build_config *c)
-{
-	struct build_route *route = arena_new(a, struct build_route);
-	struct build_rule *rules = arena_array(a, struct build_rule, s->rules + 1);
-
-	for (unsigned i = 0; i < s->rules; i++) {
-		struct build_backend *b = arena_array(a, struct build_backend, 2);
-		struct build_match *m = arena_new(a, struct build_match);
-
-		for (unsigned k = 0; k < 2; k++)
-			b[k] = (struct build_backend){.id = world_backend_id(i, k),
-				.name = str_of(arena_printf(a, "demo/app-v%u:80", k + 1)),
-				.weight = s->w[i][k],
-				.service_id = world_service_id(k)};
-		*m = (struct build_match){.path_type = BUILD_MATCH_PREFIX,
-			.path = str_of(arena_printf(a, "/%u", i))};
-		rules[i] = (struct build_rule){.id = world_rule_id(i),
-			.matches = m,
-			.name = str_of(arena_printf(a, "demo/app rule %u", i)),
-			.match_count = 1,
-			.backends = b,
-			.backend_count = 2};
-	}
-	*route = (struct build_route){.id = id_of("route", 0, 0),
-		.name = STR("demo/app"),
-		.rules = rules,
-		.rule_count = s->rules};
-	c->routes = route;
-	c->route_count = 1;
-}
-
-static void world_config(const struct world_spec *s, struct arena *a, struct build_config *c)
-{
-	struct build_listener *l = arena_array(a, struct build_listener, s->listeners + 1);
-	struct build_attachment *att = arena_new(a, struct build_attachment);
-
-	*c = (struct build_config){.generation = 1};
-	make_services(s, a, c);
-	make_route(s, a, c);
-	for (unsigned i = 0; i < s->listeners; i++) {
-		struct ip_addr *addr = arena_new(a, struct ip_addr);
-
-		*addr = address(200, i + 1);
-		l[i] = (struct build_listener){.id = id_of("listener", i, 0),
-			.addrs = addr,
-			.name = str_of(arena_printf(a, "infra/gw/http-%u", i)),
-			.addr_count = 1,
-			.port = 80,
-			.attachments = att,
-			.attachment_count = 1};
-	}
-	c->listeners = l;
-	c->listener_count = s->listeners;
-}
-
-uint64_t world_state(const struct world_spec *s)
-{
-	struct build_config c;
-	struct arena a;
 	uint64_t sum = 0;
 
-	arena_init(&a, 0);
-	world_config(s, &a, &c);
-	for (unsigned i = 0; i < s->rules; i++) {
-		struct message_weight w[2];
-
-		for (unsigned k = 0; k < 2; k++)
-			w[k] = (struct message_weight){world_backend_id(i, k), s->w[i][k]};
-		sum += message_weights_digest(world_rule_id(i), w, 2);
+	for (uint32_t k = 0; k < v->count; k++)
+		sum += v->w[k];
+	bug_on(sum != v->total || v->count != 2);
+	if (v->rule_id == world_rule_id(0)) {
+		atomic_store(&me->seen_w[0], v->w[0]);
+		atomic_store(&me->seen_w[1], v->w[1]);
 	}
-	for (unsigned i = 0; i < 2; i++) {
-		const struct build_service *b = &c.services[i];
-		struct message_endpoint *e =
-			arena_array(&a, struct message_endpoint, b->endpoint_count + 1);
-
-		for (unsigned k = 0; k < b->endpoint_count; k++)
-			e[k] = (struct message_endpoint){b->endpoints[k].id, b->endpoints[k].addr,
-				b->endpoints[k].port, b->endpoints[k].weight,
-				b->endpoints[k].draining, b->endpoints[k].name,
-				b->endpoints[k].cluster};
-		sum += message_endpoints_digest(b->id, e, b->endpoint_count);
-	}
-	arena_fini(&a);
-	return sum;
 }
 
-int world_try_publish(struct world *w, const struct world_spec *s, struct publish_outcome *out,
-	struct err *err)
+static void worker_endpoints(struct world_worker *me, const struct endpoint_set *e)
 {
-	struct build_config c;
-	struct arena a;
-	int rv;
-
-	arena_init(&a, 0);
-	world_config(s, &a, &c);
-	rv = publish_update(w->publish, &c, out, err);
-	arena_fini(&a); /* nothing of it may be kept */
-	return rv;
+	for (uint32_t k = 0; k < e->count; k++)
+		bug_on(e->e[k].slot >= SLOTS_ENDPOINT_MAX || e->e[k].port != 8080);
+	if (e->service_id == world_service_id(0))
+		atomic_store(&me->seen_endpoints, e->count);
 }
-
-struct publish_outcome world_publish(struct world *w, const struct world_spec *s)
-{
-	struct publish_outcome out;
-	struct err err;
-
-	if (world_try_publish(w, s, &out, &err) != 0)
-		fail_msg("%s", err.msg);
-	return out;
-}
-
-void world_image(const struct world_spec *s, uint64_t generation, void **ret, size_t *ret_len)
-{
-	struct build_config c;
-	struct arena a;
-	struct err err;
-
-	arena_init(&a, 0);
-	world_config(s, &a, &c);
-	c.generation = generation;
-	if (snapshot_build(&c, ret, ret_len, &err) != 0)
-		fail_msg("%s", err.msg);
-	arena_fini(&a);
-}
-
-/* -- workers --------------------------------------------------------------------------------- */
 
 /* Everything a real worker would trust. */
 static void worker_look(struct world_worker *me, const struct config *c)
 {
 	bug_on(c->snap->generation != c->generation);
 	for (uint32_t i = 0; i < c->rule_count; i++) {
-		const struct weight_vector *v = config_weights(c, i);
-		uint64_t sum = 0;
-
-		for (uint32_t k = 0; k < v->count; k++)
-			sum += v->w[k];
-		bug_on(sum != v->total || v->count != 2 || c->rule_slot[i] >= SLOTS_RULE_MAX);
-		if (v->rule_id == world_rule_id(0)) {
-			atomic_store(&me->seen_w[0], v->w[0]);
-			atomic_store(&me->seen_w[1], v->w[1]);
-		}
+		bug_on(c->rule_slot[i] >= SLOTS_RULE_MAX);
+		worker_weights(me, config_weights(c, i));
 	}
-	for (uint32_t i = 0; i < c->service_count; i++) {
-		const struct endpoint_set *e = config_endpoints(c, i);
-
-		for (uint32_t k = 0; k < e->count; k++)
-			bug_on(e->e[k].slot >= SLOTS_ENDPOINT_MAX || e->e[k].port != 8080);
-		if (e->service_id == world_service_id(0))
-			atomic_store(&me->seen_endpoints, e->count);
-	}
+	for (uint32_t i = 0; i < c->service_count; i++)
+		worker_endpoints(me, config_endpoints(c, i));
 	bug_on(c->tcp_listeners->count != c->listener_count || c->vip_count != c->listener_count);
 	atomic_store(&me->seen_serial, c->serial);
+}
+
+/* Stops in the middle of a turn, then reads once more what it took before. */
+static void worker_hang(struct world_worker *me, const struct config *c)
+{
+	const struct weight_vector *v = config_weights(c, 0);
+	const struct endpoint_set *e = config_endpoints(c, 0);
+	struct world *w = me->world;
+
+	atomic_store(&w->hung, true);
+	while (atomic_load(&w->hang) && !atomic_load(&w->stop))
+		usleep(1000);
+	atomic_store(&w->hung, false);
+	worker_weights(me, v);
+	worker_endpoints(me, e);
+	worker_look(me, c);
 }
 
 static void *worker_main(void *arg)
@@ -269,12 +94,12 @@ static void *worker_main(void *arg)
 	while (!atomic_load(&w->stop)) {
 		const struct config *c;
 
-		while (me->index == 1 && atomic_load(&w->hang) && !atomic_load(&w->stop))
-			usleep(1000);
 		rte_rcu_qsbr_quiescent(w->group.qsbr, me->index);
 		c = atomic_load_explicit(&w->group.config, memory_order_acquire);
 		if (c != NULL)
 			worker_look(me, c);
+		if (c != NULL && me->index == 1 && atomic_load(&w->hang))
+			worker_hang(me, c);
 		atomic_fetch_add(&me->turns, 1);
 		usleep(50);
 	}
@@ -292,6 +117,7 @@ static void workers_start(struct world *w)
 	rte_rcu_qsbr_init(w->group.qsbr, WORKERS_MAX);
 	atomic_store(&w->stop, false);
 	atomic_store(&w->hang, false);
+	atomic_store(&w->hung, false);
 	for (unsigned i = 0; i < WORLD_WORKERS; i++) {
 		struct world_worker *me = &w->workers[i];
 

@@ -46,6 +46,7 @@ struct world {
 	struct worker_group group;
 	struct world_worker workers[WORLD_WORKERS];
 	atomic_bool stop, hang; /* hang: worker 1 stops in the middle of a turn */
+	atomic_bool hung;	/* it does */
 	struct agent *agent;
 	struct publish *publish;
 	unsigned changes; /* calls of on_change */
