@@ -31,6 +31,15 @@ uint32_t tcp_timewait_until_ms(const struct tcp *t)
 	return (uint32_t)(t->now_us / 1000) + t->cfg.timewait_us / 1000;
 }
 
+/*
+ * Moving a record costs a place in the ring, so it happens once in an eighth of the wait: a peer
+ * that floods us with FINs must not push the records of others out.
+ */
+static bool is_worth_restarting(const struct tcp *t, const struct tcp_timewait_record *r)
+{
+	return tcp_timewait_until_ms(t) - r->until_ms > t->cfg.timewait_us / 8000;
+}
+
 /* The wait starts anew: the record becomes the youngest. */
 static uint32_t restart(struct tcp *t, uint32_t i)
 {
@@ -122,7 +131,7 @@ void tcp_timewait_input(struct tcp *t, uint32_t i, const struct tcp_flow *f, uin
 	}
 	tcp_count(t, TCP_N_TIMEWAIT_SEGMENT);
 	/* "The only thing that can arrive in this state is a retransmission of the remote FIN" */
-	if ((s->flags & TCP_FIN) && s->seq + s->len + 1 == r->rcv_nxt)
+	if ((s->flags & TCP_FIN) && s->seq + s->len + 1 == r->rcv_nxt && is_worth_restarting(t, r))
 		r = &t->timewait.r[restart(t, i)];
 	answer(t, r, f, s);
 }
