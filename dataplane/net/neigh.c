@@ -10,7 +10,8 @@
  * probed.
  *
  * The table is bounded (RFC 6583): when it is full, the oldest entry that nobody has heard from
- * lately goes; if all are live, the newcomer's packets are dropped.
+ * lately goes. A few entries are looked at per newcomer, and live ones found on the way join the
+ * end of the line; where none can go, the newcomer's packets are dropped.
  * Standards: RFC 4861 7.2, 7.3, 10; RFC 1122 2.3.2.
  */
 #include "dataplane/base/hash.h"
@@ -105,15 +106,16 @@ static void neigh_release(struct net *n, struct neigh *e, enum net_counter why)
 /* The oldest entry without a recent sign of life. */
 static bool neigh_evict(struct net *n)
 {
-	unsigned left = EVICT_SCAN;
+	struct list *used = &n->neigh->used;
 
-	list_for_each (l, &n->neigh->used) {
-		struct neigh *e = list_entry(l, struct neigh, lru);
+	for (unsigned left = EVICT_SCAN; left > 0 && !list_is_empty(used); left--) {
+		struct neigh *e = list_entry(used->next, struct neigh, lru);
 
-		if (left-- == 0)
-			return false;
-		if (e->state == NEIGH_REACHABLE || e->state == NEIGH_DELAY)
+		if (e->state == NEIGH_REACHABLE || e->state == NEIGH_DELAY) {
+			list_del(&e->lru);
+			list_add_tail(used, &e->lru);
 			continue;
+		}
 		net_count(n, NET_C_NEIGH_EVICTED);
 		neigh_release(n, e, NET_C_NEIGH_FAILED);
 		return true;

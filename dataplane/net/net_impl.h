@@ -69,7 +69,7 @@ struct neigh {
 	uint64_t confirmed_us; /* last proof of reachability */
 	uint32_t hash_next;    /* index, or NEIGH_NONE */
 	struct timer timer;
-	struct list lru;    /* in use or free; least recently made or asked first */
+	struct list lru;    /* in use or free; least recently made or found live first */
 	struct mbufq queue; /* owned: IP packets while INCOMPLETE */
 };
 
