@@ -4,7 +4,7 @@
  *
  * Router messages and redirects are the kernel's. We advertise without the router flag: nobody
  * should route through a VIP. Groups are not joined by MLD; a port receives every group instead.
- * Standards: RFC 4861 4.3, 4.4, 7.1, 7.2; RFC 4291 2.7.1.
+ * Standards: RFC 4861 4.3, 4.4, 7.1, 7.2; RFC 4291 2.7.1; RFC 6980.
  */
 #include "dataplane/net/net_impl.h"
 
@@ -221,7 +221,8 @@ void nd_input(struct net *n, struct rte_mbuf *m)
 {
 	const uint8_t *p = pkt_at(m, m->l2_len + m->l3_len);
 	struct nd_view v;
-	int why = nd_parse(p, pkt_of(m), &v);
+	/* RFC 6980 5: no fragments, not even atomic ones; nobody has use for other extensions here */
+	int why = m->l3_len == IP6_HDR ? nd_parse(p, pkt_of(m), &v) : NET_C_ND_EXT;
 
 	net_count(n, NET_C_ND_IN);
 	if (why >= 0)
