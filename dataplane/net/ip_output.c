@@ -25,9 +25,9 @@ static const struct fib_path *path_choose(const struct net *n, const struct fib_
 	return &r->paths[usable[(be64_get(dst->b + 8) * 0x9e3779b97f4a7c15ull >> 32) % count]];
 }
 
-/* Finds the path and fills what does not need the neighbour; NULL after counting why. */
-static const struct fib_path *dst_route(struct net *n, const struct ip_addr *dst,
-	struct net_dst *cache)
+/* Finds the path and fills what does not need the neighbour; NULL: *ret_why is what to count. */
+static const struct fib_path *dst_route(const struct net *n, const struct ip_addr *dst,
+	struct net_dst *cache, enum net_counter *ret_why)
 {
 	const struct fib_route *r = n->fib ? fib_lookup(n->fib, dst) : NULL;
 	const struct fib_path *path = r ? path_choose(n, r, dst) : NULL;
@@ -36,7 +36,7 @@ static const struct fib_path *dst_route(struct net *n, const struct ip_addr *dst
 	if (path == NULL) {
 		bool down = r != NULL && r->path_count > 0 && r->paths[0].port != FIB_PORT_NONE;
 
-		net_count(n, down ? NET_C_OUT_LINK_DOWN : NET_C_OUT_NO_ROUTE);
+		*ret_why = down ? NET_C_OUT_LINK_DOWN : NET_C_OUT_NO_ROUTE;
 		return NULL;
 	}
 	cache->generation = n->generation;
@@ -48,11 +48,14 @@ static const struct fib_path *dst_route(struct net *n, const struct ip_addr *dst
 static struct neigh *dst_resolve(struct net *n, const struct ip_addr *src,
 	const struct ip_addr *dst, struct net_dst *cache)
 {
-	const struct fib_path *path = dst_route(n, dst, cache);
+	enum net_counter why;
+	const struct fib_path *path = dst_route(n, dst, cache, &why);
 	struct neigh *e;
 
-	if (path == NULL)
+	if (path == NULL) {
+		net_count(n, why);
 		return NULL;
+	}
 	e = neigh_get(n, path->port, ip_is_any(&path->via) ? dst : &path->via, src);
 	if (e != NULL)
 		cache->neigh = neigh_handle(n, e);
@@ -117,7 +120,7 @@ void ip_output(struct net *n, struct rte_mbuf *m, const struct ip_addr *src,
 		e = neigh_of(n, cache->neigh);
 	if (unlikely(e == NULL)) {
 		e = dst_resolve(n, src, dst, cache);
-		if (e == NULL) { /* dst_route() and neigh_get() have counted why */
+		if (e == NULL) { /* dst_resolve() and neigh_get() have counted why */
 			rte_pktmbuf_free(m);
 			return;
 		}
@@ -142,12 +145,13 @@ void ip_output(struct net *n, struct rte_mbuf *m, const struct ip_addr *src,
 uint16_t ip_route_mtu(struct net *n, const struct ip_addr *dst, struct net_dst *cache)
 {
 	struct net_dst local = {0};
+	enum net_counter why; /* only asked: nothing is dropped */
 
 	if (cache == NULL)
 		cache = &local;
 	if (cache->generation == n->generation)
 		return cache->mtu;
-	return dst_route(n, dst, cache) != NULL ? cache->mtu : 0;
+	return dst_route(n, dst, cache, &why) != NULL ? cache->mtu : 0;
 }
 
 void ip_confirm(struct net *n, const struct net_dst *cache)

@@ -93,6 +93,30 @@ static void a_table_of_live_entries_refuses_newcomers(void **state)
 	assert_non_null(neigh_lookup(b.net, 0, &first));
 }
 
+/* Strangers that only ask are STALE for ever: they must not fill the table behind live ones. */
+static void live_entries_do_not_shield_the_stale_ones_behind_them(void **state)
+{
+	struct net_dst cache = {0};
+
+	for (unsigned i = 0; i < 40; i++)
+		hear_from(i, NET_NOTE_ASKED | NET_NOTE_OVERRIDE | NET_NOTE_SOLICITED);
+	for (unsigned i = 40; i < NEIGH_MAX; i++)
+		hear_from(i, NET_NOTE_ASKED | NET_NOTE_OVERRIDE);
+	for (unsigned i = 0; i < 3; i++)
+		send_to(NEIGH_MAX, &cache);
+	assert_int_equal(counted(NET_C_NEIGH_EVICTED), 1);
+	assert_non_null(neigh_of(b.net, cache.neigh));
+}
+
+static void asking_for_a_route_drops_nothing(void **state)
+{
+	struct ip_addr dst = peer(1);
+
+	bench_fib(&b, true, true, false);
+	assert_int_equal(ip_route_mtu(b.net, &dst, NULL), 0);
+	assert_int_equal(counted(NET_C_OUT_NO_ROUTE), 0);
+}
+
 static void many_packets_to_nowhere_hold_a_bounded_number_of_buffers(void **state)
 {
 	struct net_dst cache = {0};
@@ -196,6 +220,9 @@ int main(void)
 			teardown),
 		cmocka_unit_test_setup_teardown(a_table_of_live_entries_refuses_newcomers, setup,
 			teardown),
+		cmocka_unit_test_setup_teardown(
+			live_entries_do_not_shield_the_stale_ones_behind_them, setup, teardown),
+		cmocka_unit_test_setup_teardown(asking_for_a_route_drops_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			many_packets_to_nowhere_hold_a_bounded_number_of_buffers, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_reused_slot_is_not_taken_for_the_old_neighbour,
