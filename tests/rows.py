@@ -60,6 +60,9 @@ def make(Row, top):
             [pkt, "--red", os.path.join(top, "tests/tools/pkt/red")], build=ASAN),
         Row("pages", "tcp-pages", "TCP against pages named by RFC clause, v4 and v6",
             [pkt, os.path.join(top, "tests/scenario/tcp")], build=ASAN),
+        Row("pages", "tcp-pages-parked", "the same pages, every connection at rest parked and "
+            "brought back after every turn",
+            [pkt, "--park", os.path.join(top, "tests/scenario/tcp")], build=ASAN),
     ]
     http = os.path.join(top, "build-asan/tests/unit/http")
     out += [

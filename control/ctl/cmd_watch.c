@@ -102,7 +102,8 @@ static void add_conn(struct table *t, const json_t *k)
 
 	table_add(t, "%s/%d", text_of(k, "dataplane"), (int)number_of(k, "worker"));
 	table_add(t, "%s", json_is_true(json_object_get(k, "active")) ? "upstream" : "client");
-	table_add(t, "%s", text_of(k, "state"));
+	table_add(t, "%s%s", text_of(k, "state"),
+		json_is_true(json_object_get(k, "parked")) ? " (parked)" : "");
 	table_add(t, "%s", text_of(k, "local"));
 	table_add(t, "%s", text_of(k, "remote"));
 	table_add(t, "%s", text_of(peer, "remote"));

@@ -25,7 +25,6 @@ struct conn_row {
 /* One look at one worker; filled on its lcore. */
 struct conn_slice {
 	uint32_t cursor, count;
-	uint64_t now_us;
 	bool last; /* no connection of this worker lies behind the cursor */
 	struct conn_row rows[INSPECT_SLICE];
 };
@@ -35,24 +34,20 @@ struct conn_walk {
 	struct conn_slice slice;
 };
 
-static void take_conn(struct tcp_conn *c, void *ctx)
+static void take_conn(const struct tcp_conn_info *info, void *ctx)
 {
 	struct conn_slice *s = ctx;
 	struct conn_row *r = &s->rows[s->count++];
 
-	tcp_conn_info(c, s->now_us, &r->info);
-	r->has_peer = http_other_leg(c, &r->peer);
+	r->info = *info;
+	r->has_peer = http_other_leg(info->user, &r->peer);
 }
 
 static void take_slice(struct worker *w, void *arg)
 {
 	struct conn_slice *s = arg;
-	uint32_t before = s->cursor;
-
 	s->count = 0;
-	s->now_us = w->now_us;
-	tcp_foreach(w->tcp, &s->cursor, INSPECT_SLICE, take_conn, s);
-	s->last = s->cursor - before < INSPECT_SLICE;
+	s->last = tcp_foreach(w->tcp, &s->cursor, INSPECT_SLICE, take_conn, s);
 }
 
 static json_t *conn_json(unsigned worker, const struct conn_row *r)
@@ -64,20 +59,22 @@ static json_t *conn_json(unsigned worker, const struct conn_row *r)
 		peer = json_pack("{s:o, s:o}", "local",
 			inspect_addr_port(&r->peer.local, r->peer.local_port), "remote",
 			inspect_addr_port(&r->peer.remote, r->peer.remote_port));
-	return json_pack("{s:i, s:o, s:o, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+	return json_pack("{s:i, s:o, s:o, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+			 "s:I, "
 			 "s:I, "
 			 "s:I, s:I, s:I, s:i, s:o}",
 		"worker", (int)worker, "local",
 		inspect_addr_port(&i->flow.local, i->flow.local_port), "remote",
 		inspect_addr_port(&i->flow.remote, i->flow.remote_port), "state",
-		tcp_state_str(i->state), "active", i->active, "cwnd", (json_int_t)i->cwnd,
-		"ssthresh", (json_int_t)i->ssthresh, "srtt_us", (json_int_t)i->srtt_us, "rttvar_us",
-		(json_int_t)i->rttvar_us, "rto_us", (json_int_t)i->rto_us, "snd_wnd",
-		(json_int_t)i->snd_wnd, "rcv_wnd", (json_int_t)i->rcv_wnd, "unacked",
-		(json_int_t)i->unacked, "unread", (json_int_t)i->unread, "bytes_in",
-		(json_int_t)i->bytes_in, "bytes_out", (json_int_t)i->bytes_out, "retransmits",
-		(json_int_t)i->retransmits, "retransmits_spurious",
-		(json_int_t)i->retransmits_spurious, "mss", i->mss, "peer", peer);
+		tcp_state_str(i->state), "active", i->active, "parked", i->parked, "cwnd",
+		(json_int_t)i->cwnd, "ssthresh", (json_int_t)i->ssthresh, "srtt_us",
+		(json_int_t)i->srtt_us, "rttvar_us", (json_int_t)i->rttvar_us, "rto_us",
+		(json_int_t)i->rto_us, "snd_wnd", (json_int_t)i->snd_wnd, "rcv_wnd",
+		(json_int_t)i->rcv_wnd, "unacked", (json_int_t)i->unacked, "unread",
+		(json_int_t)i->unread, "bytes_in", (json_int_t)i->bytes_in, "bytes_out",
+		(json_int_t)i->bytes_out, "retransmits", (json_int_t)i->retransmits,
+		"retransmits_spurious", (json_int_t)i->retransmits_spurious, "mss", i->mss, "peer",
+		peer);
 }
 
 static bool conns_begin(const struct inspect *in, struct agent_query *q)
@@ -146,9 +143,10 @@ static void take_usage(struct worker *w, void *arg)
 static json_t *usage_json(json_t *j, const struct usage *u)
 {
 	json_object_set_new(j, "tcp",
-		json_pack("{s:I, s:I, s:I, s:I}", "conns", (json_int_t)u->tcp.conns, "half_open",
-			(json_int_t)u->tcp.half_open, "timewait", (json_int_t)u->tcp.timewait,
-			"charged_bytes", (json_int_t)u->tcp.charged_bytes));
+		json_pack("{s:I, s:I, s:I, s:I, s:I}", "conns", (json_int_t)u->tcp.conns, "parked",
+			(json_int_t)u->tcp.parked, "half_open", (json_int_t)u->tcp.half_open,
+			"timewait", (json_int_t)u->tcp.timewait, "charged_bytes",
+			(json_int_t)u->tcp.charged_bytes));
 	json_object_set_new(j, "http",
 		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "down", (json_int_t)u->http.down,
 			"up", (json_int_t)u->http.up, "up_idle", (json_int_t)u->http.up_idle,

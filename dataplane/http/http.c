@@ -121,7 +121,7 @@ void http_free(struct http *h)
 void http_set_draining(struct http *h, bool draining)
 {
 	h->draining = draining;
-	h->sweep_down = 0;
+	h->sweep_down = h->sweep_parked = 0;
 	timer_set(&h->wheel, &h->housekeeping, h->now_us);
 }
 
@@ -134,7 +134,7 @@ static void collect(struct http *h)
 		struct h1_conn *c = tcp_user(tc);
 
 		if (c == NULL)
-			c = down_open(h, tc);
+			c = down_open(h, tc, (events & TCP_EV_UNPARKED) != 0);
 		if (c != NULL)
 			h1_conn_wake(h, c, events);
 	}
@@ -180,7 +180,7 @@ void http_run(struct http *h, const struct config *cfg, uint64_t now_us)
 
 		limits_set(h, &s);
 		h->serial = cfg->serial;
-		h->sweep_down = 0;
+		h->sweep_down = h->sweep_parked = 0;
 		h->sweep_us = now_us;
 		timer_set(&h->wheel, &h->housekeeping, now_us);
 	}
@@ -233,9 +233,9 @@ void http_usage(const struct http *h, struct http_usage *ret)
 	};
 }
 
-bool http_other_leg(const struct tcp_conn *tc, struct tcp_flow *ret)
+bool http_other_leg(const void *user, struct tcp_flow *ret)
 {
-	const struct h1_conn *c = tcp_user(tc);
+	const struct h1_conn *c = user;
 	const struct exchange *x = c != NULL ? c->x : NULL;
 	const struct tcp_conn *other;
 

@@ -86,5 +86,5 @@ struct http_usage {
 	uint32_t held_bytes_high; /* most that one leg of one exchange ever held, truesize */
 };
 void http_usage(const struct http *h, struct http_usage *ret);
-/* The flow of the other leg of <c>'s exchange; false when it has none now. For `sluicectl conns`. */
-bool http_other_leg(const struct tcp_conn *c, struct tcp_flow *ret);
+/* The flow of the other leg of a tcp_conn_info's <user>; false: it has none now. */
+bool http_other_leg(const void *user, struct tcp_flow *ret);

@@ -14,6 +14,7 @@
  *	http.c           lifecycle, the turn, news and timers
  *	http_down.c      client connection: idle, head, discard, close
  *	h1_conn.c        bytes in: filling, gathering heads; bytes out: writing, charge and credit
+ *	http_park.c      client connection that waits long
  *	http_exchange.c  begin, end, failure, time-outs of an exchange
  *	http_route.c     request -> rule -> backend -> endpoint
  *	http_up.c        upstream connection: pool, connect, retry
@@ -51,6 +52,7 @@
 #define HTTP_HOUSEKEEPING_US 100000u   /* idle pool, sweeps */
 #define HTTP_SWEEP_STEP_US 1000u       /* while a sweep is under way */
 #define HTTP_SWEEP_US 1000000u	       /* endpoints against the configuration */
+#define HTTP_PARK_US 2000000u	       /* without a request, then it costs less memory */
 #define HTTP_DOWN_BUDGET 65536u	       /* receive budget of a client without a request body */
 #define HTTP_EXCHANGE_BYTES_MIN 65536u /* below, a few packets fill it and nothing flows */
 #define HTTP_DISCARD_MAX 65536u	       /* of a request body after an early response */
@@ -191,10 +193,11 @@ struct http {
 	struct timer_wheel wheel;
 	struct timer housekeeping;
 	struct slots downs, ups, xs, head_bufs;
-	uint32_t sweep_down; /* housekeeping: next client connection to look at */
-	bool sweep_again;    /* some of them had to be left for later */
-	uint64_t sweep_us;   /* when endpoints are looked over next */
-	uint32_t log_skip;   /* good requests until the next that is logged */
+	uint32_t sweep_down;   /* housekeeping: next client connection to look at */
+	uint32_t sweep_parked; /* the same of parked ones */
+	bool sweep_again;      /* some of them had to be left for later */
+	uint64_t sweep_us;     /* when endpoints are looked over next */
+	uint32_t log_skip;     /* good requests until the next that is logged */
 	uint32_t held_bytes, held_high;
 	bool more; /* TCP had more news than one turn takes */
 	bool draining;

@@ -21,9 +21,36 @@ static void set_state(struct http *h, struct http_down *d, enum down_state state
 	timer_set(&h->wheel, &d->timer, timeout_us == 0 ? TIMER_NEVER : h->now_us + timeout_us);
 }
 
-struct h1_conn *down_open(struct http *h, struct tcp_conn *tc)
+/* The idle time-out; that of a head for the first one, which a client has no reason to delay. */
+static uint64_t idle_until(const struct http *h, const struct http_down *d)
 {
-	struct http_down *d = slots_alloc(&h->downs);
+	return d->since_us + (d->requests == 0 ? h->lim.header_us : h->lim.idle_us);
+}
+
+void down_wait(struct http *h, struct http_down *d, uint64_t since_us)
+{
+	uint64_t until;
+
+	d->state = DOWN_IDLE;
+	d->since_us = since_us;
+	until = idle_until(h, d);
+	if (d->requests > 0 && h->now_us + HTTP_PARK_US < until)
+		until = h->now_us + HTTP_PARK_US;
+	timer_set(&h->wheel, &d->timer, until);
+}
+
+/* Are there as many client connections as may be, parked ones included? */
+static bool is_full(const struct http *h)
+{
+	struct tcp_usage u;
+
+	tcp_usage(h->tcp, &u);
+	return slots_used(&h->downs) + u.parked >= h->cfg.down_max;
+}
+
+struct h1_conn *down_open(struct http *h, struct tcp_conn *tc, bool unparked)
+{
+	struct http_down *d = unparked || !is_full(h) ? slots_alloc(&h->downs) : NULL;
 
 	if (d == NULL) {
 		http_count(h, HTTP_DOWN_REFUSED);
@@ -35,14 +62,18 @@ struct h1_conn *down_open(struct http *h, struct tcp_conn *tc)
 	h1_conn_set_budget(h, &d->c, RTE_MIN(HTTP_DOWN_BUDGET, h->lim.exchange_bytes));
 	d->c.in.done = true; /* no body is under way */
 	timer_init(&d->timer);
-	set_state(h, d, DOWN_IDLE, h->lim.header_us);
 	ip_format(&tcp_conn_flow(tc)->remote, d->ip);
 	d->ip_len = (uint8_t)strlen(d->ip);
-	http_count(h, HTTP_DOWN_OPENED);
+	if (unparked) {
+		down_unpark(h, d);
+	} else {
+		http_count(h, HTTP_DOWN_OPENED);
+		down_wait(h, d, h->now_us);
+	}
 	return &d->c;
 }
 
-static void release(struct http *h, struct http_down *d)
+void down_release(struct http *h, struct http_down *d)
 {
 	bug_on(d->c.x != NULL);
 	timer_cancel(&h->wheel, &d->timer);
@@ -55,13 +86,13 @@ void down_close(struct http *h, struct http_down *d)
 	if (!d->c.in.done && !d->c.dead)
 		http_count(h, HTTP_DOWN_LINGERED);
 	tcp_close(h->tcp, d->c.tcp, h->now_us);
-	release(h, d);
+	down_release(h, d);
 }
 
 void down_abort(struct http *h, struct http_down *d)
 {
 	tcp_abort(h->tcp, d->c.tcp, h->now_us);
-	release(h, d);
+	down_release(h, d);
 }
 
 bool down_find_bind(struct http *h, struct http_down *d)
@@ -92,7 +123,7 @@ bool down_may_discard(const struct http_down *d)
 static void become_idle(struct http *h, struct http_down *d)
 {
 	h1_conn_set_budget(h, &d->c, RTE_MIN(HTTP_DOWN_BUDGET, h->lim.exchange_bytes));
-	set_state(h, d, DOWN_IDLE, h->lim.idle_us);
+	down_wait(h, d, h->now_us);
 	if (!mbufq_is_empty(&d->c.rx) || tcp_peek(d->c.tcp)->bytes > 0 || d->c.eof || d->c.dead)
 		h1_conn_wake(h, &d->c, HTTP_NEWS_WORK);
 }
@@ -223,6 +254,11 @@ void down_on_timer(struct http *h, struct http_down *d)
 	case DOWN_IDLE:
 		if (still_reading(h, d))
 			return;
+		if (h->now_us < idle_until(h, d)) {
+			if (!down_park(h, d))
+				down_wait(h, d, d->since_us);
+			return;
+		}
 		http_count(h, HTTP_DOWN_IDLE_CLOSED);
 		d->c.in.done = true;
 		down_close(h, d);

@@ -9,7 +9,8 @@
 #include "dataplane/http/http_core.h"
 
 /* http_down.c: the client connection. */
-struct h1_conn *down_open(struct http *h, struct tcp_conn *tc);	       /* NULL: refused */
+/* NULL: refused. <unparked>: it comes back from where down_park() put it. */
+struct h1_conn *down_open(struct http *h, struct tcp_conn *tc, bool unparked);
 void down_on_news(struct http *h, struct http_down *d, uint32_t news); /* may end it */
 void down_on_timer(struct http *h, struct http_down *d);	       /* may end it */
 /* The exchange has left. May end the connection. */
@@ -17,10 +18,19 @@ enum down_fate { DOWN_KEEP, DOWN_CLOSE, DOWN_RESET };
 void down_next(struct http *h, struct http_down *d, enum down_fate fate);
 void down_close(struct http *h, struct http_down *d); /* FIN after what was written; ends it */
 void down_abort(struct http *h, struct http_down *d); /* RST; ends it */
+/* Waits for a request since <since_us>. */
+void down_wait(struct http *h, struct http_down *d, uint64_t since_us);
+void down_release(struct http *h, struct http_down *d); /* our part of it; ends it */
 /* Looks <d>'s listener up in the current configuration; false: it has none (any more). */
 bool down_find_bind(struct http *h, struct http_down *d);
 /* Can the rest of a request body be read and thrown away at a bearable price? */
 bool down_may_discard(const struct http_down *d);
+
+/* http_park.c */
+bool down_park(struct http *h, struct http_down *d); /* true: it has ended here */
+void down_unpark(struct http *h, struct http_down *d);
+/* Brings back a number of those that have to be closed; true: there are no more. */
+bool http_sweep_parked(struct http *h);
 
 /* http_exchange.c. Every exchange ends by exchange_complete() or exchange_fail(). */
 void exchange_start(struct http *h, struct http_down *d, uint32_t head_len); /* may end */

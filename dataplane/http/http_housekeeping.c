@@ -108,7 +108,8 @@ void http_housekeeping(struct http *h)
 		h->sweep_down = 0; /* others are between requests by now */
 		h->sweep_again = false;
 	}
-	done = sweep_downs(h);
+	done = http_sweep_parked(h);
+	done = sweep_downs(h) && done;
 	done = sweep_ups(h) && done;
 	done = close_aged(h) && done;
 	done = close_stale(h) && done;

@@ -80,7 +80,8 @@ static bool alloc_tables(struct tcp *t)
 
 	bug_on(flows > TCP_REF_INDEX);
 	if (!tcp_table_init(&t->table, flows, t->rng) ||
-		!tcp_timewait_init(&t->timewait, cfg->timewait_max))
+		!tcp_timewait_init(&t->timewait, cfg->timewait_max) ||
+		!tcp_parked_init(&t->parked, cfg->conns_max))
 		return false;
 	return cfg->conns_per_source_max == 0 ||
 		tcp_source_init(&t->source, cfg->conns_max + cfg->syn_backlog, t->rng);
@@ -141,6 +142,7 @@ void tcp_free(struct tcp *t)
 		tcp_reasm_fini(&c->reasm);
 	}
 	tcp_source_fini(&t->source);
+	tcp_parked_fini(&t->parked);
 	tcp_timewait_fini(&t->timewait);
 	tcp_table_fini(&t->table);
 	free(t->ranges_free);
@@ -190,6 +192,11 @@ uint32_t tcp_flow_lookup(const struct tcp *t, const struct tcp_flow *f, uint64_t
 
 		if ((ref & TCP_REF_KIND) == TCP_REF_CONN) {
 			if (flow_eq(&t->conns[i].flow, f))
+				return ref;
+			continue;
+		}
+		if ((ref & TCP_REF_KIND) == TCP_REF_PARKED) {
+			if (flow_eq(&t->parked.r[i].flow, f))
 				return ref;
 			continue;
 		}

@@ -54,6 +54,7 @@ enum {
 	TCP_EV_SENT = 1 << 2,	  /* the peer acknowledged bytes: see tcp_released_take() */
 	TCP_EV_EOF = 1 << 3,	  /* the peer's FIN is in order: unread bytes are the last */
 	TCP_EV_CLOSED = 1 << 4,	  /* dead, see tcp_close_reason() */
+	TCP_EV_UNPARKED = 1 << 5, /* back from tcp_park(); it has no user yet, but a note */
 };
 
 /* Why a connection died, or why tcp_connect() refused. Names: tcp_reason_str(). */
@@ -78,6 +79,11 @@ struct tcp_flow {
 	uint16_t local_port, remote_port; /* host order */
 };
 
+/* What an owner wants to remember of a connection while it is parked. */
+struct tcp_note {
+	uint64_t word[2];
+};
+
 /*
  * The addresses and ports that accept connections. Built by the agent for a whole configuration,
  * immutable; workers borrow it until the next tcp_set_listeners().
@@ -100,7 +106,7 @@ struct tcp_port_slice {
 };
 
 struct tcp_config {
-	uint32_t conns_max;		/* pool of full connections */
+	uint32_t conns_max;		/* connections, parked ones included */
 	uint32_t timewait_max;		/* TIME_WAIT records */
 	uint32_t syn_backlog;		/* half-open connections before SYN cookies are sent */
 	uint32_t conns_per_source_max;	/* open and half-open per address (v6: /64); 0: no limit */
@@ -178,6 +184,19 @@ void tcp_shutdown(struct tcp *t, struct tcp_conn *c);
 void tcp_close(struct tcp *t, struct tcp_conn *c, uint64_t now_us);
 /* RST now. */
 void tcp_abort(struct tcp *t, struct tcp_conn *c, uint64_t now_us);
+/*
+ * Puts a passive connection on which nothing is under way into a small record until its next
+ * segment, or <until_us>. True: <c> is gone and comes back on the ready list, as a new one
+ * without user, with TCP_EV_UNPARKED. The waits of all calls are to be of one length.
+ */
+bool tcp_park(struct tcp *t, struct tcp_conn *c, struct tcp_note note, uint64_t until_us);
+struct tcp_note tcp_note_of(const struct tcp_conn *c);
+/*
+ * Brings back those of whose flow <fn> says true: looks at <max> records from *cursor on; true
+ * when there are no more.
+ */
+typedef bool (*tcp_parked_fn)(const struct tcp_flow *f, void *ctx);
+bool tcp_parked_sweep(struct tcp *t, uint32_t *cursor, uint32_t max, tcp_parked_fn fn, void *ctx);
 /* Sum of pkt.charge of the mbufs freed by acknowledgement since the last call. */
 uint32_t tcp_released_take(struct tcp_conn *c);
 /*
@@ -209,18 +228,19 @@ struct tcp_conn_info {
 	uint32_t retransmits, retransmits_spurious;
 	uint16_t mss;
 	bool active; /* we opened it */
+	bool parked;
 	void *user;
 };
 void tcp_conn_info(const struct tcp_conn *c, uint64_t now_us, struct tcp_conn_info *ret);
-/* Calls <fn> for every connection, from index *cursor on, at most <max>; resumable. */
-typedef void (*tcp_conn_fn)(struct tcp_conn *c, void *ctx);
-void tcp_foreach(struct tcp *t, uint32_t *cursor, uint32_t max, tcp_conn_fn fn, void *ctx);
+/* Calls <fn> for every connection, looking at <max> slots from *cursor on; true: there are no more. */
+typedef void (*tcp_info_fn)(const struct tcp_conn_info *info, void *ctx);
+bool tcp_foreach(const struct tcp *t, uint32_t *cursor, uint32_t max, tcp_info_fn fn, void *ctx);
 /* Counters in the order of tcp.def; single writer, read relaxed by the agent. */
 const uint64_t *tcp_counters(const struct tcp *t, unsigned *ret_count);
 const char *tcp_counter_name(unsigned i);
 const char *tcp_counter_help(unsigned i);
-/* In-use now: connections, half-open, TIME_WAIT; all zero at rest. */
+/* In-use now: connections, parked ones, half-open, TIME_WAIT; all zero at rest. */
 struct tcp_usage {
-	uint32_t conns, half_open, timewait, charged_bytes;
+	uint32_t conns, parked, half_open, timewait, charged_bytes;
 };
 void tcp_usage(const struct tcp *t, struct tcp_usage *ret);

@@ -2,7 +2,7 @@
 /*
  * tcp_conn.c: a connection's slot, state, events and death.
  *
- * tcp_set_state() is the only writer of c->state and checks each move against RFC 9293 3.3.2's
+ * tcp_set_state() writes c->state and checks each move against RFC 9293 3.3.2's
  * diagram. A connection leaves the table in exactly two places: tcp_conn_die() (CLOSED) and
  * tcp_conn_to_timewait(). What remains then is a husk: unread data, if any, until its owner calls
  * tcp_close(), or nothing when it is an orphan.
@@ -22,7 +22,8 @@ static const uint16_t moves[TCP_STATE_COUNT] = {
 	[TCP_CLOSE_WAIT] = MOVE(TCP_LAST_ACK) | MOVE(TCP_CLOSED),
 	[TCP_CLOSING] = MOVE(TCP_TIME_WAIT) | MOVE(TCP_CLOSED),
 	[TCP_LAST_ACK] = MOVE(TCP_CLOSED),
-	[TCP_CLOSED] = MOVE(TCP_SYN_SENT) | MOVE(TCP_SYN_RECEIVED),
+	/* the last one: back from a parked record */
+	[TCP_CLOSED] = MOVE(TCP_SYN_SENT) | MOVE(TCP_SYN_RECEIVED) | MOVE(TCP_ESTABLISHED),
 };
 
 void tcp_set_state(struct tcp *t, struct tcp_conn *c, enum tcp_state s)
@@ -30,9 +31,9 @@ void tcp_set_state(struct tcp *t, struct tcp_conn *c, enum tcp_state s)
 	bug_on(!(moves[c->state] & MOVE(s)));
 	trace_flow(&c->flow.local, c->flow.local_port, &c->flow.remote, c->flow.remote_port,
 		"tcp_state", "%s -> %s", tcp_state_str(c->state), tcp_state_str(s));
-	c->state = (uint8_t)s;
-	if (s == TCP_ESTABLISHED)
+	if (s == TCP_ESTABLISHED && c->state != TCP_CLOSED)
 		tcp_count(t, TCP_N_ESTABLISHED);
+	c->state = (uint8_t)s;
 }
 
 /* The oldest connection that nobody owns any more makes room. */
@@ -48,17 +49,14 @@ static bool evict_orphan(struct tcp *t)
 
 struct tcp_conn *tcp_conn_alloc(struct tcp *t)
 {
-	struct list *l = list_pop(&t->conns_free);
+	struct list *l;
 	struct tcp_conn *c;
 
-	if (l == NULL && t->conns_touched == t->cfg.conns_max && evict_orphan(t))
-		l = list_pop(&t->conns_free);
-	if (l != NULL)
-		c = list_entry(l, struct tcp_conn, ready_link);
-	else if (t->conns_touched < t->cfg.conns_max)
-		c = &t->conns[t->conns_touched++];
-	else
+	/* a parked connection keeps the place that it will want again */
+	if (t->conns_used + t->parked.used >= t->cfg.conns_max && !evict_orphan(t))
 		return NULL;
+	l = list_pop(&t->conns_free);
+	c = l != NULL ? list_entry(l, struct tcp_conn, ready_link) : &t->conns[t->conns_touched++];
 	memset(c, 0, sizeof(*c));
 	c->in_use = true;
 	c->state = TCP_CLOSED;
@@ -208,6 +206,16 @@ void tcp_conn_to_timewait(struct tcp *t, struct tcp_conn *c)
 	detach(t, c);
 	tcp_set_state(t, c, TCP_TIME_WAIT);
 	hand_over(t, c);
+}
+
+void tcp_conn_give_way(struct tcp *t, struct tcp_conn *c, uint32_t ref)
+{
+	tcp_table_replace(&t->table, c->hash, conn_ref(t, c), ref);
+	detach(t, c);
+	trace_flow(&c->flow.local, c->flow.local_port, &c->flow.remote, c->flow.remote_port,
+		"tcp_parked", "at rest");
+	c->state = TCP_CLOSED; /* of the slot, not of the connection */
+	tcp_conn_free(t, c);
 }
 
 void tcp_event(struct tcp *t, struct tcp_conn *c, unsigned events)

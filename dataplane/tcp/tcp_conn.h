@@ -125,6 +125,7 @@ struct tcp_conn {
 	struct tcp_reasm reasm;
 	struct list ready_link; /* on tcp.ready with events; an orphan: on tcp.orphans */
 	void *user;		/* owner's */
+	struct tcp_note note;	/* owner's, from before it was parked */
 	struct net_dst dst;
 	uint64_t linger_us;    /* orphan: incoming data after this time is answered with RST */
 	uint64_t ts_recent_us; /* when ts_recent was taken, RFC 7323 5.5 */

@@ -69,6 +69,7 @@ void tcp_usage(const struct tcp *t, struct tcp_usage *ret)
 {
 	*ret = (struct tcp_usage){
 		.conns = t->conns_used,
+		.parked = t->parked.used,
 		.half_open = t->syns_used,
 		.timewait = t->timewait.used,
 		.charged_bytes = t->charged,
@@ -140,9 +141,25 @@ void tcp_conn_info(const struct tcp_conn *c, uint64_t now_us, struct tcp_conn_in
 	};
 }
 
-void tcp_foreach(struct tcp *t, uint32_t *cursor, uint32_t max, tcp_conn_fn fn, void *ctx)
+/* Cursor: the slots of connections, then, from conns_max on, those of parked ones. */
+bool tcp_foreach(const struct tcp *t, uint32_t *cursor, uint32_t max, tcp_info_fn fn, void *ctx)
 {
-	for (; max > 0 && *cursor < t->conns_touched; max--, (*cursor)++)
-		if (t->conns[*cursor].in_use)
-			fn(&t->conns[*cursor], ctx);
+	uint32_t parked = t->cfg.conns_max;
+	struct tcp_conn_info info;
+
+	for (; max > 0 && *cursor < t->conns_touched; max--, (*cursor)++) {
+		if (!t->conns[*cursor].in_use)
+			continue;
+		tcp_conn_info(&t->conns[*cursor], t->now_us, &info);
+		fn(&info, ctx);
+	}
+	if (*cursor >= t->conns_touched && *cursor < parked)
+		*cursor = parked;
+	for (; max > 0 && *cursor - parked < t->parked.touched; max--, (*cursor)++) {
+		if (!t->parked.r[*cursor - parked].in_use)
+			continue;
+		tcp_parked_info(t, *cursor - parked, &info);
+		fn(&info, ctx);
+	}
+	return *cursor >= parked + t->parked.touched;
 }

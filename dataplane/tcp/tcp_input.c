@@ -238,6 +238,8 @@ static const char *kind_str(const struct tcp *t, uint32_t ref)
 	switch (ref & TCP_REF_KIND) {
 	case TCP_REF_CONN:
 		return tcp_state_str(t->conns[ref & TCP_REF_INDEX].state);
+	case TCP_REF_PARKED:
+		return "ESTABLISHED, parked";
 	case TCP_REF_SYN:
 		return tcp_state_str(TCP_SYN_RECEIVED);
 	default:
@@ -264,6 +266,8 @@ static void dispatch(struct tcp *t, struct tcp_segment *s)
 		tcp_listen_input(t, &f, hash, s);
 	else if ((ref & TCP_REF_KIND) == TCP_REF_CONN)
 		tcp_conn_input(t, &t->conns[ref & TCP_REF_INDEX], s);
+	else if ((ref & TCP_REF_KIND) == TCP_REF_PARKED)
+		tcp_conn_input(t, tcp_unpark(t, ref & TCP_REF_INDEX), s);
 	else if ((ref & TCP_REF_KIND) == TCP_REF_SYN)
 		tcp_syn_input(t, &t->syns[ref & TCP_REF_INDEX], s);
 	else

@@ -10,6 +10,7 @@
 #include "dataplane/tcp/tcp_conn.h"
 #include "dataplane/tcp/tcp_cookie.h"
 #include "dataplane/tcp/tcp_counter.h"
+#include "dataplane/tcp/tcp_parked.h"
 #include "dataplane/tcp/tcp_pmtu.h"
 #include "dataplane/tcp/tcp_port.h"
 #include "dataplane/tcp/tcp_segment.h"
@@ -21,6 +22,7 @@
 #define TCP_REF_CONN 0x00000000u
 #define TCP_REF_SYN 0x40000000u
 #define TCP_REF_TIMEWAIT 0x80000000u
+#define TCP_REF_PARKED 0xc0000000u
 #define TCP_REF_INDEX 0x3fffffffu
 
 #define TCP_SOURCES_MAX 64
@@ -81,6 +83,7 @@ struct tcp {
 	struct timer_wheel syn_timers;
 	struct tcp_cookies cookies;
 	struct tcp_timewait timewait;
+	struct tcp_parked parked; /* with conns_used at most cfg.conns_max */
 	struct tcp_source_table source;
 	struct tcp_pmtu pmtu;
 
@@ -123,6 +126,8 @@ void tcp_conn_die(struct tcp *t, struct tcp_conn *c, enum tcp_reason why);
 void tcp_conn_reset(struct tcp *t, struct tcp_conn *c, enum tcp_reason why);
 /* From the last FIN on the flow is a TIME_WAIT record; the connection is dead. */
 void tcp_conn_to_timewait(struct tcp *t, struct tcp_conn *c);
+/* The table knows the flow by <ref> from here on; the connection is free without a trace. */
+void tcp_conn_give_way(struct tcp *t, struct tcp_conn *c, uint32_t ref);
 void tcp_want_output(struct tcp *t, struct tcp_conn *c);
 uint32_t tcp_isn(const struct tcp *t, const struct tcp_flow *f);
 uint32_t tcp_ts_offset(const struct tcp *t, const struct tcp_flow *f);
@@ -253,6 +258,13 @@ void tcp_listen_syn(struct tcp *t, const struct tcp_flow *f, uint64_t hash,
 uint16_t tcp_syn_window(const struct tcp *t);
 /* tcp_accept.c: from half-open to open */
 void tcp_accept(struct tcp *t, const struct tcp_syn *y, struct tcp_segment *s);
+
+/* tcp_parked.c */
+/* Whole again, on the ready list. */
+struct tcp_conn *tcp_unpark(struct tcp *t, uint32_t index);
+/* Unparks those whose time has come, at most <budget>; returns how many. */
+unsigned tcp_parked_run(struct tcp *t, unsigned budget);
+void tcp_parked_info(const struct tcp *t, uint32_t index, struct tcp_conn_info *ret);
 
 /* tcp_timewait_input.c */
 void tcp_timewait_input(struct tcp *t, uint32_t index, const struct tcp_flow *f, uint64_t hash,

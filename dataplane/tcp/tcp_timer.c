@@ -283,8 +283,18 @@ void tcp_timers_run(struct tcp *t, uint64_t now_us, unsigned budget)
 {
 	t->now_us = now_us;
 	budget -= timer_wheel_run(&t->timers, now_us, budget, on_timer, t);
+	budget -= tcp_parked_run(t, budget);
 	tcp_syn_timers_run(t, budget);
 	tcp_timewait_run(t);
+}
+
+/* When the low 32 bits of the millisecond clock are <until_ms>. */
+static uint64_t at_ms(const struct tcp *t, uint32_t until_ms)
+{
+	uint64_t now_ms = t->now_us / 1000;
+	int32_t wait = (int32_t)(until_ms - (uint32_t)now_ms);
+
+	return (now_ms + (wait > 0 ? (uint32_t)wait : 0)) * 1000;
 }
 
 uint64_t tcp_next_us(const struct tcp *t)
@@ -294,15 +304,10 @@ uint64_t tcp_next_us(const struct tcp *t)
 
 	if (!list_is_empty(&t->out))
 		return t->now_us;
-	if (syn < next)
-		next = syn;
-	if (t->timewait.span > 0) {
-		uint64_t now_ms = t->now_us / 1000;
-		uint32_t wait = t->timewait.r[t->timewait.head].until_ms - (uint32_t)now_ms;
-		uint64_t at = (now_ms + ((int32_t)wait > 0 ? wait : 0)) * 1000;
-
-		if (at < next)
-			next = at;
-	}
+	next = RTE_MIN(next, syn);
+	if (t->timewait.span > 0)
+		next = RTE_MIN(next, at_ms(t, t->timewait.r[t->timewait.head].until_ms));
+	if (t->parked.used > 0)
+		next = RTE_MIN(next, at_ms(t, t->parked.r[t->parked.head].until_ms));
 	return next;
 }

@@ -492,13 +492,14 @@ static void verb_usage(struct run *r, int argc, char **argv, const struct patter
 		uint64_t v;
 	} rows[] = {{"down", 0}, {"up", 0}, {"up_idle", 0}, {"held", 0}, {"held_high", 0},
 		{"head_buffers", 0}, {"mbufs", rte_mempool_in_use_count(r->w.gw_pool)},
-		{"charged", 0}};
+		{"charged", 0}, {"parked", 0}};
 	struct tcp_usage tcp;
 
 	world_settle(&r->w);
 	http_usage(r->w.http, &u);
 	tcp_usage(r->w.gw, &tcp);
 	rows[7].v = tcp.charged_bytes;
+	rows[8].v = tcp.parked;
 	rows[0].v = u.down, rows[1].v = u.up, rows[2].v = u.up_idle, rows[3].v = u.held_bytes;
 	rows[4].v = u.held_bytes_high, rows[5].v = u.head_buffers;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

@@ -84,6 +84,7 @@ struct page {
 	const char *file; /* borrowed */
 	int line;
 	bool v4, failed;
+	bool park;	/* every connection at rest is parked and unparked, after every turn */
 	char msg[2048]; /* file:line: what was expected and what came */
 	struct tcp_config cfg;
 	bool listen;
@@ -125,6 +126,8 @@ void counter_line(struct page *g, int argc, char **argv);
 void usage_line(struct page *g, int argc, char **argv);
 void icmp_line(struct page *g, int argc, char **argv);
 void app_ready(struct page *g);
+/* Parks and brings back what can be parked: nothing that a page can see may change. */
+void app_park(struct page *g);
 
 /* pkt_page.c: the clock and the lines. */
 void page_fail(struct page *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -140,4 +143,5 @@ void page_start(struct page *g);
 /* Lets go of everything, waits, and looks for what is left; true when nothing ever failed. */
 bool page_end(struct page *g);
 /* True: the page holds; else <g->msg> says where and why. */
-bool page_run(struct page *g, const char *file, char *text, bool v4, struct rte_mempool *pool);
+bool page_run(struct page *g, const char *file, char *text, bool v4, bool park,
+	struct rte_mempool *pool);

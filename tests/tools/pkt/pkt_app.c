@@ -84,6 +84,32 @@ void app_ready(struct page *g)
 	}
 }
 
+static bool always(const struct tcp_flow *f, void *ctx)
+{
+	return true;
+}
+
+void app_park(struct page *g)
+{
+	uint32_t cursor = 0;
+
+	for (unsigned i = 0; i < PKT_PEERS; i++) {
+		struct peer *p = &g->peer[i];
+		struct tcp_note note = {{i, ~(uint64_t)i}};
+
+		if (p->c != NULL && tcp_park(g->t, p->c, note, g->now_us + 1000000))
+			p->c = NULL;
+	}
+	tcp_parked_sweep(g->t, &cursor, UINT32_MAX, always, NULL);
+	for (struct tcp_conn *c; (c = tcp_ready_pop(g->t, &(uint32_t){0})) != NULL;) {
+		struct tcp_note note = tcp_note_of(c);
+
+		bug_on(note.word[0] >= PKT_PEERS || note.word[1] != ~note.word[0]);
+		g->peer[note.word[0]].c = c;
+		tcp_set_user(c, &g->peer[note.word[0]]);
+	}
+}
+
 static void app_connect(struct page *g, struct peer *p)
 {
 	if (!p->active)
@@ -149,31 +175,32 @@ static void close_or_abort(struct page *g, struct peer *p, bool orderly)
 struct find {
 	const struct peer *p;
 	bool found;
-	uint64_t now_us;
 	struct tcp_conn_info info;
 };
 
-static void find_conn(struct tcp_conn *c, void *ctx)
+static void find_conn(const struct tcp_conn_info *info, void *ctx)
 {
 	struct find *f = ctx;
-	const struct tcp_flow *flow = tcp_conn_flow(c);
+	const struct tcp_flow *flow = &info->flow;
 
 	if (f->found || flow->remote_port != f->p->port || !ip_eq(&flow->remote, &f->p->addr))
 		return;
 	f->found = true;
-	tcp_conn_info(c, f->now_us, &f->info);
+	f->info = *info;
 }
 
 /* Also of connections that the application has closed: those only the stack knows. */
 static struct find look(struct page *g)
 {
-	struct find f = {.p = g->p, .now_us = g->now_us};
+	struct find f = {.p = g->p};
 	uint32_t cursor = 0;
 
-	if (g->p->c != NULL)
-		find_conn(g->p->c, &f);
-	else
+	if (g->p->c != NULL) {
+		f.found = true;
+		tcp_conn_info(g->p->c, g->now_us, &f.info);
+	} else {
 		tcp_foreach(g->t, &cursor, UINT32_MAX, find_conn, &f);
+	}
 	return f;
 }
 

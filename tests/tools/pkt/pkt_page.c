@@ -41,6 +41,8 @@ void page_turn(struct page *g, struct mbufq *in)
 	app_ready(g);
 	tcp_output(g->t, g->now_us);
 	app_ready(g);
+	if (g->park)
+		app_park(g);
 }
 
 /* Pending segment of the present peer. */
@@ -516,9 +518,11 @@ bool page_end(struct page *g)
 	return !g->failed;
 }
 
-bool page_run(struct page *g, const char *file, char *text, bool v4, struct rte_mempool *pool)
+bool page_run(struct page *g, const char *file, char *text, bool v4, bool park,
+	struct rte_mempool *pool)
 {
 	page_init(g, file, v4, pool);
+	g->park = park;
 	each_line(g, text, configure);
 	if (g->failed)
 		return false;

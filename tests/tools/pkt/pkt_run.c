@@ -2,7 +2,10 @@
 /*
  * pkt_run.c: finds pages, makes two test rows of each (IPv4, IPv6), runs them.
  *
- *	pkt_run [--list] [--only NAME] [--red] FILE|DIR...
+ *	pkt_run [--list] [--only NAME] [--park] [--red] FILE|DIR...
+ *
+ * With --park every connection at rest is parked and brought back after every turn, and no page may
+ * notice, but one that says "// not parked: " and why.
  *
  * NAME is any part of a row's name. With --red every page must fail, with the words that its first
  * line gives behind "// red: ".
@@ -35,6 +38,7 @@ static char *files[PAGES_MAX];
 static size_t file_count;
 static struct rte_mempool *pool;
 static struct page page;
+static bool park;
 
 static int file_found(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -68,7 +72,7 @@ static void page_fails(void **state)
 {
 	const struct row *r = *state;
 	char *text = file_read(r->file), want[128] = "?";
-	bool ok = page_run(&page, r->file, text, r->v4, pool);
+	bool ok = page_run(&page, r->file, text, r->v4, park, pool);
 
 	sscanf(text, "// red: %127[^\n]", want);
 	free(text);
@@ -80,7 +84,9 @@ static void page_holds(void **state)
 {
 	const struct row *r = *state;
 	char *text = file_read(r->file);
-	bool ok = page_run(&page, r->file, text, r->v4, pool);
+	/* a page may say that it sees the difference, and why */
+	bool ok = page_run(&page, r->file, text, r->v4,
+		park && strstr(text, "// not parked: ") == NULL, pool);
 
 	free(text);
 	if (!ok)
@@ -154,6 +160,8 @@ int main(int argc, char **argv)
 			list = true;
 		else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
 			only = argv[++i];
+		else if (strcmp(argv[i], "--park") == 0)
+			park = true;
 		else if (strcmp(argv[i], "--red") == 0)
 			fn = page_fails;
 		else if (nftw(argv[i], file_found, 8, FTW_PHYS) != 0) {
@@ -166,7 +174,8 @@ int main(int argc, char **argv)
 		nftw(PKT_PAGES, file_found, 8, FTW_PHYS);
 #endif
 	if (file_count == 0) {
-		fprintf(stderr, "usage: pkt_run [--list] [--only NAME] [--red] FILE|DIR...\n");
+		fprintf(stderr,
+			"usage: pkt_run [--list] [--only NAME] [--park] [--red] FILE|DIR...\n");
 		return 2;
 	}
 	qsort(files, file_count, sizeof(files[0]), by_name);
