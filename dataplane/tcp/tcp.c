@@ -84,7 +84,7 @@ static bool alloc_tables(struct tcp *t)
 		!tcp_parked_init(&t->parked, cfg->conns_max))
 		return false;
 	return cfg->conns_per_source_max == 0 ||
-		tcp_source_init(&t->source, cfg->conns_max + cfg->syn_backlog, t->rng);
+		tcp_source_init(&t->source, cfg->conns_max, t->rng);
 }
 
 static void make_secrets(struct tcp *t)

@@ -109,7 +109,7 @@ struct tcp_config {
 	uint32_t conns_max;		/* connections, parked ones included */
 	uint32_t timewait_max;		/* TIME_WAIT records */
 	uint32_t syn_backlog;		/* half-open connections before SYN cookies are sent */
-	uint32_t conns_per_source_max;	/* open and half-open per address (v6: /64); 0: no limit */
+	uint32_t conns_per_source_max;	/* open ones per address (v6: /64); 0: no limit */
 	uint32_t rcv_budget;		/* default receive budget of a new connection, bytes */
 	uint32_t rto_min_us;		/* 200 000 */
 	uint32_t rto_max_us;		/* 60 000 000 */

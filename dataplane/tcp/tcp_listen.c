@@ -5,8 +5,9 @@
  *
  * A SYN costs one small record (struct tcp_syn), a full connection is made by the ACK that
  * completes the handshake (tcp_accept.c). When the records are used up, SYNs are answered by
- * cookies and cost nothing. Limits are checked on the SYN already: connections in all, and per
- * source.
+ * cookies and cost nothing. Limits are checked on the SYN already, and again by the ACK:
+ * connections in all, and per source. Only open connections count, for the source of a SYN is not
+ * proved: a forger must not use up the share of somebody else.
  *
  * Standards: RFC 9293 3.10.7, RFC 4987, RFC 5961 3.2 and 4.2, RFC 6528, RFC 7323.
  */
@@ -67,15 +68,13 @@ static struct tcp_syn *syn_alloc(struct tcp *t)
 	return y;
 }
 
-/* Also takes it out of the table; the source is still counted when <accepted>. */
+/* Also takes it out of the table. */
 static void syn_release(struct tcp *t, struct tcp_syn *y)
 {
 	uint32_t index = (uint32_t)(y - t->syns);
 
 	tcp_table_remove(&t->table, y->hash, TCP_REF_SYN | index);
 	timer_cancel(&t->syn_timers, &y->timer);
-	if (t->source.e != NULL)
-		tcp_source_remove(&t->source, &y->flow.remote);
 	y->next_free = t->syns_free;
 	t->syns_free = index + 1;
 	t->syns_used--;
@@ -196,8 +195,6 @@ void tcp_listen_syn(struct tcp *t, const struct tcp_flow *f, uint64_t hash,
 	if (iss_min != NULL && !seq_gt(y->iss, *iss_min))
 		y->iss = *iss_min + 1 + (uint32_t)rng_below(t->rng, 1u << 16);
 	tcp_table_insert(&t->table, hash, TCP_REF_SYN | (uint32_t)(y - t->syns));
-	if (t->source.e != NULL)
-		tcp_source_add(&t->source, &f->remote);
 	emit_syn_ack(t, y, tcp_ts_now(t, y->ts_offset));
 	syn_arm(t, y);
 }
@@ -371,10 +368,8 @@ void tcp_syn_input(struct tcp *t, struct tcp_syn *y, struct tcp_segment *s)
 		tcp_emit_reset_for(t, &y->flow, s);
 		return;
 	}
-	if (t->conns_used == t->cfg.conns_max && list_is_empty(&t->orphans)) {
-		tcp_count(t, TCP_N_DROP_CONNS_LIMIT); /* the peer will try again */
-		return;
-	}
+	if (!is_within_limits(t, &y->flow.remote))
+		return; /* the peer will try again */
 	done = *y;
 	syn_release(t, y);
 	tcp_accept(t, &done, s);

@@ -207,7 +207,7 @@ static void an_empty_pool_delays_and_loses_nothing(void **state)
 static void a_source_has_its_limit(void **state)
 {
 	struct tcp_config cfg = small_config();
-	struct tcp_conn *c[3];
+	struct tcp_conn *c[4];
 	struct raw_segment s;
 	static struct raw r;
 	uint32_t iss;
@@ -216,8 +216,10 @@ static void a_source_has_its_limit(void **state)
 	raw_init(&r, &cfg, pool);
 	c[0] = raw_accept(&r, 65535, &iss);
 	r.peer_port++;
-	raw_send(&r, TCP_SYN, 1, 0, 1000, NULL, NULL, 0); /* half-open counts too */
+	raw_send(&r, TCP_SYN, 1, 0, 1000, NULL, NULL, 0); /* half-open does not count */
 	assert_true(raw_take(&r, &s));
+	r.peer_port++;
+	c[3] = raw_accept(&r, 65535, &iss);
 	r.peer_port++;
 	raw_send(&r, TCP_SYN, 1, 0, 1000, NULL, NULL, 0);
 	assert_false(raw_take(&r, &s));
@@ -230,6 +232,7 @@ static void a_source_has_its_limit(void **state)
 	r.peer_port++;
 	c[2] = raw_accept(&r, 65535, &iss);
 	tcp_abort(r.tcp, c[2], r.now_us);
+	tcp_abort(r.tcp, c[3], r.now_us);
 	finish(&r, c[1]);
 }
 
