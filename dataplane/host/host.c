@@ -87,6 +87,9 @@ static void fib_publish(struct host *h, const struct fib *f)
 
 	log_info("host", "routes=%u serial=%lu msg=\"route table published\"", fib_route_count(f),
 		fib_serial(f));
+	if (mirror_is_cut(h->mirror))
+		log_warn("host", "msg=\"more than %u routes: the rest is ignored\"",
+			FIB_ROUTES_MAX);
 	links_say(h, f);
 	if (old != NULL)
 		h->retired[h->retired_count++] =
@@ -111,9 +114,10 @@ static void routes_look(struct host *h, uint64_t now_us)
 	h->dirty |= mirror_drain(h->mirror);
 	if (!h->dirty || now_us - h->read_us < READ_INTERVAL_US || h->retired_count == RETIRED_MAX)
 		return;
-	h->dirty = false;
 	h->read_us = now_us;
-	if (routes_take(h, &err) < 0)
+	/* what could not be read is read again: the kernel will not tell a second time */
+	h->dirty = routes_take(h, &err) < 0;
+	if (h->dirty)
 		log_error("host", "msg=\"%s\"", err.msg);
 }
 

@@ -399,7 +399,10 @@ int mirror_read(struct mirror *m, const struct fib **ret, struct err *err)
 	m->last = m->now;
 	m->now = t;
 	m->have_last = true;
-	return m->last->full
-		? err_set(err, E2BIG, "more than %u routes: the rest is ignored", FIB_ROUTES_MAX)
-		: 0;
+	return 0;
+}
+
+bool mirror_is_cut(const struct mirror *m)
+{
+	return m->last->full;
 }

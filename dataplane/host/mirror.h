@@ -24,3 +24,5 @@ int mirror_fd(const struct mirror *m);
 bool mirror_drain(struct mirror *m);
 /* Everything as it is now; NULL in *ret when it is as it was at the last call. */
 int mirror_read(struct mirror *m, const struct fib **ret, struct err *err);
+/* True: the kernel has more than FIB_ROUTES_MAX routes, the last table lacks some. */
+bool mirror_is_cut(const struct mirror *m);

@@ -216,6 +216,20 @@ static void nothing_new_is_nothing(void **state)
 	fib_free(f);
 }
 
+/* The kernel may hold the Internet's table: what fits is served, the program does not give up. */
+static void a_table_too_large_is_cut_and_no_failure(void **state)
+{
+	assert_false(mirror_is_cut(mirror));
+	assert_int_equal(system("awk 'BEGIN { for (i = 0; i < 65600; i++) printf "
+				"\"route add blackhole 10.%d.%d.%d\\n\", "
+				"i / 65536, i / 256 % 256, i % 256 }' | ip -batch -"),
+		0);
+	read_again();
+	assert_true(fib_route_count(fib) >= FIB_ROUTES_MAX);
+	assert_true(mirror_is_cut(mirror));
+	assert_int_equal(route("10.0.0.9")->path_count, 0);
+}
+
 /* Here x0 plays the kernel's side of a tap: its addresses are our neighbour's. */
 static void behind_a_tap_the_kernel_is_our_router(void **state)
 {
@@ -249,6 +263,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(other_tables_do_not_count, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_link_that_goes_down_is_noticed, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_new_is_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_table_too_large_is_cut_and_no_failure, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(behind_a_tap_the_kernel_is_our_router, setup,
 			teardown),
 	};
