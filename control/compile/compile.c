@@ -10,6 +10,8 @@
 
 #include <stdio.h>
 
+#include "dataplane/snapshot/message.h"
+
 #define ID_PARTS_MAX 10
 
 /* Collects the parts of a stable id; numbers become their decimal text. */
@@ -67,7 +69,8 @@ static struct build_endpoint endpoint(struct arena *a, const struct plan_endpoin
 		.port = e->port,
 		.weight = 1,
 		.draining = e->draining,
-		.name = e->name,
+		/* For people; a longer one would keep the whole set from going by message. */
+		.name = str_first(e->name, MESSAGE_ENDPOINT_NAME_MAX),
 		.cluster = e->cluster,
 	};
 }

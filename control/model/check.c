@@ -191,3 +191,15 @@ const char *check_label_value(struct str s)
 		? NULL
 		: "must be a label value: at most 63 letters, digits, '-', '_' and '.'";
 }
+
+bool check_is_special(const struct ip_addr *a)
+{
+	static const uint8_t zero[15];
+
+	if (ip_is_v4(a)) /* 0/8, 127/8, 169.254/16, 224/3 */
+		return a->b[12] == 0 || a->b[12] == 127 || (a->b[12] == 169 && a->b[13] == 254) ||
+			a->b[12] >= 224;
+	/* ::/127, fe80::/10, ff00::/8 */
+	return (memcmp(a->b, zero, sizeof(zero)) == 0 && a->b[15] <= 1) ||
+		(a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80) || a->b[0] == 0xff;
+}

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "dataplane/base/ip.h"
 #include "dataplane/base/str.h"
 
 const char *check_dns_label(struct str s); /* RFC 1123 label: a namespace */
@@ -18,3 +19,5 @@ const char *check_address_type(struct str s);
 const char *check_path(struct str s); /* of Exact and PathPrefix matches */
 const char *check_label_key(struct str s);
 const char *check_label_value(struct str s);
+/* Nobody's or everybody's: no router brings a TCP segment there (RFC 6890; multicast). */
+bool check_is_special(const struct ip_addr *a);

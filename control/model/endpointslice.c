@@ -55,7 +55,10 @@ static const struct yaml_field port_fields[] = {
 };
 static const struct yaml_schema port_schema = YAML_SCHEMA(struct slice_port, port_fields);
 
-/* Addresses that do not fit the slice's type would be refused by an API server. */
+/*
+ * What an API server refuses: addresses that do not fit the slice's type, and unspecified, loopback,
+ * link-local and multicast ones (ValidateEndpointIP).
+ */
 static void slice_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
 {
 	const struct endpoint_slice *s = obj;
@@ -71,6 +74,10 @@ static void slice_finish(struct yaml_decoder *d, const struct yaml_node *n, void
 			if (!ip_parse(text, &a) || ip_is_v4(&a) != v4)
 				yaml_report(d, n, "endpoints", "\"%.*s\" is not an %s address",
 					STR_FMT(str_first(text, 60)), v4 ? "IPv4" : "IPv6");
+			else if (check_is_special(&a))
+				yaml_report(d, n, "endpoints",
+					"\"%.*s\" cannot be the address of an endpoint",
+					STR_FMT(text));
 		}
 	}
 }

@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 
+#include "control/model/check.h"
 #include "control/reconcile/reconcile.h"
 #include "dataplane/base/hash.h"
 
@@ -60,23 +61,6 @@ static void taken_init(struct reconcile *r, struct taken *t, uint32_t addresses)
 	t->used = arena_array(r->arena, bool, t->size);
 }
 
-/* Addresses that a router would not bring to us, or that mean something else (RFC 6890). */
-static bool is_special(const struct ip_addr *a)
-{
-	static const struct {
-		struct str net;
-	} special[] = {{{"0.0.0.0/8", 9}}, {{"127.0.0.0/8", 11}}, {{"169.254.0.0/16", 14}},
-		{{"224.0.0.0/3", 11}}, {{"::/127", 6}}, {{"fe80::/10", 9}}, {{"ff00::/8", 8}}};
-
-	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++) {
-		struct ip_net n;
-
-		if (ip_net_parse(special[i].net, &n) && ip_net_contains(&n, a))
-			return true;
-	}
-	return false;
-}
-
 static bool in_pools(const struct control_config *c, const struct ip_addr *a)
 {
 	for (uint32_t i = 0; i < c->pools_count; i++)
@@ -108,7 +92,7 @@ static void take_static(struct reconcile *r, struct plan_gateway *gw, struct tak
 
 	if (!ip_parse(want->value, &a))
 		why = "is not an IP address";
-	else if (is_special(&a))
+	else if (check_is_special(&a))
 		why = "cannot be the address of a service";
 	else if (r->in->config->pools_count != 0 && !in_pools(r->in->config, &a))
 		why = "lies in none of the address pools";
