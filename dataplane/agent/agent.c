@@ -2,8 +2,8 @@
 /*
  * agent.c: the one thread of the dataplane that waits instead of polling.
  *
- * A turn: take what control sent (bounded by the link's inbox), make it durable and see which
- * changes every worker has, one step of a question, deadlines. Changes come before questions, so a
+ * A turn: take what control sent (bounded by the link's inbox), see which changes are durable and
+ * which every worker has, one step of a question, deadlines. Changes come before questions, so a
  * long answer never delays a weight. All signals are blocked here and so in nng's threads, which
  * inherit this thread's CPUs and mask: the first use of nng must happen in here.
  */
@@ -82,6 +82,15 @@ static bool agent_turn(struct agent *a)
 	return more;
 }
 
+/* Somebody stops us, or the disk has done something. */
+static void wake_clear(struct agent *a)
+{
+	uint64_t n;
+
+	if (read(a->wake_fd, &n, sizeof(n)) < 0)
+		log_warn("agent", "msg=\"wake: %s\"", strerror(errno));
+}
+
 static void agent_loop(struct agent *a)
 {
 	struct pollfd fds[] = {{.fd = link_fd(a->link), .events = POLLIN},
@@ -94,7 +103,8 @@ static void agent_loop(struct agent *a)
 			wait_ms = 0;
 		else if (!reclaim_is_empty(&a->ctx.reclaim))
 			wait_ms = AGENT_PENDING_POLL_MS;
-		poll(fds, 2, wait_ms);
+		if (poll(fds, 2, wait_ms) > 0 && (fds[1].revents & POLLIN))
+			wake_clear(a);
 	}
 }
 
@@ -115,8 +125,8 @@ static void *agent_thread(void *arg)
 	return NULL;
 }
 
-/* With all signals blocked, on its CPUs. */
-static int start_thread(struct agent *a)
+/* Both with all signals blocked, on the agent's CPUs. */
+static int start_threads(struct agent *a)
 {
 	sigset_t all, before;
 	pthread_attr_t attr;
@@ -127,7 +137,9 @@ static int start_thread(struct agent *a)
 		pthread_attr_setaffinity_np(&attr, sizeof(a->cpus), &a->cpus);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rv = pthread_create(&a->thread, &attr, agent_thread, a);
+	rv = disk_start(&a->disk, a->cfg.cpus);
+	if (rv == 0)
+		rv = pthread_create(&a->thread, &attr, agent_thread, a);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
 	return rv;
@@ -155,6 +167,7 @@ static struct agent *agent_new(const struct agent_config *cfg, struct worker_gro
 	sem_init(&a->started, 0, 0);
 	a->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	live_init(&a->ctx, g, &a->ops);
+	disk_init(&a->disk, &a->store, a->wake_fd);
 	return a;
 }
 
@@ -176,8 +189,9 @@ int agent_start(const struct agent_config *cfg, struct worker_group *g, const st
 	if (damaged)
 		agent_count(a, AGENT_C_EPOCHS_DAMAGED);
 	agent_recover(a);
+	a->fence = a->store.fence;
 	a->start_err = err;
-	rv = start_thread(a);
+	rv = start_threads(a);
 	if (rv != 0) {
 		err_set(err, rv, "agent thread: %s", strerror(rv));
 		agent_free(a);
@@ -205,13 +219,17 @@ void agent_stop(struct agent *a)
 	if (write(a->wake_fd, &one, sizeof(one)) < 0)
 		log_warn("agent", "msg=\"wake: %s\"", strerror(errno));
 	pthread_join(a->thread, NULL);
+	disk_stop(&a->disk);
 }
 
 void agent_free(struct agent *a)
 {
 	if (a == NULL)
 		return;
+	disk_stop(&a->disk);
+	agent_apply_collect(a);
 	live_fini(&a->ctx);
+	disk_fini(&a->disk);
 	store_close(&a->store);
 	if (a->wake_fd >= 0)
 		close(a->wake_fd);

@@ -2,11 +2,11 @@
 /*
  * agent_apply.c: a change, from message to acknowledgement.
  *
- * Order: publish to the workers at once, append to the journal, at the end of the batch sync the
- * journal, then wait until every worker has passed a quiescent point, then ACK. So traffic follows
- * a change without waiting for the disk, and what has been acknowledged survives a crash. A disk
- * that refuses must not keep a broken canary in service: the change stays applied and the ACK says
- * that it is not durable.
+ * Order: publish to the workers at once, post to the disk's thread, then wait both until every
+ * worker has passed a quiescent point and until the disk has it, then ACK. So traffic follows a
+ * change, and the next one, without waiting for the disk, and what has been acknowledged survives a
+ * crash. A disk that refuses must not keep a broken canary in service: the change stays applied and
+ * the ACK says that it is not durable.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -45,6 +45,15 @@ static void measure(struct agent *a, const struct agent_ack *ack)
 		a->counters[AGENT_C_APPLY_US_MAX] = us;
 }
 
+/* Both of its ways are over: the last word. */
+static void ack_finish(struct agent *a, struct agent_ack *ack)
+{
+	if (ack->in_line || ack->on_disk)
+		return;
+	ack_send(a, ack, ack->result, str_of(ack->err.msg));
+	free(ack);
+}
+
 /* The workers have it, or one of them hangs (<late>) and there will be a second call. */
 static void ack_arrived(void *ctx, void *obj, bool late)
 {
@@ -58,8 +67,8 @@ static void ack_arrived(void *ctx, void *obj, bool late)
 		return;
 	}
 	measure(a, ack);
-	ack_send(a, ack, ack->result, str_of(ack->err.msg));
-	free(ack);
+	ack->in_line = false;
+	ack_finish(a, ack);
 }
 
 /* Queues the acknowledgement of a change that was just published. */
@@ -75,27 +84,32 @@ static struct agent_ack *ack_new(struct agent *a, const struct message *m, uint6
 		.generation = generation,
 		.revision = revision,
 		.stamp_us = m->stamp_us,
-		.batch_next = a->batch};
-	a->batch = ack;
+		.in_line = true};
 	reclaim_add(&a->ctx.reclaim, ack_arrived, ack, false, true, now_us);
 	return ack;
 }
 
-static void ack_not_durable(struct agent_ack *ack, const struct err *err)
+/* The disk has it, or refused it. */
+static void on_disk_done(struct agent *a, const struct disk_job *j)
 {
-	ack->result = MESSAGE_RESULT_NOT_DURABLE;
-	ack->err = *err;
-}
+	struct agent_ack *ack = j->ctx;
 
-/* The disk refused: everything that was not synced yet is in the same boat. */
-static void not_durable(struct agent *a, const struct err *err)
-{
-	agent_count(a, AGENT_C_NOT_DURABLE);
-	a->durable = false;
-	snprintf(a->trouble, sizeof(a->trouble), "not on disk: %.200s", err->msg);
-	log_error("agent", "msg=\"change applied but not written to disk: %s\"", err->msg);
-	for (struct agent_ack *ack = a->batch; ack != NULL; ack = ack->batch_next)
-		ack_not_durable(ack, err);
+	if (j->rv != 0) {
+		ack->result = MESSAGE_RESULT_NOT_DURABLE;
+		ack->err = j->err;
+		a->durable = false;
+	} else if (j->snapshot) {
+		a->durable = true;
+		a->trouble[0] = '\0';
+	}
+	if (j->failed_first) {
+		agent_count(a, AGENT_C_NOT_DURABLE);
+		snprintf(a->trouble, sizeof(a->trouble), "not on disk: %.200s", j->err.msg);
+		log_error("agent", "msg=\"change applied but not written to disk: %s\"",
+			j->err.msg);
+	}
+	ack->on_disk = false;
+	ack_finish(a, ack);
 }
 
 void agent_apply_refuse(struct agent *a, const struct message *head, enum message_result result,
@@ -146,6 +160,10 @@ static enum message_result snapshot_load(struct agent *a, const struct message *
 		err_set(err, EBUSY, "older configurations are still in use by a worker");
 		return MESSAGE_RESULT_BUSY;
 	}
+	if (!disk_has_room(&a->disk, 0, true)) {
+		err_set(err, EBUSY, "older configurations still wait for the disk");
+		return MESSAGE_RESULT_BUSY;
+	}
 	if (a->ctx.live != NULL && m->epoch == a->ctx.live->epoch &&
 		m->snapshot.revision < a->ctx.live->revision) {
 		err_set(err, EINVAL, "revision %llu is older than %llu",
@@ -176,6 +194,7 @@ static void apply_snapshot(struct agent *a, const struct message *m, uint64_t no
 	struct live *l;
 	enum message_result res = snapshot_load(a, m, now_us, &l, &err);
 	struct journal_head head;
+	struct agent_ack *ack;
 
 	if (res != MESSAGE_RESULT_OK) {
 		agent_apply_refuse(a, m, res, err.msg);
@@ -183,23 +202,17 @@ static void apply_snapshot(struct agent *a, const struct message *m, uint64_t no
 	}
 	swap_publish(&a->ctx, l, now_us);
 	agent_count(a, AGENT_C_SNAPSHOTS);
-	ack_new(a, m, m->snapshot.generation, m->snapshot.revision, now_us);
-	reclaim_commit(&a->ctx.reclaim);
+	ack = ack_new(a, m, m->snapshot.generation, m->snapshot.revision, now_us);
 	head = (struct journal_head){.image = l->snap.digest,
 		.structure = l->structure,
 		.epoch = l->epoch,
 		.revision = l->revision,
 		.generation = l->snap.generation};
-	if (store_put(&a->store, l->image, l->snap.len, &head, &err) != 0) {
-		not_durable(a, &err);
-	} else {
-		a->durable = true;
-		a->trouble[0] = '\0';
-	}
-	log_info("agent",
-		"generation=%llu revision=%llu listeners=%u rules=%u services=%u durable=%d",
+	ack->on_disk = true;
+	disk_post_snapshot(&a->disk, ack, l->image, l->snap.len, &head);
+	log_info("agent", "generation=%llu revision=%llu listeners=%u rules=%u services=%u",
 		(unsigned long long)l->cfg.generation, (unsigned long long)l->revision,
-		l->cfg.listener_count, l->cfg.rule_count, l->cfg.service_count, a->durable);
+		l->cfg.listener_count, l->cfg.rule_count, l->cfg.service_count);
 }
 
 static enum message_result small_check(struct agent *a, size_t len, struct err *err)
@@ -212,9 +225,15 @@ static enum message_result small_check(struct agent *a, size_t len, struct err *
 		err_set(err, EBUSY, "%u changes wait for a worker", a->ctx.reclaim.count);
 		return MESSAGE_RESULT_BUSY;
 	}
+	if (!disk_has_room(&a->disk, len, false)) {
+		err_set(err, EBUSY, "too many changes wait for the disk");
+		return MESSAGE_RESULT_BUSY;
+	}
 	/* A journal that failed is no reason to refuse; a full one is, a snapshot will empty it. */
-	if (journal_is_open(&a->store.journal) && journal_reserve(&a->store.journal, len, err) != 0)
+	if (!live_journal_has_room(a->ctx.live, len)) {
+		err_set(err, ENOSPC, "the objects changed since the snapshot fill the journal");
 		return MESSAGE_RESULT_JOURNAL_FULL;
+	}
 	return MESSAGE_RESULT_OK;
 }
 
@@ -227,8 +246,8 @@ static void apply_small(struct agent *a, const struct message *m, const void *ra
 	struct agent_ack *ack;
 
 	if (res == MESSAGE_RESULT_OK)
-		res = weights ? live_apply_weights(&a->ctx, a->ctx.live, m, now_us, &err)
-			      : live_apply_endpoints(&a->ctx, a->ctx.live, m, now_us, &err);
+		res = weights ? live_apply_weights(&a->ctx, a->ctx.live, m, len, now_us, &err)
+			      : live_apply_endpoints(&a->ctx, a->ctx.live, m, len, now_us, &err);
 	if (res != MESSAGE_RESULT_OK) {
 		agent_apply_refuse(a, m, res, err.msg);
 		return;
@@ -236,12 +255,8 @@ static void apply_small(struct agent *a, const struct message *m, const void *ra
 	agent_count(a, weights ? AGENT_C_WEIGHTS : AGENT_C_ENDPOINTS);
 	ack = ack_new(a, m, a->ctx.live->cfg.generation,
 		weights ? m->weights.revision : m->endpoints.revision, now_us);
-	if (!journal_is_open(&a->store.journal)) {
-		err_set(&err, EIO, "the journal failed before");
-		ack_not_durable(ack, &err);
-	} else if (journal_append(&a->store.journal, live_key(m), raw, len, &err) != 0) {
-		not_durable(a, &err);
-	}
+	ack->on_disk = true;
+	disk_post_change(&a->disk, ack, live_key(m), raw, len);
 }
 
 static void apply_drain(struct agent *a, const struct message *m, uint64_t now_us)
@@ -272,13 +287,19 @@ void agent_apply_message(struct agent *a, const struct message *m, const void *r
 	}
 }
 
+void agent_apply_collect(struct agent *a)
+{
+	struct disk_job *j;
+
+	while ((j = disk_collect(&a->disk)) != NULL) {
+		on_disk_done(a, j);
+		disk_job_free(j);
+	}
+}
+
 void agent_apply_commit(struct agent *a, uint64_t now_us)
 {
-	struct err err = {0};
-
 	reclaim_commit(&a->ctx.reclaim);
-	if (journal_is_open(&a->store.journal) && journal_sync(&a->store.journal, &err) != 0)
-		not_durable(a, &err);
-	a->batch = NULL;
+	agent_apply_collect(a);
 	reclaim_run(&a->ctx.reclaim, now_us);
 }

@@ -87,7 +87,7 @@ static json_t *link_counters(const struct agent *a)
 static bool verb_config(struct agent *a, void *ctx, struct agent_query *q)
 {
 	const struct live *l = a->ctx.live;
-	const struct journal *j = &a->store.journal;
+	struct disk_journal j = disk_journal(&a->disk);
 	json_t *slots = json_object();
 
 	for (unsigned k = 0; k < AGENT_SLOT_KIND_COUNT; k++)
@@ -101,18 +101,16 @@ static bool verb_config(struct agent *a, void *ctx, struct agent_query *q)
 			"dataplane", a->cfg.name, "version", SLUICE_VERSION, "boot",
 			(json_int_t)a->store.boot, "control", "connected", a->session.welcomed,
 			"name", a->session.control, "epoch", (json_int_t)a->session.epoch, "fence",
-			(json_int_t)a->store.fence, "generation",
-			(json_int_t)(l ? l->cfg.generation : 0), "revision",
-			(json_int_t)(l ? l->revision : 0), "revision_epoch",
+			(json_int_t)a->fence, "generation", (json_int_t)(l ? l->cfg.generation : 0),
+			"revision", (json_int_t)(l ? l->revision : 0), "revision_epoch",
 			(json_int_t)(l ? l->epoch : 0), "structure",
 			agent_json_id(l ? l->structure : 0), "state",
 			agent_json_id(l ? l->state : 0), "image",
 			agent_json_id(l ? l->snap.digest : 0), "draining",
 			(int)atomic_load(&a->group->draining), "durable", a->durable, "trouble",
-			a->trouble, "journal", "open", journal_is_open(j), "records",
-			(json_int_t)j->records, "bytes", (json_int_t)j->end, "pending",
-			(json_int_t)a->ctx.reclaim.count, "slots", slots, "counters",
-			own_counters(a), "link", link_counters(a));
+			a->trouble, "journal", "open", j.open, "records", (json_int_t)j.records,
+			"bytes", (json_int_t)j.bytes, "pending", (json_int_t)a->ctx.reclaim.count,
+			"slots", slots, "counters", own_counters(a), "link", link_counters(a));
 	return false;
 }
 

@@ -32,9 +32,9 @@ static bool replay_record(void *ctx, const void *message, size_t len)
 	if (e != MESSAGE_ERR_NONE)
 		a->errors[e]++;
 	else if (m.type == MESSAGE_WEIGHTS)
-		res = live_apply_weights(&a->ctx, r->live, &m, clock_mono_us(), &err);
+		res = live_apply_weights(&a->ctx, r->live, &m, len, clock_mono_us(), &err);
 	else if (m.type == MESSAGE_ENDPOINTS)
-		res = live_apply_endpoints(&a->ctx, r->live, &m, clock_mono_us(), &err);
+		res = live_apply_endpoints(&a->ctx, r->live, &m, len, clock_mono_us(), &err);
 	if (res != MESSAGE_RESULT_OK) {
 		log_warn("agent", "msg=\"journal record not applied: %s %s\"",
 			message_result_str((uint16_t)res), err.msg);

@@ -45,7 +45,7 @@ static void say_hello(struct agent *a)
 		.hello = {.name = str_first(str_of(a->cfg.name), MESSAGE_NAME_MAX),
 			.version = STR(SLUICE_VERSION),
 			.text = str_of(a->trouble),
-			.fence = a->store.fence,
+			.fence = a->fence,
 			.draining = atomic_load(&a->group->draining)}};
 
 	if (l != NULL) {
@@ -99,7 +99,7 @@ static void refuse_fenced(struct agent *a, const struct message *m)
 		.ack = {.seq = m->seq, .result = MESSAGE_RESULT_FENCED}};
 
 	snprintf(text, sizeof(text), "control epoch %llu, welcomed before was %llu",
-		(unsigned long long)m->epoch, (unsigned long long)a->store.fence);
+		(unsigned long long)m->epoch, (unsigned long long)a->fence);
 	agent_count(a, AGENT_C_FENCED);
 	a->refusals[MESSAGE_RESULT_FENCED]++;
 	log_warn("agent", "result=fenced msg=\"%s\"", text);
@@ -110,18 +110,21 @@ static void refuse_fenced(struct agent *a, const struct message *m)
 static void on_welcome(struct agent *a, const struct message *m, uint64_t now_us)
 {
 	struct session *s = &a->session;
-	struct err err;
 
 	if (s->welcomed) {
 		agent_count(a, AGENT_C_MESSAGE_TWICE);
 		return;
 	}
-	if (m->epoch < a->store.fence) {
+	if (m->epoch < a->fence) {
 		refuse_fenced(a, m);
 		return;
 	}
-	if (store_set_fence(&a->store, m->epoch, &err) != 0)
-		log_error("agent", "msg=\"control epoch not written to disk: %s\"", err.msg);
+	/*
+	 * On disk before anything that this session will acknowledge. It holds here even when the disk
+	 * refuses: an older control stays out until a restart.
+	 */
+	a->fence = m->epoch;
+	disk_post_fence(&a->disk, m->epoch);
 	s->welcomed = true;
 	s->epoch = m->epoch;
 	snprintf(s->control, sizeof(s->control), "%.*s", STR_FMT(m->welcome.name));

@@ -4,7 +4,8 @@
  *
  *	agent.c		lifecycle, the loop, time
  *	agent_session.c	the connection: HELLO, WELCOME, heartbeats, what is let in
- *	agent_apply.c	changes: apply -> journal -> wait for the workers -> ACK
+ *	agent_apply.c	changes: apply -> wait for the workers and for the disk -> ACK
+ *	disk.c		the thread that writes journal and snapshots
  *	agent_recover.c	last known good at the start
  *	agent_query.c	questions, one step per turn
  */
@@ -15,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "dataplane/agent/agent.h"
+#include "dataplane/agent/disk.h"
 #include "dataplane/agent/live.h"
 #include "dataplane/agent/store.h"
 #include "dataplane/link/link.h"
@@ -43,7 +45,7 @@ struct session {
 /* A change on its way to the workers and to the disk. */
 struct agent_ack {
 	struct agent *agent;
-	struct agent_ack *batch_next;
+	bool in_line, on_disk; /* what it waits for */
 	uint32_t session;
 	uint64_t seq, generation, revision;
 	uint64_t stamp_us; /* when control published it; 0: not measured */
@@ -57,11 +59,12 @@ struct agent {
 	struct worker_group *group; /* borrowed */
 	struct agent_ops ops;
 	struct live_context ctx;
-	struct store store;
+	struct store store; /* the disk thread's, but for <boot> */
+	struct disk disk;
+	uint64_t fence;	   /* highest epoch of control ever welcomed */
 	struct link *link; /* owned by the thread */
 	struct session session;
-	struct agent_ack *batch;	 /* changes whose journal records are not synced yet */
-	bool durable;			 /* everything applied is on disk */
+	bool durable;			 /* nothing applied was refused by the disk */
 	char trouble[AGENT_TROUBLE_MAX]; /* what people should know; for HELLO and `config` */
 	struct list queries;		 /* struct query_job */
 	unsigned query_count;
@@ -100,7 +103,9 @@ void agent_apply_message(struct agent *a, const struct message *m, const void *r
 /* The body of message <head> could not be decoded. */
 void agent_apply_refuse(struct agent *a, const struct message *head, enum message_result result,
 	const char *text);
-/* End of a batch: make it durable, see who has arrived. */
+/* What the disk has done. */
+void agent_apply_collect(struct agent *a);
+/* End of a batch: see what is durable and who has arrived. */
 void agent_apply_commit(struct agent *a, uint64_t now_us);
 
 /* agent_recover.c: publishes the last known good configuration, if there is one. */

@@ -35,11 +35,20 @@ static enum message_result object_check(const struct live *l, const struct live_
 	return MESSAGE_RESULT_OK;
 }
 
-static void object_set(struct live *l, struct live_object *o, void *owned, uint64_t digest,
-	uint64_t epoch, uint64_t revision)
+bool live_journal_has_room(const struct live *l, size_t len)
 {
+	/* Half of it, so that a rewritten journal has room for more than the next record. */
+	return l->journal_bytes + JOURNAL_RECORD_BYTES + len <= JOURNAL_BYTES_MAX / 2;
+}
+
+static void object_set(struct live *l, struct live_object *o, void *owned, uint64_t digest,
+	uint64_t epoch, uint64_t revision, size_t len)
+{
+	uint32_t bytes = JOURNAL_RECORD_BYTES + (uint32_t)len;
+
 	l->state += digest - o->digest;
-	*o = (struct live_object){digest, epoch, revision, owned};
+	l->journal_bytes += (uint64_t)bytes - o->journal_bytes;
+	*o = (struct live_object){digest, epoch, revision, bytes, owned};
 	if (epoch > l->epoch || (epoch == l->epoch && revision > l->revision)) {
 		l->epoch = epoch;
 		l->revision = revision;
@@ -87,7 +96,7 @@ static void free_vector(void *ctx, void *obj, bool late)
 }
 
 enum message_result live_apply_weights(struct live_context *c, struct live *l,
-	const struct message *m, uint64_t now_us, struct err *err)
+	const struct message *m, size_t len, uint64_t now_us, struct err *err)
 {
 	uint32_t rule = snapshot_find_rule(&l->snap, m->weights.rule_id);
 	struct live_object *o = rule == SLOT_NONE ? NULL : &l->rules[rule];
@@ -112,7 +121,7 @@ enum message_result live_apply_weights(struct live_context *c, struct live *l,
 	retire(c, l, free_vector, o->owned, now_us);
 	object_set(l, o, v,
 		message_weights_digest(m->weights.rule_id, m->weights.w, m->weights.count),
-		m->epoch, m->weights.revision);
+		m->epoch, m->weights.revision, len);
 	return MESSAGE_RESULT_OK;
 }
 
@@ -160,7 +169,7 @@ static struct endpoint_set *set_new(struct live_context *c, const struct message
 }
 
 enum message_result live_apply_endpoints(struct live_context *c, struct live *l,
-	const struct message *m, uint64_t now_us, struct err *err)
+	const struct message *m, size_t len, uint64_t now_us, struct err *err)
 {
 	uint32_t service = snapshot_find_service(&l->snap, m->endpoints.service_id);
 	struct live_object *o = service == SLOT_NONE ? NULL : &l->services[service];
@@ -185,7 +194,7 @@ enum message_result live_apply_endpoints(struct live_context *c, struct live *l,
 	object_set(l, o, set,
 		message_endpoints_digest(m->endpoints.service_id, m->endpoints.e,
 			m->endpoints.count),
-		m->epoch, m->endpoints.revision);
+		m->epoch, m->endpoints.revision, len);
 	return MESSAGE_RESULT_OK;
 }
 

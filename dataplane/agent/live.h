@@ -26,6 +26,7 @@ struct worker_group;
 struct live_object {
 	uint64_t digest;	  /* message_weights_digest() or message_endpoints_digest() */
 	uint64_t epoch, revision; /* of the message that brought it; the snapshot's own at first */
+	uint32_t journal_bytes;	  /* of its newest record; 0: it has none */
 	void *owned; /* the vector or set, if it is not the image's own (in the arena) */
 };
 
@@ -40,6 +41,7 @@ struct live {
 	_Atomic(const struct endpoint_set *) *endpoints; /* cfg.endpoints, writable */
 	uint64_t structure;	  /* control's name of the structure, 0: unknown */
 	uint64_t state;		  /* sum of the digests of all objects */
+	uint64_t journal_bytes;	  /* of all newest records: what a rewritten journal holds */
 	uint64_t epoch, revision; /* newest change applied, the snapshot itself included */
 	uint64_t snapshot_epoch, snapshot_revision;
 };
@@ -69,11 +71,13 @@ void swap_publish(struct live_context *c, struct live *l, uint64_t now_us);
 
 /*
  * live.c. Apply to <l>, published or not; any result but OK: nothing changed. Needs room in the
- * line for one item.
+ * line for one item. <len>: bytes of the message.
  */
 enum message_result live_apply_weights(struct live_context *c, struct live *l,
-	const struct message *m, uint64_t now_us, struct err *err);
+	const struct message *m, size_t len, uint64_t now_us, struct err *err);
 enum message_result live_apply_endpoints(struct live_context *c, struct live *l,
-	const struct message *m, uint64_t now_us, struct err *err);
+	const struct message *m, size_t len, uint64_t now_us, struct err *err);
+/* False: the journal could not keep a record of every changed object with one more of <len>. */
+bool live_journal_has_room(const struct live *l, size_t len);
 /* Journal key of the object that <m> replaces. */
 uint64_t live_key(const struct message *m);

@@ -231,12 +231,8 @@ void store_set_aside(const struct store *s, uint64_t number)
 
 int store_set_fence(struct store *s, uint64_t epoch, struct err *err)
 {
-	int rv;
-
 	if (epoch <= s->fence)
 		return 0;
-	/* It holds in memory even when the disk refuses: an older control stays out until a restart. */
 	s->fence = epoch;
-	rv = epochs_write(s, epoch, s->boot, err);
-	return rv;
+	return epochs_write(s, epoch, s->boot, err);
 }
