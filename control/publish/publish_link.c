@@ -140,6 +140,11 @@ static void send_smalls(struct pub_dataplane *d)
 	const struct pub_object *o;
 	struct message m;
 
+	/* What an image brought may fit no message: it waits for one, and nothing counts before. */
+	if (d->sent_revision < d->p->base_revision) {
+		d->sent_revision = d->p->base_revision;
+		d->hole = true;
+	}
 	while (d->sent_count < PUBLISH_WINDOW &&
 		(o = pub_objects_above(d->p, d->sent_revision)) != NULL) {
 		pub_object_message(o, d->p->generation, &m);

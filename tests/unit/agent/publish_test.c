@@ -267,6 +267,31 @@ static void who_does_not_answer_is_not_buried_in_messages(void **state)
 	assert_true(is_quiet(50));
 }
 
+static void what_fits_no_message_waits_for_a_disk_that_takes_the_snapshot(void **state)
+{
+	struct world_spec s = begin();
+	char path[sizeof(w.control_dir) + 8];
+	struct message m;
+
+	snprintf(path, sizeof(path), "%s-away", w.control_dir);
+	assert_int_equal(rename(w.control_dir, path), 0);
+	s.name_len = MESSAGE_ENDPOINT_NAME_MAX + 1;
+	world_publish(&w, &s); /* needs a snapshot, which cannot be written */
+	for (unsigned i = 0; i < 3; i++)
+		s.w[i][0] = 5;
+	world_publish(&w, &s); /* these need not wait */
+	for (unsigned i = 0; i < 3; i++) {
+		m = expect(MESSAGE_WEIGHTS);
+		ack(&m, MESSAGE_RESULT_OK, 1, m.weights.revision);
+	}
+	assert_false(publish_is_applied(w.publish, publish_revision(w.publish)));
+	assert_int_equal(rename(path, w.control_dir), 0);
+	m = expect(MESSAGE_SNAPSHOT);
+	ack(&m, MESSAGE_RESULT_OK, 1, m.snapshot.revision);
+	assert_true(publish_is_applied(w.publish, publish_revision(w.publish)));
+	assert_true(world_state_of(&w).synced);
+}
+
 static void a_dataplane_that_holds_something_else_gets_a_snapshot(void **state)
 {
 	struct world_spec s = begin();
@@ -474,6 +499,9 @@ int main(void)
 			teardown),
 		cmocka_unit_test_setup_teardown(who_does_not_answer_is_not_buried_in_messages,
 			setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_fits_no_message_waits_for_a_disk_that_takes_the_snapshot, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(
 			a_dataplane_that_holds_something_else_gets_a_snapshot, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_dataplane_has_is_believed_by_digest_only,
