@@ -236,6 +236,25 @@ enum attach_verdict attach_judge(const struct reconcile *r, const struct plan_ro
 	return best;
 }
 
+uint64_t attach_count(const struct reconcile *r, const struct plan_route *route,
+	const struct plan_parent *parent)
+{
+	const struct http_route *spec = route->obj->http_route;
+	struct str common;
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < parent->gateway->listeners_count; i++) {
+		const struct plan_listener *l = &parent->gateway->listeners[i];
+
+		if (ask_listener(r, route, parent, l) != ATTACH_OK)
+			continue;
+		n += spec->hostnames_count == 0;
+		for (uint32_t k = 0; k < spec->hostnames_count; k++)
+			n += hostname_intersect(l->spec->hostname, spec->hostnames[k], &common);
+	}
+	return n;
+}
+
 void attach_route(struct reconcile *r, struct plan_route *route, const struct plan_parent *parent)
 {
 	for (uint32_t i = 0; i < parent->gateway->listeners_count; i++) {

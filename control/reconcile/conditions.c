@@ -185,6 +185,8 @@ static void gateway_programmed(struct plan_gateway *gw, const struct address_res
 		set(c, gw->obj, "Programmed", false, "AddressNotUsable", addresses->why);
 	else if (addresses->verdict == ADDRESS_NOT_ASSIGNED)
 		set(c, gw->obj, "Programmed", false, "AddressNotAssigned", addresses->why);
+	else if (addresses->verdict == ADDRESS_NO_ROOM)
+		set(c, gw->obj, "Programmed", false, "NoResources", addresses->why);
 	else if (!acked)
 		set(c, gw->obj, "Programmed", false, "Pending", MESSAGE_PENDING);
 	else
@@ -251,12 +253,14 @@ static void parent_accepted(struct reconcile *r, const struct plan_route *route,
 	const char *text = dropped_rules(r, route, &dropped);
 	bool all = dropped == route->obj->http_route->rules_count;
 
-	parent->accepted = verdict == ATTACH_OK && !all;
+	parent->accepted = verdict == ATTACH_OK && !all && parent->no_room == NULL;
 	if (verdict != ATTACH_OK)
 		set(c, route->obj, "Accepted", false, refusals[verdict].reason,
 			refusals[verdict].message);
 	else if (all)
 		set(c, route->obj, "Accepted", false, "UnsupportedValue", text);
+	else if (parent->no_room != NULL)
+		set(c, route->obj, "Accepted", false, "NoResources", parent->no_room);
 	else
 		set(c, route->obj, "Accepted", true, "Accepted", "The route is accepted");
 	/* "implementations MUST [...] prefix the message with 'Dropped Rule'" */

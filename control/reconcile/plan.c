@@ -3,7 +3,7 @@
  * plan.c: the steps of reconcile in their order, and the life of a plan.
  *
  *	classes -> gateways -> addresses -> listeners -> gateways' conditions
- *	-> routes: rules (backends, refs), parents (attach), their conditions
+ *	-> routes: rules (backends, refs), parents (attach, limits), their conditions
  *	-> lastTransitionTime
  *
  * Level-triggered: each plan is made from nothing but its inputs, which costs a millisecond or two
@@ -106,6 +106,7 @@ static void decide_gateways(struct reconcile *r)
 		arena_array(r->arena, struct address_result, p->gateways_count);
 
 	addresses_assign(r, addresses);
+	limits_gateways(r, addresses);
 	for (uint32_t i = 0; i < p->gateways_count; i++) {
 		attach_listeners(r, &p->gateways[i]);
 		conditions_gateway(r, &p->gateways[i], find_class(p, p->gateways[i].obj),
@@ -170,7 +171,11 @@ static void build_route(struct reconcile *r, struct plan_route *route)
 	for (uint32_t i = 0; i < route->parents_count; i++) {
 		struct plan_parent *parent = &route->parents[i];
 
-		conditions_parent(r, route, parent, attach_judge(r, route, parent));
+		enum attach_verdict verdict = attach_judge(r, route, parent);
+
+		if (verdict == ATTACH_OK)
+			parent->no_room = limits_route(r, route, parent);
+		conditions_parent(r, route, parent, verdict);
 		if (!parent->accepted)
 			continue;
 		attach_route(r, route, parent);
@@ -232,6 +237,7 @@ struct plan *plan_build(const struct plan_input *in)
 	backends_prepare(&r);
 	build_routes(&r);
 	backends_finish(&r);
+	limits_endpoints(&r);
 	conditions_since(&r);
 	take_notes(&r);
 	return p;

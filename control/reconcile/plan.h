@@ -60,7 +60,7 @@ struct plan_endpoint {
 struct plan_service {
 	const struct object *obj;
 	const struct service_port *port;
-	const struct plan_endpoint *endpoints;
+	struct plan_endpoint *endpoints;
 	uint32_t endpoints_count;
 };
 
@@ -81,6 +81,7 @@ struct plan_rule {
 struct plan_parent { /* one entry of status.parents */
 	const struct parent_ref *ref;
 	struct plan_gateway *gateway;
+	const char *no_room; /* why it is full, or NULL */
 	bool accepted;
 	struct conditions conditions;
 };

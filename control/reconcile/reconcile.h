@@ -22,6 +22,19 @@ struct note {
 
 struct service_table;
 
+/* limits.c: what is counted against the bounds of a configuration. */
+enum limit {
+	LIMIT_VIPS = 0,
+	LIMIT_LISTENERS,
+	LIMIT_RULES,
+	LIMIT_BACKENDS,
+	LIMIT_HOSTS,
+	LIMIT_PATHS,
+	LIMIT_PREDICATES,
+	LIMIT_TEXT,
+	LIMIT_COUNT
+};
+
 struct reconcile {
 	const struct plan_input *in;
 	const struct view *view;
@@ -31,6 +44,7 @@ struct reconcile {
 	uint32_t slices_count;
 	struct service_table *services; /* resolved so far */
 	struct note *notes;		/* newest first */
+	uint64_t used[LIMIT_COUNT];
 };
 
 /* <fatal>: what the user wrote cannot work, and no condition can tell him. */
@@ -46,6 +60,9 @@ enum attach_verdict {
 };
 void attach_listeners(struct reconcile *r, struct plan_gateway *gw);
 enum attach_verdict attach_judge(const struct reconcile *r, const struct plan_route *route,
+	const struct plan_parent *parent);
+/* How many attachments attach_route() will make. */
+uint64_t attach_count(const struct reconcile *r, const struct plan_route *route,
 	const struct plan_parent *parent);
 void attach_route(struct reconcile *r, struct plan_route *route, const struct plan_parent *parent);
 
@@ -85,6 +102,7 @@ enum address_verdict {
 	ADDRESS_UNSUPPORTED_TYPE, /* only IPAddress */
 	ADDRESS_NOT_USABLE,	  /* not one that can be a VIP here, or another Gateway's */
 	ADDRESS_NOT_ASSIGNED,	  /* no pool has one left */
+	ADDRESS_NO_ROOM,	  /* the configuration is full */
 };
 struct address_result {
 	enum address_verdict verdict;
@@ -92,6 +110,13 @@ struct address_result {
 };
 /* Oldest Gateway first: fills addresses of all Gateways and the verdict on each. */
 void addresses_assign(struct reconcile *r, struct address_result *ret_results);
+
+/* limits.c: the Gateways, then each route in turn, then all endpoints; the oldest come first. */
+void limits_gateways(struct reconcile *r, struct address_result *results);
+/* NULL: there is room on this parent, which is taken; else why not. */
+const char *limits_route(struct reconcile *r, const struct plan_route *route,
+	const struct plan_parent *parent);
+void limits_endpoints(struct reconcile *r);
 
 /* conditions.c */
 struct condition *condition_set(struct conditions *c, const char *type,

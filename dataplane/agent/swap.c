@@ -7,6 +7,7 @@
  * complete before its pointer is stored; the workers take it over at the start of their next turn,
  * and the previous one waits in the line of reclaim.h until all of them have.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -14,11 +15,13 @@
 #include "dataplane/base/bug.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/net/net.h"
+#include "dataplane/snapshot/build.h"
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/worker/worker.h"
 
 /* The sources of upstream connections share net's table of addresses with the VIPs. */
 #define VIPS_MAX (NET_ADDRS_MAX - WORKER_SOURCES_MAX)
+static_assert(VIPS_MAX == BUILD_VIPS_MAX, "control keeps within it");
 
 void live_init(struct live_context *c, struct worker_group *g, const struct agent_ops *ops)
 {

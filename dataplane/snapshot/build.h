@@ -12,6 +12,8 @@
 #include "dataplane/base/ip.h"
 #include "dataplane/base/str.h"
 
+#define BUILD_VIPS_MAX 4032u /* addresses of all listeners together */
+
 enum build_protocol { BUILD_HTTP = 0 };
 
 /* What a backendRef resolves to; everything but OK answers for its share of the weight. */
