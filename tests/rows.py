@@ -83,8 +83,8 @@ def make(Row, top):
         out.append(Row("fuzz", f"fuzz-{name}", "replays its corpus and seeded mutations of it",
                        run + ["20000", corpus], run + [long, corpus], build=ASAN))
     for test in ("agent/contract_test", "agent/contract_restart_test", "agent/contract_damage_test",
-                 "agent/contract_disk_test", "agent/contract_hang_test", "agent/link_test", "api/control_test", "api/request_test",
-                 "loop/loop_test"):
+                 "agent/contract_disk_test", "agent/contract_hang_test", "agent/link_test",
+                 "api/control_test", "api/request_test", "loop/loop_test"):
         out.append(Row("tsan", f"tsan/{test}", "the programs' threads under ThreadSanitizer",
                        [os.path.join(top, "build-tsan/tests/unit", test)], build=TSAN))
     # A compiler may break in the optimised build what is right in the others: one of gcc 12 did.
