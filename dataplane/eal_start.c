@@ -76,6 +76,16 @@ static bool has_pci(const struct gateway_config *c)
 	return false;
 }
 
+/* Is a port's peer shown our packet pools themselves? It takes few files, not one per page. */
+static bool has_shared_pools(const struct gateway_config *c)
+{
+	for (uint32_t i = 0; i < c->ports_count; i++)
+		if (c->ports[i].profile == PORT_VIRTIO_USER ||
+			(c->ports[i].memif != NULL && c->ports[i].memif->zero_copy))
+			return true;
+	return false;
+}
+
 static int memory_args(struct arena *m, const struct gateway_config *c, unsigned mtu,
 	struct args *a, struct err *err)
 {
@@ -84,6 +94,8 @@ static int memory_args(struct arena *m, const struct gateway_config *c, unsigned
 	uint64_t have = huge_free_mb();
 
 	arg_add(a, "--iova-mode=va");
+	if (has_shared_pools(c))
+		arg_add(a, "--single-file-segments");
 	if (c->hugepages == 0 && have >= need) {
 		arg_add(a, "--in-memory");
 		return 0;

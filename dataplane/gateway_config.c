@@ -9,43 +9,11 @@
 #include <string.h>
 
 #include "dataplane/base/log.h"
-#include "dataplane/yaml/yaml_decode.h"
+#include "dataplane/gateway_port.h"
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
-static const char *const profiles[] = {"af_packet", "tap", "pci", NULL};
 static const char *const polls[] = {"adaptive", "busy", NULL};
 static const char *const hugepages[] = {"auto", "never", NULL};
-
-static const char *check_label(struct str s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') ||
-			    s.p[i] == '-'))
-			return "must be lower case letters, digits and '-'";
-	return NULL;
-}
-
-static const char *check_iface(struct str s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if ((unsigned char)s.p[i] <= ' ' || s.p[i] == '/' || s.p[i] == ',' || s.p[i] == '"')
-			return "must be the name of a network interface";
-	return NULL;
-}
-
-/* "0000:3b:00.0": domain, bus, device, function. */
-static const char *check_pci(struct str s)
-{
-	static const char form[] = "xxxx:xx:xx.x";
-
-	for (size_t i = 0; i < s.len && s.len == sizeof(form) - 1; i++) {
-		bool hex = (s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f');
-
-		if (form[i] == 'x' ? !hex : s.p[i] != form[i])
-			return "must be a PCI address like 0000:3b:00.0, lower case";
-	}
-	return s.len == sizeof(form) - 1 ? NULL : "must be a PCI address like 0000:3b:00.0";
-}
 
 static const char *check_url(struct str s)
 {
@@ -72,33 +40,6 @@ static const char *check_log_path(struct str s)
 {
 	return s.p[0] == '/' || str_eq(s, STR("-")) ? NULL : "must be an absolute path or \"-\"";
 }
-
-static void port_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
-{
-	struct gateway_port *p = obj;
-
-	p->line = n->line;
-	if (p->profile == PORT_PCI && p->pci.p == NULL)
-		yaml_report(d, n, "pci", "is required by profile pci");
-	if (p->profile == PORT_PCI && p->iface.p != NULL)
-		yaml_report(d, n, "iface", "does not go with profile pci");
-	if (p->profile != PORT_PCI && p->iface.p == NULL)
-		yaml_report(d, n, "iface", "is required by profile %s", profiles[p->profile]);
-	if (p->profile != PORT_PCI && p->pci.p != NULL)
-		yaml_report(d, n, "pci", "goes with profile pci only");
-}
-
-static const struct yaml_field port_fields[] = {
-	YAML_STR(struct gateway_port, "name", name, .required = true, .min = 1,
-		.max = PORT_NAME_MAX - 1, .check = check_label),
-	YAML_ENUM(struct gateway_port, "profile", profile, profiles, .required = true),
-	YAML_STR(struct gateway_port, "iface", iface, .min = 1, .max = IFNAMSIZ - 1,
-		.check = check_iface),
-	YAML_STR(struct gateway_port, "pci", pci, .min = 1, .max = 31, .check = check_pci),
-	YAML_U16(struct gateway_port, "mtu", mtu, .min = PORT_MTU_MIN, .max = PORT_MTU_MAX),
-};
-static const struct yaml_schema port_schema =
-	YAML_SCHEMA(struct gateway_port, port_fields, .finish = port_finish);
 
 static const struct yaml_field addr_field = {.type = YAML_TYPE_IP_NET};
 static const struct yaml_schema addr_schema = YAML_SCALARS(struct ip_net, &addr_field);
@@ -188,10 +129,10 @@ static void config_finish(struct yaml_decoder *d, const struct yaml_node *n, voi
 }
 
 static const struct yaml_field config_fields[] = {
-	YAML_STR(struct gateway_config, "name", name, .min = 1, .max = 32, .check = check_label,
-		.def = "dp0"),
-	YAML_LIST(struct gateway_config, "ports", ports, &port_schema, .required = true, .min = 1,
-		.max = PORTS_MAX),
+	YAML_STR(struct gateway_config, "name", name, .min = 1, .max = 32,
+		.check = gateway_check_label, .def = "dp0"),
+	YAML_LIST(struct gateway_config, "ports", ports, &gateway_port_schema, .required = true,
+		.min = 1, .max = PORTS_MAX),
 	YAML_LIST(struct gateway_config, "sources", sources, &addr_schema, .required = true,
 		.min = 1, .max = WORKER_SOURCES_MAX),
 	{.key = "workers", .type = YAML_TYPE_OBJECT, .schema = &workers_schema},
@@ -291,12 +232,4 @@ void gateway_config_worker(const struct gateway_config *c, struct worker_config 
 	ret->http.exchanges_max = share(c->requests, n);
 	ret->http.exchange_bytes_max = c->exchange_bytes;
 	ret->http.log_sample = c->log_sample;
-}
-
-void gateway_config_port(const struct gateway_port *p, struct port_config *ret)
-{
-	*ret = (struct port_config){.profile = (enum port_profile)p->profile, .mtu = p->mtu};
-	snprintf(ret->name, sizeof(ret->name), "%.*s", STR_FMT(p->name));
-	snprintf(ret->iface, sizeof(ret->iface), "%.*s", STR_FMT(p->iface));
-	snprintf(ret->pci, sizeof(ret->pci), "%.*s", STR_FMT(p->pci));
 }

@@ -11,11 +11,27 @@
 
 #define GATEWAY_PEERS_MAX 4
 
+struct gateway_memif {
+	int role; /* enum port_role */
+	struct str socket;
+	uint32_t id;
+	uint16_t ring_size;
+	bool zero_copy;
+};
+
+struct gateway_virtio {
+	struct str socket;
+	uint16_t queue_size;
+	bool packed, in_order, mergeable;
+};
+
 struct gateway_port {
 	struct str name;
 	int profile;	       /* enum port_profile */
 	struct str iface, pci; /* {NULL, 0} when absent */
 	uint16_t mtu;
+	const struct gateway_memif *memif;   /* NULL: another profile */
+	const struct gateway_virtio *virtio; /* NULL: another profile */
 	uint32_t line;
 };
 

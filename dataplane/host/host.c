@@ -144,12 +144,25 @@ static int addrs_copy(struct host *h, struct ip_addr *ret)
 	return n;
 }
 
+static bool is_shared(const struct port *p)
+{
+	return p->profile == PORT_AF_PACKET;
+}
+
+static bool has_shared(const struct worker_group *g)
+{
+	for (unsigned p = 0; p < g->port_count; p++)
+		if (is_shared(&g->ports[p]))
+			return true;
+	return false;
+}
+
 static int addrs_hide(struct host *h, const struct ip_addr *addrs, unsigned count, struct err *err)
 {
 	int rc = 0;
 
 	for (unsigned p = 0; p < h->group->port_count && rc == 0; p++)
-		if (h->group->ports[p].profile == PORT_AF_PACKET)
+		if (is_shared(&h->group->ports[p]))
 			rc = hide_set(h->group->ports[p].iface, addrs, count, err);
 	return rc;
 }
@@ -179,7 +192,7 @@ static void rules_clear(struct host *h)
 	struct err err;
 
 	for (unsigned p = 0; p < h->group->port_count; p++)
-		if (h->group->ports[p].profile == PORT_AF_PACKET &&
+		if (is_shared(&h->group->ports[p]) &&
 			hide_clear(h->group->ports[p].iface, &err) < 0)
 			log_warn("host", "iface=%s msg=\"%s\"", h->group->ports[p].iface, err.msg);
 }
@@ -191,15 +204,17 @@ static void *host_main(void *arg)
 	struct host *h = arg;
 	struct pollfd fds[2] = {{.fd = h->stop_fd, .events = POLLIN},
 		{.fd = mirror_fd(h->mirror), .events = POLLIN}};
+	bool shared = has_shared(h->group);
 	struct err err;
 
-	if (hide_allow(&err) < 0)
+	if (shared && hide_allow(&err) < 0)
 		log_error("host", "msg=\"%s\"", err.msg);
 	while (!(fds[0].revents & POLLIN)) {
 		uint64_t now = clock_mono_us();
 
 		routes_look(h, now);
-		rules_look(h, now);
+		if (shared)
+			rules_look(h, now);
 		/* while a storm is waited out, its notifications need not wake us */
 		poll(fds, h->dirty ? 1 : 2, LOOK_MS);
 	}

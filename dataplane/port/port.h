@@ -12,6 +12,10 @@
  *   tap        makes a tap netdev <iface>; the wire is the kernel on its other side, which is our
  *              neighbour and our router. For labs and for machines without any spare interface.
  *   pci        takes a NIC away from the kernel by its PCI address.
+ *   memif, virtio_user
+ *              join another program in user space through shared memory, found by a unix socket.
+ * The last two have a tap netdev <iface> beside them, made by port_netdev.c: what the kernel says
+ * there about addresses and routes is true of the port.
  */
 #pragma once
 
@@ -31,14 +35,38 @@
 #define PORT_MTU_MAX 9000
 #define PORT_NAME_MAX 32
 
-enum port_profile { PORT_AF_PACKET = 0, PORT_TAP, PORT_PCI, PORT_PROFILE_COUNT };
+#define PORT_SOCKET_MAX 108 /* sockaddr_un */
+
+enum port_profile {
+#define PORT_PROFILE(NAME, name, help) PORT_##NAME,
+#include "dataplane/port/profile.def"
+#undef PORT_PROFILE
+	PORT_PROFILE_COUNT
+};
+
+enum port_role { PORT_ROLE_SERVER = 0, PORT_ROLE_CLIENT };
+
+struct port_memif {
+	enum port_role role; /* the server makes the socket, the client the memory */
+	uint32_t id;	     /* of the interface on that socket */
+	uint16_t ring_size;  /* power of two */
+	bool zero_copy;	     /* client: the packet pools are the shared memory */
+};
+
+struct port_virtio {
+	uint16_t queue_size; /* power of two */
+	bool packed, in_order, mergeable;
+};
 
 struct port_config {
 	char name[PORT_NAME_MAX]; /* what counters and logs call it */
 	enum port_profile profile;
-	char iface[IFNAMSIZ]; /* af_packet: existing netdev; tap: the one to make */
-	char pci[32];	      /* pci: "0000:3b:00.0" */
-	uint16_t mtu;	      /* 0: the netdev's own, else 1500 */
+	char iface[IFNAMSIZ];	      /* af_packet: existing netdev; else the one to make */
+	char pci[32];		      /* pci: "0000:3b:00.0" */
+	uint16_t mtu;		      /* 0: the netdev's own, else 1500 */
+	char socket[PORT_SOCKET_MAX]; /* memif, virtio_user */
+	struct port_memif memif;
+	struct port_virtio virtio;
 };
 
 /* Drops of a queue, by port.def; index into port_queue.counters. */
@@ -58,6 +86,7 @@ struct port {
 	uint16_t mtu;	      /* IP bytes */
 	unsigned ifindex;     /* of the netdev on the kernel's side; 0: none */
 	char iface[IFNAMSIZ]; /* its name, empty: none */
+	int netdev_fd;	      /* owned; of a tap that only names the port to the kernel; -1 */
 	struct rte_ether_addr mac;
 	bool multi_segs;  /* the driver sends chains */
 	bool trusts_csum; /* the driver's verdict on IPv4 and L4 checksums is real */
@@ -72,8 +101,6 @@ struct port_queue {
 	uint64_t counters[PORT_C_COUNT]; /* worker: rw, agent: ro */
 };
 
-/* "af_packet", "tap", "pci"; -1 on another word. */
-int port_profile_parse(struct str s);
 const char *port_profile_name(enum port_profile p);
 
 /* Lifecycle, main thread. */

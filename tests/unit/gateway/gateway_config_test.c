@@ -89,10 +89,14 @@ static void ports_of_every_profile_are_read(void **state)
 	assert_int_equal(load(SOURCES "ports:\n"
 				      "- {name: a, profile: af_packet, iface: eth0, mtu: 9000}\n"
 				      "- {name: b, profile: tap, iface: tap0}\n"
-				      "- {name: c, profile: pci, pci: \"0000:3b:00.0\"}\n",
+				      "- {name: c, profile: pci, pci: \"0000:3b:00.0\"}\n"
+				      "- {name: d, profile: memif, iface: d0, "
+				      "memif: {socket: /m, role: client, id: 7, ringSize: 2048}}\n"
+				      "- {name: e, profile: virtio_user, iface: e0, "
+				      "virtioUser: {socket: /v, packed: false}}\n",
 				 &c, &err),
 		0);
-	assert_int_equal(c.ports_count, 3);
+	assert_int_equal(c.ports_count, 5);
 	gateway_config_port(&c.ports[0], &p);
 	assert_int_equal(p.profile, PORT_AF_PACKET);
 	assert_string_equal(p.iface, "eth0");
@@ -100,6 +104,17 @@ static void ports_of_every_profile_are_read(void **state)
 	gateway_config_port(&c.ports[2], &p);
 	assert_int_equal(p.profile, PORT_PCI);
 	assert_string_equal(p.pci, "0000:3b:00.0");
+	gateway_config_port(&c.ports[3], &p);
+	assert_int_equal(p.profile, PORT_MEMIF);
+	assert_string_equal(p.socket, "/m");
+	assert_int_equal(p.memif.role, PORT_ROLE_CLIENT);
+	assert_int_equal(p.memif.id, 7);
+	assert_int_equal(p.memif.ring_size, 2048);
+	gateway_config_port(&c.ports[4], &p);
+	assert_string_equal(p.socket, "/v");
+	assert_int_equal(p.virtio.queue_size, 1024);
+	assert_false(p.virtio.packed);
+	assert_true(p.virtio.in_order);
 	gateway_config_fini(&c);
 }
 
@@ -132,6 +147,27 @@ static void errors_name_line_and_field(void **state)
 		{SOURCES "ports:\n- {name: a, profile: tap, iface: t, pci: \"0000:3b:00.0\"}\n",
 			"pci: goes with"},
 		{SOURCES "ports:\n- {name: a, profile: warp, iface: t}\n", "ports[0].profile"},
+		{SOURCES "ports:\n- {name: a, profile: memif, iface: t}\n",
+			":3: ports[0].memif: is required by profile memif"},
+		{SOURCES "ports:\n- {name: a, profile: memif, iface: t,\n   memif: {id: 1}}\n",
+			":4: ports[0].memif.socket: is required"},
+		{SOURCES "ports:\n- {name: a, profile: memif, memif: {socket: /m}}\n",
+			":3: ports[0].iface: is required by profile memif"},
+		{SOURCES "ports:\n- {name: a, profile: memif, iface: t, memif: {socket: m.sock}}\n",
+			":3: ports[0].memif.socket: must be an absolute path"},
+		{SOURCES "ports:\n- {name: a, profile: memif, iface: t, memif: {socket: /m, "
+			 "ringSize: 1000}}\n",
+			":3: ports[0].memif.ringSize: must be a power of two"},
+		{SOURCES "ports:\n- {name: a, profile: memif, iface: t, memif: {socket: /m, "
+			 "zeroCopy: true}}\n",
+			":3: ports[0].memif.zeroCopy: goes with role client only"},
+		{SOURCES "ports:\n- {name: a, profile: tap, iface: t, memif: {socket: /m}}\n",
+			":3: ports[0].memif: goes with profile memif only"},
+		{SOURCES "ports:\n- {name: a, profile: virtio_user, iface: t}\n",
+			":3: ports[0].virtioUser: is required by profile virtio_user"},
+		{SOURCES "ports:\n- {name: a, profile: virtio_user, iface: t, virtioUser: {socket: "
+			 "/v, queueSize: 1000}}\n",
+			":3: ports[0].virtioUser.queueSize: must be a power of two"},
 		{SOURCES "ports:\n- {name: a, profile: tap, iface: waytoolongforakernel}\n",
 			"ports[0].iface"},
 		{SOURCES "ports:\n- {name: a, profile: tap, iface: \"a/b\"}\n", "ports[0].iface"},

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * gateway_port.c: what may stand in a port of gateway.yaml, and what goes with which profile.
+ *
+ * A profile with settings of its own has a map of its own, so that a setting under the wrong
+ * profile is an error and not silently without effect.
+ */
+#include "dataplane/gateway_port.h"
+
+#include <stdio.h>
+
+#include "dataplane/gateway_config.h"
+
+static const char *const profiles[] = {
+#define PORT_PROFILE(NAME, name, help) name,
+#include "dataplane/port/profile.def"
+#undef PORT_PROFILE
+	NULL};
+static const char *const roles[] = {"server", "client", NULL};
+
+const char *gateway_check_label(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') ||
+			    s.p[i] == '-'))
+			return "must be lower case letters, digits and '-'";
+	return NULL;
+}
+
+static const char *check_iface(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.p[i] <= ' ' || s.p[i] == '/' || s.p[i] == ',' || s.p[i] == '"')
+			return "must be the name of a network interface";
+	return NULL;
+}
+
+/* "0000:3b:00.0": domain, bus, device, function. */
+static const char *check_pci(struct str s)
+{
+	static const char form[] = "xxxx:xx:xx.x";
+
+	for (size_t i = 0; i < s.len && s.len == sizeof(form) - 1; i++) {
+		bool hex = (s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f');
+
+		if (form[i] == 'x' ? !hex : s.p[i] != form[i])
+			return "must be a PCI address like 0000:3b:00.0, lower case";
+	}
+	return s.len == sizeof(form) - 1 ? NULL : "must be a PCI address like 0000:3b:00.0";
+}
+
+/* Device arguments are a list with commas; sockaddr_un has 108 bytes. */
+static const char *check_socket(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.p[i] <= ' ' || s.p[i] == ',' || s.p[i] == '"')
+			return "must be without spaces, commas and quotes";
+	return s.p[0] == '/' ? NULL : "must be an absolute path";
+}
+
+static bool is_power_of_two(uint32_t n)
+{
+	return n != 0 && (n & (n - 1)) == 0;
+}
+
+static void memif_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
+{
+	const struct gateway_memif *m = obj;
+
+	if (!is_power_of_two(m->ring_size))
+		yaml_report(d, n, "ringSize", "must be a power of two");
+	if (m->zero_copy && m->role != PORT_ROLE_CLIENT)
+		yaml_report(d, n, "zeroCopy", "goes with role client only");
+}
+
+static void virtio_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
+{
+	const struct gateway_virtio *v = obj;
+
+	if (!is_power_of_two(v->queue_size))
+		yaml_report(d, n, "queueSize", "must be a power of two");
+}
+
+static const struct yaml_field memif_fields[] = {
+	YAML_ENUM(struct gateway_memif, "role", role, roles, .def = "server"),
+	YAML_STR(struct gateway_memif, "socket", socket, .required = true, .min = 2,
+		.max = PORT_SOCKET_MAX - 1, .check = check_socket),
+	YAML_U32(struct gateway_memif, "id", id, .max = UINT32_MAX, .def = "0"),
+	YAML_U16(struct gateway_memif, "ringSize", ring_size, .min = 64, .max = 16384,
+		.def = "1024"),
+	YAML_BOOL(struct gateway_memif, "zeroCopy", zero_copy, .def = "false"),
+};
+static const struct yaml_schema memif_schema =
+	YAML_SCHEMA(struct gateway_memif, memif_fields, .finish = memif_finish);
+
+static const struct yaml_field virtio_fields[] = {
+	YAML_STR(struct gateway_virtio, "socket", socket, .required = true, .min = 2,
+		.max = PORT_SOCKET_MAX - 1, .check = check_socket),
+	YAML_U16(struct gateway_virtio, "queueSize", queue_size, .min = 64, .max = 32768,
+		.def = "1024"),
+	YAML_BOOL(struct gateway_virtio, "packed", packed, .def = "true"),
+	YAML_BOOL(struct gateway_virtio, "inOrder", in_order, .def = "true"),
+	YAML_BOOL(struct gateway_virtio, "mergeable", mergeable, .def = "false"),
+};
+static const struct yaml_schema virtio_schema =
+	YAML_SCHEMA(struct gateway_virtio, virtio_fields, .finish = virtio_finish);
+
+/* A map or string that one profile needs and the others must not have. */
+static void goes_with(struct yaml_decoder *d, const struct yaml_node *n, const char *key,
+	bool present, bool wanted, int profile, const char *owner)
+{
+	if (wanted && !present)
+		yaml_report(d, n, key, "is required by profile %s", profiles[profile]);
+	if (!wanted && present)
+		yaml_report(d, n, key, "goes with profile %s only", owner);
+}
+
+static void port_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
+{
+	struct gateway_port *p = obj;
+
+	p->line = n->line;
+	goes_with(d, n, "pci", p->pci.p != NULL, p->profile == PORT_PCI, p->profile, "pci");
+	goes_with(d, n, "memif", p->memif != NULL, p->profile == PORT_MEMIF, p->profile, "memif");
+	goes_with(d, n, "virtioUser", p->virtio != NULL, p->profile == PORT_VIRTIO_USER, p->profile,
+		"virtio_user");
+	if (p->profile == PORT_PCI && p->iface.p != NULL)
+		yaml_report(d, n, "iface", "does not go with profile pci");
+	if (p->profile != PORT_PCI && p->iface.p == NULL)
+		yaml_report(d, n, "iface", "is required by profile %s", profiles[p->profile]);
+}
+
+static const struct yaml_field port_fields[] = {
+	YAML_STR(struct gateway_port, "name", name, .required = true, .min = 1,
+		.max = PORT_NAME_MAX - 1, .check = gateway_check_label),
+	YAML_ENUM(struct gateway_port, "profile", profile, profiles, .required = true),
+	YAML_STR(struct gateway_port, "iface", iface, .min = 1, .max = IFNAMSIZ - 1,
+		.check = check_iface),
+	YAML_STR(struct gateway_port, "pci", pci, .min = 1, .max = 31, .check = check_pci),
+	YAML_U16(struct gateway_port, "mtu", mtu, .min = PORT_MTU_MIN, .max = PORT_MTU_MAX),
+	YAML_POINTER(struct gateway_port, "memif", memif, &memif_schema),
+	YAML_POINTER(struct gateway_port, "virtioUser", virtio, &virtio_schema),
+};
+const struct yaml_schema gateway_port_schema =
+	YAML_SCHEMA(struct gateway_port, port_fields, .finish = port_finish);
+
+void gateway_config_port(const struct gateway_port *p, struct port_config *ret)
+{
+	*ret = (struct port_config){.profile = (enum port_profile)p->profile, .mtu = p->mtu};
+	snprintf(ret->name, sizeof(ret->name), "%.*s", STR_FMT(p->name));
+	snprintf(ret->iface, sizeof(ret->iface), "%.*s", STR_FMT(p->iface));
+	snprintf(ret->pci, sizeof(ret->pci), "%.*s", STR_FMT(p->pci));
+	if (p->memif != NULL) {
+		snprintf(ret->socket, sizeof(ret->socket), "%.*s", STR_FMT(p->memif->socket));
+		ret->memif = (struct port_memif){.role = (enum port_role)p->memif->role,
+			.id = p->memif->id,
+			.ring_size = p->memif->ring_size,
+			.zero_copy = p->memif->zero_copy};
+	}
+	if (p->virtio != NULL) {
+		snprintf(ret->socket, sizeof(ret->socket), "%.*s", STR_FMT(p->virtio->socket));
+		ret->virtio = (struct port_virtio){.queue_size = p->virtio->queue_size,
+			.packed = p->virtio->packed,
+			.in_order = p->virtio->in_order,
+			.mergeable = p->virtio->mergeable};
+	}
+}
