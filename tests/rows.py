@@ -115,6 +115,8 @@ def make(Row, top):
         Row("system", "tcp-wire", "loss, reorder, dup, corruption: equal bytes, >= 60 % of kernel",
             system("tcp_wire.py"), system("tcp_wire.py", "--long"), build=REL, needs=ROOT,
             timeout=900),
+        Row("system", "bench-smoke", "the benchmark's driver: rows, schema, no errors, nothing left "
+            "behind, also after Ctrl-C", system("bench_smoke.py"), build=REL, needs=ROOT),
         Row("system", "soak-asan", "a million requests on two workers under ASan and UBSan",
             system("soak.py"), system("soak.py", "--long"), build=ASAN, needs=ROOT),
     ]

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+bench_smoke.py: the benchmark's driver works: a second of a few rows, JSON of the promised schema,
+no error in any row of ours, and nothing left behind, neither at the end nor after Ctrl-C.
+"""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.dom.minidom
+
+from common import check, finish, lab, say
+
+BENCH = os.path.join(lab.TOP, "scripts", "lib", "bench.py")
+HUGE = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+KEYS = {"case": str, "port": str, "subject": str, "variant": str, "offered_per_s": (float, type(None)),
+        "poll": str, "workers": int, "connections": int, "routes": int, "requests_per_s": dict,
+        "gbit_per_s": float, "cpu_s_per_1e6": float, "cycles_per_request": float,
+        "cycles_outside_rxtx": (float, type(None)), "packets_in_per_request": float,
+        "packets_out_per_request": float, "p50_us": float, "p99_us": float, "errors": int,
+        "memory_mib": float}
+
+
+def left_behind(pid):
+    """Namespaces, processes and files of a run by its pid."""
+    found = [x for x in lab.run("ip", "netns", "list").split() if x.startswith(f"slb{pid}-")]
+    mark = f"slb{pid}"
+    for p in os.listdir("/proc"):
+        if p.isdigit():
+            try:
+                with open(f"/proc/{p}/cmdline") as f:
+                    if mark in f.read():
+                        found.append(f"process {p}")
+            except OSError:
+                pass
+    return found
+
+
+def folders():
+    return {f for f in os.listdir(tempfile.gettempdir()) if f.startswith("sluice-bench-")}
+
+
+def pool():
+    with open(HUGE) as f:
+        return int(f.read())
+
+
+def start(*args):
+    return subprocess.Popen(["/usr/bin/python3", BENCH, *args], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def check_row(row):
+    name = f"{row['port']} {row['case']} {row['subject']}"
+    wrong = [k for k, t in KEYS.items() if k not in row or not isinstance(row[k], t)]
+    check(not wrong and set(row) == set(KEYS), f"{name}: the schema's keys and types {wrong}")
+    if wrong:
+        return
+    rate = row["requests_per_s"]
+    check(row["errors"] == 0 and rate["median"] and rate["min"] <= rate["median"] <= rate["max"],
+          f"{name}: {rate['median']}/s, {row['errors']} errors")
+
+
+def whole_run(folder):
+    out, plot = os.path.join(folder, "b.json"), os.path.join(folder, "b.svg")
+    pages = pool()
+    p = start("--smoke", "--json", out, "--plot", plot)
+    text, err = p.communicate(timeout=200)
+    check(p.returncode == 0, f"exit {p.returncode}\n{err[-2000:] if p.returncode else ''}")
+    print(text)
+    with open(out) as f:
+        doc = json.load(f)
+    check(doc["machine"].get("tsc_hz", 0) > 1e8, "the machine's facts")
+    for row in doc["rows"]:
+        check_row(row)
+    subjects = {(r["port"], r["subject"]) for r in doc["rows"]}
+    for s in ("sluice", "haproxy", "nginx", "testpmd"):
+        check(("veth", s) in subjects, f"{s} on the veth path")
+    check(xml.dom.minidom.parse(plot).documentElement.tagName == "svg", "the plot is SVG")
+    check("what a run is held to" in text, "comparisons are printed")
+    check(not left_behind(p.pid), f"nothing is left: {left_behind(p.pid)}")
+    check(pool() <= pages, "hugepages are given back")
+
+
+def interrupted(port):
+    """Ctrl-C in the middle of a row, twice."""
+    before, pages = folders(), pool()
+    p = start("--smoke", "--port", port, "--subject", "sluice", "--duration", "20")
+    time.sleep(6)
+    for _ in range(2):
+        p.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    text, err = p.communicate(timeout=30)
+    check(p.returncode == 130 and "interrupted" in err, f"{port}: Ctrl-C ends it: {p.returncode}")
+    check(re.search(r"case +subject", text) is not None, f"{port}: what there is, is printed")
+    check(not left_behind(p.pid) and folders() <= before and pool() <= pages,
+          f"{port}: nothing is left after Ctrl-C: {left_behind(p.pid)} {folders() - before}")
+
+
+def main():
+    start_s = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        whole_run(folder)
+    interrupted("veth")
+    interrupted("fast")
+    say(f"took {time.monotonic() - start_s:.0f} s")
+    finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
