@@ -160,10 +160,13 @@ class Gateway:
             raise
         return self
 
-    def _ready(self):
+    def check_alive(self):
         for p in self.procs:
             if not p.alive():
-                raise BenchError(f"{p.name} ended:\n{p.tail()}")
+                raise BenchError(f"{p.name} ended by itself, {p.p.returncode}: {p.tail(3).strip()}")
+
+    def _ready(self):
+        self.check_alive()
         return self.get("/readyz", code=True)[0] == 200
 
     def get(self, path, code=False):
