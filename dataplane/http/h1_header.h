@@ -35,21 +35,36 @@ static inline bool h1_folds_to8(const char *p, const char *lower)
 	return (a | 0x2020202020202020ull) == b;
 }
 
-/* Is the token <name> the lower-case name of <row>? Lengths are equal. */
+static inline bool h1_folds_to4(const char *p, const char *lower)
+{
+	uint32_t a, b;
+
+	memcpy(&a, p, 4);
+	memcpy(&b, lower, 4);
+	return (a | 0x20202020u) == b;
+}
+
+/*
+ * Is the token <name> the lower-case name of <row>? Lengths are equal, and not 0. Words that
+ * overlap cover all of it.
+ */
 static inline bool h1_row_is(const struct h1_row *row, struct str name)
 {
-	size_t i = 0;
+	size_t i = 0, n = name.len;
 
-	if (name.len < 8) {
-		for (; i < name.len; i++)
+	if (n < 4) {
+		for (; i < n; i++)
 			if ((name.p[i] | 0x20) != row->name[i])
 				return false;
 		return true;
 	}
-	for (; i + 8 <= name.len; i += 8)
+	if (n < 8)
+		return h1_folds_to4(name.p, row->name) &&
+			h1_folds_to4(name.p + n - 4, row->name + n - 4);
+	for (; i + 8 <= n; i += 8)
 		if (!h1_folds_to8(name.p + i, row->name + i))
 			return false;
-	return h1_folds_to8(name.p + name.len - 8, row->name + name.len - 8);
+	return h1_folds_to8(name.p + n - 8, row->name + n - 8);
 }
 
 /*

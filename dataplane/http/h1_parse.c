@@ -18,7 +18,14 @@
 
 struct cursor {
 	const char *p, *end;
+	const char *begin; /* of the head: readable from here on */
 };
+
+static inline const char *scan(const struct cursor *c, const char *p, const struct h1_class *cl,
+	bool stop)
+{
+	return h1_scan_after(c->begin, p, c->end, cl, stop);
+}
 
 /* CRLF here, or the name of what is wrong with it; <other> when it is no line end at all. */
 static int line_end(struct cursor *c, enum h1_error other)
@@ -82,7 +89,7 @@ static enum h1_method method_id(struct str m)
 /* RFC 9112 3: request-line = method SP request-target SP HTTP-version CRLF, single blanks. */
 static int parse_method(struct cursor *c, struct h1_head *h)
 {
-	const char *sp = h1_scan(c->p, c->end, &h1_token, false);
+	const char *sp = scan(c, c->p, &h1_token, false);
 
 	h->method = str_make(c->p, (size_t)(sp - c->p));
 	if (sp == c->end)
@@ -100,7 +107,7 @@ static int parse_method(struct cursor *c, struct h1_head *h)
 
 static int parse_target(struct cursor *c, struct h1_head *h)
 {
-	const char *sp = h1_scan(c->p, c->end, &h1_target, false);
+	const char *sp = scan(c, c->p, &h1_target, false);
 
 	h->target = str_make(c->p, (size_t)(sp - c->p));
 	if (sp == c->end)
@@ -156,7 +163,7 @@ static int parse_status_line(struct cursor *c, struct h1_head *h)
 	else
 		return line_end(c, H1_ERR_STATUS_LINE);
 	h->reason.p = c->p;
-	c->p = h1_scan(c->p, c->end, &h1_control, true);
+	c->p = scan(c, c->p, &h1_control, true);
 	h->reason.len = (size_t)(c->p - h->reason.p);
 	return line_end(c, H1_ERR_STATUS_LINE);
 }
@@ -178,7 +185,7 @@ static int parse_field(struct cursor *c, struct h1_header *ret)
 	int rc;
 
 	ret->name.p = p;
-	p = h1_scan(p, c->end, &h1_token, false);
+	p = scan(c, p, &h1_token, false);
 	ret->name.len = (size_t)(p - ret->name.p);
 	if (p == c->end)
 		return MORE;
@@ -187,7 +194,7 @@ static int parse_field(struct cursor *c, struct h1_header *ret)
 	for (p++; p < c->end && (*p == ' ' || *p == '\t');)
 		p++;
 	value = p;
-	c->p = h1_scan(p, c->end, &h1_control, true);
+	c->p = scan(c, p, &h1_control, true);
 	last = c->p;
 	rc = line_end(c, H1_ERR_FIELD_VALUE);
 	if (rc != OK)
@@ -289,7 +296,7 @@ static void head_init(struct h1_head *h)
 /* A head ends within the limit or never. */
 static struct cursor cursor_of(const char *buf, size_t len)
 {
-	return (struct cursor){buf, buf + (len < H1_HEAD_BYTES_MAX ? len : H1_HEAD_BYTES_MAX)};
+	return (struct cursor){buf, buf + (len < H1_HEAD_BYTES_MAX ? len : H1_HEAD_BYTES_MAX), buf};
 }
 
 static ssize_t result(int rc, const struct cursor *c, const char *buf, enum h1_error too_long)

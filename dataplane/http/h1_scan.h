@@ -102,9 +102,36 @@ static inline const char *h1_scan_vector(const char *p, const char *end, const s
 	}
 	return h1_scan_portable(p, end, cl, stop);
 }
+
+/*
+ * The same when the bytes from <begin> on are readable too: the last block is then the sixteen
+ * bytes that end at <end>, of which those in front of <p> are shifted out.
+ */
+static inline const char *h1_scan_after_vector(const char *begin, const char *p, const char *end,
+	const struct h1_class *cl, bool stop)
+{
+	unsigned m;
+
+	for (; end - p >= 16; p += 16) {
+		m = h1_members(p, cl);
+		if (!stop)
+			m ^= 0xffff;
+		if (m != 0)
+			return p + __builtin_ctz(m);
+	}
+	if (end - begin < 16)
+		return h1_scan_portable(p, end, cl, stop);
+	m = h1_members(end - 16, cl);
+	if (!stop)
+		m ^= 0xffff;
+	m >>= 16 - (end - p);
+	return m != 0 ? p + __builtin_ctz(m) : end;
+}
 #define h1_scan h1_scan_vector
+#define h1_scan_after h1_scan_after_vector
 #else
 #define h1_scan h1_scan_portable
+#define h1_scan_after(begin, p, end, cl, stop) h1_scan_portable(p, end, cl, stop)
 #endif
 
 /*

@@ -54,6 +54,9 @@ static void vector_and_portable_scanners_agree(void **state)
 		p = realloc(p, len ? len : 1);
 		assert_ptr_equal(h1_scan_vector(p, p + len, cl, stop),
 			h1_scan_portable(p, p + len, cl, stop));
+		for (size_t from = 0; from <= len; from += 1 + len / 8)
+			assert_ptr_equal(h1_scan_after_vector(p, p + from, p + len, cl, stop),
+				h1_scan_portable(p + from, p + len, cl, stop));
 		free(p);
 	}
 #else
