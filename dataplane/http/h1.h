@@ -85,6 +85,7 @@ struct h1_head {
 	bool expect_continue;
 	bool upgrade; /* Connection: upgrade with an Upgrade field */
 	bool slashes; /* the path holds "//": see h1_merge_slashes() */
+	bool hop;     /* some field is H1_HEADER_HOP */
 	enum h1_body body;
 	uint64_t content_length;
 	uint32_t header_count;
@@ -188,6 +189,8 @@ struct h1_response_out {
 /* Response head for a client, HTTP/1.1. */
 size_t h1_emit_response(const struct h1_head *h, const struct h1_response_out *out, char *buf,
 	size_t size);
+/* True: h1_emit_response() would write what was parsed, byte for byte. */
+bool h1_response_is_unchanged(const struct h1_head *h, const struct h1_response_out *out);
 
 /* A whole response of our own: a line of text that names the status; no body for <head> (HEAD). */
 struct h1_error_out {

@@ -230,8 +230,7 @@ void h1_conn_head_done(struct http *h, struct h1_conn *c, uint32_t len)
 		len -= gone;
 		head_buf_release(h, c);
 	}
-	c->head_tried = 0;
-	c->head_line = false;
+	h1_conn_head_taken(c);
 	h1_conn_skip(h, c, len);
 }
 

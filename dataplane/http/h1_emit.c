@@ -238,6 +238,21 @@ size_t h1_emit_response(const struct h1_head *h, const struct h1_response_out *o
 	return finish(&o, buf);
 }
 
+/* "HTTP/1.1 200 ": what stands in front of the reason phrase */
+#define STATUS_LINE_MINOR (-6)
+
+bool h1_response_is_unchanged(const struct h1_head *h, const struct h1_response_out *out)
+{
+	if (h->hop || out->close || out->keep_alive || out->upgrade || out->edit_count > 0)
+		return false;
+	if (out->body != H1_BODY_NONE && out->body != H1_BODY_LENGTH)
+		return false;
+	if (out->date.len > 0 && !has(h, H1_HDR_DATE))
+		return false;
+	/* the parser takes another minor, and a status line without its last blank */
+	return h->reason.p != NULL && h->reason.p[STATUS_LINE_MINOR] == '1';
+}
+
 const struct str h1_continue = {"HTTP/1.1 100 Continue\r\n\r\n", 25};
 
 struct str h1_status_reason(unsigned status)

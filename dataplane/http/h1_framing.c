@@ -24,8 +24,10 @@ static void mark_named(struct h1_head *h, struct str name)
 
 		if (f->id != H1_HDR_OTHER && !(row & (H1_ROW_HOP | H1_ROW_NAMED)))
 			continue;
-		if (!(f->flags & H1_HEADER_ORIGIN) && str_ieq(f->name, name))
-			f->flags |= H1_HEADER_HOP;
+		if ((f->flags & H1_HEADER_ORIGIN) || !str_ieq(f->name, name))
+			continue;
+		f->flags |= H1_HEADER_HOP;
+		h->hop = true;
 	}
 }
 
@@ -158,8 +160,10 @@ static int check_expect(struct h1_head *h, const struct h1_framing *fr)
 	if (!str_ieq(fr->expect->value, STR("100-continue")))
 		return H1_ERR_EXPECT;
 	h->expect_continue = h->minor == 1 && h->body != H1_BODY_NONE;
-	if (!h->expect_continue)
+	if (!h->expect_continue) {
 		fr->expect->flags |= H1_HEADER_HOP;
+		h->hop = true;
+	}
 	return OK;
 }
 

@@ -284,6 +284,7 @@ static int parse_fields(struct cursor *c, struct h1_head *h, struct h1_framing *
 			rc = note_field(&h->headers[h->header_count++], fr);
 		if (rc != OK)
 			return rc;
+		h->hop |= (h->headers[h->header_count - 1].flags & H1_HEADER_HOP) != 0;
 	}
 }
 

@@ -145,8 +145,9 @@ struct exchange {
 	struct list link; /* on http.exchanges */
 	struct timer timer;
 	struct http_down *down;
-	struct http_up *up; /* NULL while it has none */
-	struct mbufq head;  /* owned: emitted request head, kept for as long as a retry may be */
+	struct http_up *up;	/* NULL while it has none */
+	struct mbufq head;	/* owned: emitted request head, until it is sent */
+	struct mbufq raw;	/* owned: the head as it came, kept for as long as a retry may be */
 	struct upstream_ref ep; /* endpoint that the request is sent to; slot SLOT_NONE: none */
 	uint64_t service_id;
 	uint64_t connect_us;	     /* start of the current attempt */
@@ -242,6 +243,12 @@ void h1_conn_set_budget(struct http *h, struct h1_conn *c, uint32_t bytes);
 #define HTTP_NO_BUFFER (-1000)
 ssize_t h1_conn_parse_request(struct http *h, struct h1_conn *c);
 ssize_t h1_conn_parse_response(struct http *h, struct h1_conn *c, enum h1_method request_method);
+/* Reading starts over behind a head that was taken out of rx. */
+static inline void h1_conn_head_taken(struct h1_conn *c)
+{
+	c->head_tried = 0;
+	c->head_line = false;
+}
 /* Consumes the head of <len> bytes. */
 void h1_conn_head_done(struct http *h, struct h1_conn *c, uint32_t len);
 /*

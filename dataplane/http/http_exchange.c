@@ -31,54 +31,63 @@ static void record_request(struct http *h, struct exchange *x)
 	r->client = f->remote;
 	r->client_port = f->remote_port;
 	r->minor = m->minor;
+	r->flags = h->draining ? ACCESS_DRAINING : 0;
+	if (h->log == NULL && !trace_is_on())
+		return; /* nobody will read it */
 	cut = access_copy(r->method, sizeof(r->method), m->method, &r->method_len);
 	cut |= access_copy(r->host, sizeof(r->host), m->host, &r->host_len);
 	cut |= access_copy(r->path, sizeof(r->path), m->path, &r->path_len);
 	if (cut)
 		r->flags |= ACCESS_CUT;
-	if (h->draining)
-		r->flags |= ACCESS_DRAINING;
+}
+
+/* The sixteen digits of <v>, in some order: who reads them knows no better. */
+static void put_hex(char *p, uint64_t v)
+{
+	const uint64_t ones = 0x0101010101010101u;
+
+	for (unsigned half = 0; half < 2; half++, v >>= 32) {
+		uint64_t x = (uint32_t)v;
+
+		x = (x | x << 16) & 0x0000ffff0000ffffu;
+		x = (x | x << 8) & 0x00ff00ff00ff00ffu;
+		x = (x | x << 4) & (ones * 0x0f); /* a nibble a byte */
+		x += ones * '0' + ((x + ones * 6) >> 4 & ones) * ('a' - '9' - 1); /* 10 and up */
+		memcpy(p + 8 * half, &x, 8);
+	}
 }
 
 /* 128 random bits, unless a trusted peer has named the request already. */
 static void set_id(struct http *h, struct exchange *x)
 {
-	static const char hex[] = "0123456789abcdef";
-	struct str sent = h1_header_get(&h->head, H1_HDR_X_REQUEST_ID);
-	char id[32];
+	struct str sent = {NULL, 0};
 
-	if (x->trusted && sent.len > 0) {
+	if (unlikely(x->trusted))
+		sent = h1_header_get(&h->head, H1_HDR_X_REQUEST_ID);
+	if (sent.len > 0) {
 		if (access_copy(x->rec.id, sizeof(x->rec.id), sent, &x->rec.id_len))
 			x->rec.flags |= ACCESS_CUT;
 		return;
 	}
-	for (unsigned i = 0; i < 32; i += 16) {
-		uint64_t v = rng_u64(h->rng);
-
-		for (unsigned j = 0; j < 16; j++, v >>= 4)
-			id[i + j] = hex[v & 15];
-	}
-	access_copy(x->rec.id, sizeof(x->rec.id), str_make(id, sizeof(id)), &x->rec.id_len);
+	put_hex(x->rec.id, rng_u64(h->rng));
+	put_hex(x->rec.id + 16, rng_u64(h->rng));
+	x->rec.id_len = 32;
 }
 
 static void init(struct http *h, struct exchange *x, struct http_down *d)
 {
 	const struct h1_head *m = &h->head;
 
-	*x = (struct exchange){
-		.down = d,
-		.ep = {.slot = SLOT_NONE},
-		.deadline_us = TIMER_NEVER,
-		.window_us = h->now_us,
-		.method = (uint8_t)m->method_id,
-		.expects = m->expect_continue,
-		.repeatable = is_idempotent(m->method_id) && m->body == H1_BODY_NONE,
-		.down_keep = m->keep_alive && !h->draining,
-		.rec = {.listener = SLOT_NONE,
-			.rule = SLOT_NONE,
-			.backend = SLOT_NONE,
-			.endpoint = SLOT_NONE},
-	};
+	memset(x, 0, offsetof(struct exchange, rec.method)); /* the texts have their lengths */
+	x->down = d;
+	x->ep.slot = SLOT_NONE;
+	x->deadline_us = TIMER_NEVER;
+	x->window_us = h->now_us;
+	x->method = (uint8_t)m->method_id;
+	x->expects = m->expect_continue;
+	x->repeatable = is_idempotent(m->method_id) && m->body == H1_BODY_NONE;
+	x->down_keep = m->keep_alive && !h->draining;
+	x->rec.listener = x->rec.rule = x->rec.backend = x->rec.endpoint = SLOT_NONE;
 	timer_init(&x->timer);
 	x->trusted = h->config != NULL &&
 		snapshot_is_trusted(h->config->snap, &tcp_conn_flow(d->c.tcp)->remote);
@@ -135,7 +144,7 @@ void exchange_start(struct http *h, struct http_down *d, uint32_t head_len)
 	why = route_and_emit(h, x);
 	if (trace_is_on())
 		trace_route(x, why);
-	h1_conn_head_done(h, &d->c, head_len);
+	request_head_done(h, x, head_len);
 	if (why != OUTCOME_OK)
 		exchange_fail(h, x, why, 0);
 	else
@@ -153,7 +162,7 @@ static void finish(struct http *h, struct exchange *x, enum down_fate fate)
 	log_exchange(h, x);
 	timer_cancel(&h->wheel, &x->timer);
 	list_del(&x->link);
-	mbufq_free(&x->head);
+	request_forget(h, x);
 	d->c.x = NULL;
 	slots_release(&h->xs, x);
 	down_next(h, d, fate);

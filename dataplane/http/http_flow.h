@@ -69,6 +69,10 @@ void up_discard(struct http *h, struct http_up *up);
 /* http_request.c: towards the endpoint. */
 /* Builds x->head from h->head. */
 enum outcome request_emit(struct http *h, struct exchange *x);
+/* Consumes the request's head of <len> bytes, or keeps it for a retry. */
+void request_head_done(struct http *h, struct exchange *x, uint32_t len);
+/* The request will not be sent (again). */
+void request_forget(struct http *h, struct exchange *x);
 /* Writes the head, then what there is of the body. May end <x>. */
 void request_send(struct http *h, struct exchange *x);
 void request_pump(struct http *h, struct exchange *x); /* may end <x> */

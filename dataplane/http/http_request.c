@@ -33,15 +33,64 @@ enum outcome request_emit(struct http *h, struct exchange *x)
 		.trusted = x->trusted,
 		.expect = x->expects,
 	};
-	size_t n = h1_emit_request(&h->head, &out, h->emit, sizeof(h->emit));
+	struct rte_mbuf *m = rte_pktmbuf_alloc(h->pool);
 	uint32_t own = 0;
+	uint16_t room;
+	size_t n;
 
+	mbufq_init(&x->head);
+	if (m == NULL) {
+		http_count(h, HTTP_MBUF_EMPTY);
+		return OUTCOME_NO_BUFFER;
+	}
+	*pkt_of(m) = (struct pkt){.charge = pkt_truesize(m)};
+	room = rte_pktmbuf_tailroom(m);
+	n = h1_emit_request(&h->head, &out, rte_pktmbuf_append(m, room), room);
+	rte_pktmbuf_trim(m, (uint16_t)(room - n));
+	if (likely(n > 0)) {
+		mbufq_push(&x->head, m);
+		return OUTCOME_OK;
+	}
+	rte_pktmbuf_free(m); /* longer than one of them holds */
+	n = h1_emit_request(&h->head, &out, h->emit, sizeof(h->emit));
 	if (n == 0)
 		return OUTCOME_HEAD_TOO_LONG;
-	mbufq_init(&x->head);
-	if (!h1_own_append(h, &x->head, h->emit, (uint32_t)n, &own))
-		return OUTCOME_NO_BUFFER;
-	return OUTCOME_OK;
+	return h1_own_append(h, &x->head, h->emit, (uint32_t)n, &own) ? OUTCOME_OK
+								      : OUTCOME_NO_BUFFER;
+}
+
+/*
+ * What may be sent twice is mostly a head that fills its mbuf: it is kept as it came, at no cost,
+ * and emitted anew should it be needed.
+ */
+void request_head_done(struct http *h, struct exchange *x, uint32_t len)
+{
+	struct h1_conn *c = &x->down->c;
+
+	if (x->repeatable && c->head_buf == NULL && c->rx.head->data_len == len) {
+		mbufq_push(&x->raw, mbufq_pop(&c->rx));
+		h1_conn_head_taken(c);
+	} else {
+		h1_conn_head_done(h, c, len);
+	}
+}
+
+void request_forget(struct http *h, struct exchange *x)
+{
+	mbufq_free(&x->head);
+	h1_conn_credit(h, &x->down->c, mbufq_free(&x->raw));
+}
+
+/* The head that was kept, emitted once more. */
+static bool emit_again(struct http *h, struct exchange *x)
+{
+	struct rte_mbuf *m = x->raw.head;
+	ssize_t n = h1_parse_request(rte_pktmbuf_mtod(m, char *), m->data_len, &h->head);
+
+	bug_on(n != m->data_len); /* so it was the first time */
+	if (h->head.slashes)
+		bug_on(!h1_merge_slashes(&h->head, h->path, sizeof(h->path)));
+	return request_emit(h, x) == OUTCOME_OK;
 }
 
 /* A copy of the head for a connection that may turn out to be dead; the original stays. */
@@ -55,11 +104,14 @@ static bool copy_head(struct http *h, const struct exchange *x, struct mbufq *q,
 
 static bool write_head(struct http *h, struct exchange *x)
 {
+	bool kept = !mbufq_is_empty(&x->raw);
 	struct mbufq q;
 	uint32_t own = 0;
 
 	mbufq_init(&q);
-	if (x->repeatable && x->up->requests > 1) {
+	if (kept && mbufq_is_empty(&x->head) && !emit_again(h, x))
+		return false;
+	if (!kept && x->repeatable && x->up->requests > 1) {
 		if (!copy_head(h, x, &q, &own)) {
 			mbufq_free(&q);
 			return false;

@@ -27,6 +27,58 @@ static bool write_head(struct http *h, struct exchange *x, const struct h1_respo
 	return true;
 }
 
+/* h->emit's <n> bytes in the place of the <len> in front of rx, when that mbuf has room for them. */
+static bool replace_front(struct http *h, struct h1_conn *c, uint32_t len, uint32_t n)
+{
+	struct rte_mbuf *m = c->rx.head;
+
+	if (n == 0 || !RTE_MBUF_DIRECT(m) || rte_mbuf_refcnt_read(m) != 1)
+		return false;
+	if (n <= len)
+		rte_pktmbuf_adj(m, (uint16_t)(len - n));
+	else if (rte_pktmbuf_headroom(m) >= RTE_PKTMBUF_HEADROOM + n - len)
+		rte_pktmbuf_prepend(m, (uint16_t)(n - len));
+	else
+		return false;
+	memcpy(rte_pktmbuf_mtod(m, char *), h->emit, n);
+	pkt_of(m)->flags &= (uint8_t)~PKT_SUM;
+	c->rx.bytes += n - len;
+	return true;
+}
+
+/*
+ * Head and body leave in the mbufs they came in: mostly nothing of the head has to change, else
+ * the edited one takes its place. False: it must go the long way, nothing was done.
+ */
+static bool relay_whole(struct http *h, struct exchange *x, uint32_t len,
+	const struct h1_response_out *out)
+{
+	struct h1_conn *up = &x->up->c;
+	uint32_t body = up->rx.bytes - len;
+	struct mbufq q;
+
+	if (up->head_buf != NULL || x->down->c.dead)
+		return false;
+	if (up->in.kind == H1_BODY_CHUNKED || x->out_kind == H1_BODY_CHUNKED)
+		return false;
+	if (up->in.done ? body > 0 : up->in.kind == H1_BODY_LENGTH && body > up->in.left)
+		return false;
+	if (!h1_response_is_unchanged(&h->head, out) &&
+		!replace_front(h, up, len,
+			(uint32_t)h1_emit_response(&h->head, out, h->emit, sizeof(h->emit))))
+		return false;
+	mbufq_init(&q);
+	mbufq_move(&q, &up->rx);
+	h1_conn_head_taken(up);
+	up->in.bytes = x->rec.bytes_out = body;
+	if (up->in.kind == H1_BODY_LENGTH) {
+		up->in.left -= body;
+		up->in.done = up->in.left == 0;
+	}
+	h1_conn_write(h, &x->down->c, &q, 0);
+	return true;
+}
+
 /*
  * RFC 9110 15.2: a proxy forwards 1xx responses, but never to an HTTP/1.0 client. 101 would end
  * HTTP on this connection; we never ask for it, so it is an error of the endpoint.
@@ -89,7 +141,7 @@ static void trace_response(const struct http *h, const struct exchange *x)
 		"%u after %u us", h->head.status, x->rec.ttfb_us);
 }
 
-static bool final(struct http *h, struct exchange *x)
+static bool final(struct http *h, struct exchange *x, uint32_t len)
 {
 	struct h1_conn *up = &x->up->c;
 	struct h1_response_out out;
@@ -108,10 +160,13 @@ static bool final(struct http *h, struct exchange *x)
 		.close = !x->down_keep,
 		.keep_alive = x->down_keep && x->rec.minor == 0,
 	};
-	if (!write_head(h, x, &out))
-		return false;
+	if (!relay_whole(h, x, len, &out)) {
+		if (!write_head(h, x, &out))
+			return false;
+		h1_conn_head_done(h, up, len);
+	}
 	x->response = RESPONSE_BODY;
-	mbufq_free(&x->head); /* nothing is repeated from here on */
+	request_forget(h, x); /* nothing is repeated from here on */
 	return true;
 }
 
@@ -122,7 +177,6 @@ static bool read_heads(struct http *h, struct exchange *x)
 
 	while (x->response == RESPONSE_HEAD) {
 		ssize_t n = h1_conn_parse_response(h, up, (enum h1_method)x->method);
-		bool ok;
 
 		if (n == H1_MORE) {
 			if (up->eof || up->dead)
@@ -135,8 +189,9 @@ static bool read_heads(struct http *h, struct exchange *x)
 				n == HTTP_NO_BUFFER ? 0 : (int)-n);
 			return false;
 		}
-		ok = h->head.status < 200 ? interim(h, x) : final(h, x);
-		if (!ok)
+		if (h->head.status >= 200)
+			return final(h, x, (uint32_t)n);
+		if (!interim(h, x))
 			return false;
 		h1_conn_head_done(h, up, (uint32_t)n);
 	}

@@ -191,6 +191,8 @@ static void responses_leave_as_they_should(void **state)
 
 		assert_int_equal(h1_parse_response(r->in, strlen(r->in), r->method, &h),
 			strlen(r->in));
+		assert_int_equal(h1_response_is_unchanged(&h, &r->out),
+			strcmp(r->in, r->want) == 0);
 		for (size_t size = 0; size <= len; size++) {
 			char *buf = malloc(size ? size : 1);
 			size_t n = h1_emit_response(&h, &r->out, buf, size);
