@@ -30,6 +30,7 @@ struct gateway_port {
 	int profile;	       /* enum port_profile */
 	struct str iface, pci; /* {NULL, 0} when absent */
 	uint16_t mtu;
+	int offloads;			     /* enum port_offload_mode */
 	const struct gateway_memif *memif;   /* NULL: another profile */
 	const struct gateway_virtio *virtio; /* NULL: another profile */
 	uint32_t line;

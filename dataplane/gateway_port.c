@@ -16,6 +16,7 @@ static const char *const profiles[] = {
 #include "dataplane/port/profile.def"
 #undef PORT_PROFILE
 	NULL};
+static const char *const offloads[] = {"auto", "checksum", "none", NULL};
 static const char *const roles[] = {"server", "client", NULL};
 
 const char *gateway_check_label(struct str s)
@@ -138,6 +139,7 @@ static const struct yaml_field port_fields[] = {
 		.check = check_iface),
 	YAML_STR(struct gateway_port, "pci", pci, .min = 1, .max = 31, .check = check_pci),
 	YAML_U16(struct gateway_port, "mtu", mtu, .min = PORT_MTU_MIN, .max = PORT_MTU_MAX),
+	YAML_ENUM(struct gateway_port, "offloads", offloads, offloads, .def = "auto"),
 	YAML_POINTER(struct gateway_port, "memif", memif, &memif_schema),
 	YAML_POINTER(struct gateway_port, "virtioUser", virtio, &virtio_schema),
 };
@@ -146,7 +148,9 @@ const struct yaml_schema gateway_port_schema =
 
 void gateway_config_port(const struct gateway_port *p, struct port_config *ret)
 {
-	*ret = (struct port_config){.profile = (enum port_profile)p->profile, .mtu = p->mtu};
+	*ret = (struct port_config){.profile = (enum port_profile)p->profile,
+		.mtu = p->mtu,
+		.offloads = (enum port_offload_mode)p->offloads};
 	snprintf(ret->name, sizeof(ret->name), "%.*s", STR_FMT(p->name));
 	snprintf(ret->iface, sizeof(ret->iface), "%.*s", STR_FMT(p->iface));
 	snprintf(ret->pci, sizeof(ret->pci), "%.*s", STR_FMT(p->pci));

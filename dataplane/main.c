@@ -114,6 +114,11 @@ static int pools_start(struct app *a, uint16_t mtu, struct err *err)
 	return 0;
 }
 
+static const char *who_does(bool port)
+{
+	return port ? "port" : "software";
+}
+
 static int ports_start(struct app *a, struct err *err)
 {
 	struct worker_group *g = &a->group;
@@ -130,9 +135,12 @@ static int ports_start(struct app *a, struct err *err)
 			return rc;
 		g->port_count++;
 		rte_ether_format_addr(mac, sizeof(mac), &p->mac);
-		log_info("port", "name=%s profile=%s iface=%s mac=%s mtu=%u queues=%u", p->name,
-			port_profile_name(p->profile), p->iface[0] ? p->iface : "-", mac, p->mtu,
-			p->queues);
+		log_info("port",
+			"name=%s profile=%s iface=%s mac=%s mtu=%u queues=%u rx_checksum=%s "
+			"tx_checksum=%s tx_segmentation=%s",
+			p->name, port_profile_name(p->profile), p->iface[0] ? p->iface : "-", mac,
+			p->mtu, p->queues, who_does(p->trusts_csum), who_does(p->offload.csum),
+			who_does(p->offload.tso_max != 0));
 	}
 	return 0;
 }
@@ -142,6 +150,7 @@ static int workers_start(struct app *a, struct err *err)
 	struct worker_config cfg;
 
 	gateway_config_worker(&a->cfg, &cfg);
+	port_offload_common(a->group.ports, a->group.port_count, &cfg.tcp.tx);
 	return worker_group_init(&a->group, &cfg, a->pools, a->cfg.workers_count, err);
 }
 

@@ -22,6 +22,7 @@ static int ip4_header_check(const struct rte_mbuf *m, const uint8_t *h, unsigned
 	/* RFC 1122 3.2.1.2: "MUST verify the IP header checksum" */
 	switch (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) {
 	case RTE_MBUF_F_RX_IP_CKSUM_GOOD:
+	case RTE_MBUF_F_RX_IP_CKSUM_NONE: /* not in the header, but verified */
 		return -1;
 	case RTE_MBUF_F_RX_IP_CKSUM_BAD:
 		return NET_C_IP4_CSUM;

@@ -103,6 +103,12 @@ static void trace_out(struct rte_mbuf *m, const struct ip_addr *src, const struc
 		ip_format(dst, b), be16_get(tcp + 2), m->pkt_len);
 }
 
+/* The port cuts it into segments that fit (tcp_emit.c). */
+static bool is_cut_later(const struct rte_mbuf *m, unsigned hdr, uint16_t mtu)
+{
+	return (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) && m->tso_segsz + m->l4_len + hdr <= mtu;
+}
+
 void ip_output(struct net *n, struct rte_mbuf *m, const struct ip_addr *src,
 	const struct ip_addr *dst, uint8_t proto, uint8_t ecn, struct net_dst *cache)
 {
@@ -125,7 +131,7 @@ void ip_output(struct net *n, struct rte_mbuf *m, const struct ip_addr *src,
 			return;
 		}
 	}
-	if (unlikely(m->pkt_len + hdr > cache->mtu)) {
+	if (unlikely(m->pkt_len + hdr > cache->mtu && !is_cut_later(m, hdr, cache->mtu))) {
 		net_drop(n, m, NET_C_OUT_TOO_BIG);
 		return;
 	}

@@ -3,9 +3,9 @@
  * port.c: makes, configures and starts the ports; main thread only.
  *
  * The user says what the port is (struct port_config); what DPDK wants to hear for it is decided
- * here (ring sizes, offloads) and in port_device.c (devices and their arguments). We ask a driver
- * for scatter on transmit and for checksum verdicts on receive, and write every checksum
- * ourselves, because the drivers of laboratories (af_packet, tap, memif) do nothing for us there.
+ * here (ring sizes, offloads) and in port_device.c (devices and their arguments). Checksums and
+ * segmentation are left to a driver that offers them; where one of the ports does not (af_packet,
+ * memif, AF_XDP), TCP does both itself on all of them.
  */
 #include "dataplane/port/port.h"
 
@@ -22,6 +22,11 @@
 #define RING_DESCS 1024 /* of a NIC's queue */
 #define TAP_DESCS 8	/* the tap driver reads one frame over as many buffers */
 #define RX_CSUM (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM)
+/* Of one send: 65535 less the longest headers. */
+#define TSO_MAX (UINT16_MAX - 40 - 60)
+/* Its payload copied together, and one mbuf each for headers and a divided end. */
+#define TSO_COPIES (TSO_MAX / 2048 + 2)
+#define TSO_SEGS 128 /* mbufs of a chain that we would make */
 
 static const char *const profile_names[PORT_PROFILE_COUNT] = {
 #define PORT_PROFILE(NAME, name, help) name,
@@ -53,7 +58,60 @@ static int queues_setup(struct port *p, struct rte_mempool *const *pools, uint16
 	return rc;
 }
 
-static int configure(struct port *p, struct rte_mempool *const *pools, struct err *err)
+static bool is_offered(uint64_t capa, uint64_t what)
+{
+	return (capa & what) == what;
+}
+
+/*
+ * What we ask of the device. The tap driver offers everything and does it in software, dearer
+ * than we do.
+ */
+static void offloads_choose(struct port *p, const struct rte_eth_dev_info *info,
+	enum port_offload_mode mode, struct rte_eth_conf *conf)
+{
+	unsigned segs = RTE_MIN(info->tx_desc_lim.nb_seg_max, TSO_SEGS);
+	uint64_t rx = mode == PORT_OFFLOAD_NONE ? 0 : info->rx_offload_capa & RX_CSUM;
+	uint64_t tx =
+		mode == PORT_OFFLOAD_NONE || p->profile == PORT_TAP ? 0 : info->tx_offload_capa;
+
+	p->multi_segs = is_offered(info->tx_offload_capa, RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
+	p->trusts_csum = is_offered(rx, RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
+	p->offload.csum = is_offered(tx, RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
+	p->offload.ip_csum = p->offload.csum && is_offered(tx, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
+	if (mode == PORT_OFFLOAD_AUTO && p->offload.csum && p->multi_segs && segs > TSO_COPIES &&
+		is_offered(tx, RTE_ETH_TX_OFFLOAD_TCP_TSO)) {
+		p->offload.tso_max = TSO_MAX;
+		p->offload.refs_max = (uint16_t)(segs - TSO_COPIES);
+	}
+	conf->rxmode.offloads = rx;
+	if (p->multi_segs)
+		conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	if (p->offload.csum)
+		conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+	if (p->offload.ip_csum)
+		conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+	if (p->offload.tso_max != 0)
+		conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
+}
+
+void port_offload_common(const struct port *ports, unsigned count, struct port_offload *ret)
+{
+	*ret = count > 0 ? ports[0].offload : (struct port_offload){0};
+	for (unsigned i = 1; i < count; i++) {
+		const struct port_offload *o = &ports[i].offload;
+
+		ret->csum = ret->csum && o->csum;
+		ret->refs_max = RTE_MIN(ret->refs_max, o->refs_max);
+		/* whether the header's sum is left to the port is said once for all of them */
+		ret->tso_max = o->ip_csum == ret->ip_csum ? RTE_MIN(ret->tso_max, o->tso_max) : 0;
+	}
+	if (!ret->csum || ret->tso_max == 0)
+		ret->tso_max = ret->refs_max = 0;
+}
+
+static int configure(struct port *p, enum port_offload_mode mode, struct rte_mempool *const *pools,
+	struct err *err)
 {
 	struct rte_eth_dev_info info;
 	struct rte_eth_conf conf = {0};
@@ -66,10 +124,7 @@ static int configure(struct port *p, struct rte_mempool *const *pools, struct er
 		return err_set(err, EINVAL,
 			"port %s: the device has %u rx and %u tx queues, %u workers need one each",
 			p->name, info.max_rx_queues, info.max_tx_queues, p->queues);
-	p->multi_segs = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-	p->trusts_csum = (info.rx_offload_capa & RX_CSUM) == RX_CSUM;
-	conf.txmode.offloads = p->multi_segs ? RTE_ETH_TX_OFFLOAD_MULTI_SEGS : 0;
-	conf.rxmode.offloads = p->trusts_csum ? RX_CSUM : 0;
+	offloads_choose(p, &info, mode, &conf);
 	if (p->queues > 1 && p->profile == PORT_PCI) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf =
@@ -85,10 +140,11 @@ static int configure(struct port *p, struct rte_mempool *const *pools, struct er
 	return 0;
 }
 
-static int ethdev_start(uint16_t ethdev, const char *name, enum port_profile profile, uint8_t index,
+/* Configures and starts what <cfg> names; <ret> without its netdev. */
+static int ethdev_start(uint16_t ethdev, const struct port_config *cfg, uint8_t index,
 	struct rte_mempool *const *pools, unsigned queues, struct port *ret, struct err *err)
 {
-	struct port p = {.profile = profile,
+	struct port p = {.profile = cfg->profile,
 		.index = index,
 		.ethdev = ethdev,
 		.queues = (uint16_t)queues,
@@ -96,13 +152,13 @@ static int ethdev_start(uint16_t ethdev, const char *name, enum port_profile pro
 		.netdev_fd = -1};
 	int rc;
 
-	snprintf(p.name, sizeof(p.name), "%s", name);
-	rc = configure(&p, pools, err);
+	snprintf(p.name, sizeof(p.name), "%s", cfg->name);
+	rc = configure(&p, cfg->offloads, pools, err);
 	if (rc < 0)
 		return rc;
 	rc = rte_eth_dev_start(ethdev);
 	if (rc < 0)
-		return err_set(err, -rc, "port %s: start: %s", name, strerror(-rc));
+		return err_set(err, -rc, "port %s: start: %s", p.name, strerror(-rc));
 	rte_eth_macaddr_get(ethdev, &p.mac);
 	groups_receive(ethdev);
 	*ret = p;
@@ -112,7 +168,10 @@ static int ethdev_start(uint16_t ethdev, const char *name, enum port_profile pro
 int port_adopt(uint16_t ethdev, const char *name, uint8_t index, struct rte_mempool *const *pools,
 	unsigned queues, struct port *ret, struct err *err)
 {
-	return ethdev_start(ethdev, name, PORT_AF_PACKET, index, pools, queues, ret, err);
+	struct port_config cfg = {.profile = PORT_AF_PACKET};
+
+	snprintf(cfg.name, sizeof(cfg.name), "%s", name);
+	return ethdev_start(ethdev, &cfg, index, pools, queues, ret, err);
 }
 
 /*
@@ -196,7 +255,7 @@ int port_open(const struct port_config *cfg, uint8_t index, struct rte_mempool *
 		return rc;
 	if (rte_eth_dev_get_port_by_name(dev, &ethdev) < 0)
 		return err_set(err, ENODEV, "port %s: %s is no network device", cfg->name, dev);
-	rc = ethdev_start(ethdev, cfg->name, cfg->profile, index, pools, queues, &p, err);
+	rc = ethdev_start(ethdev, cfg, index, pools, queues, &p, err);
 	if (rc < 0)
 		return rc;
 	rc = netdev_settle(&p, cfg, err);

@@ -44,6 +44,20 @@ enum port_profile {
 	PORT_PROFILE_COUNT
 };
 
+enum port_offload_mode {       /* how much of its work a port may be given */
+	PORT_OFFLOAD_AUTO = 0, /* all that it offers and that is worth it */
+	PORT_OFFLOAD_CHECKSUM, /* checksums, but no cutting into segments */
+	PORT_OFFLOAD_NONE,
+};
+
+/* What a port does for TCP on transmit; all zero: nothing, software does it. */
+struct port_offload {
+	bool csum;	  /* TCP checksums, IPv4 and IPv6; frames go through rte_eth_tx_prepare() */
+	bool ip_csum;	  /* IPv4 header checksums, which its segmentation wants to write */
+	uint32_t tso_max; /* TCP payload of one send that the port cuts; 0: it does not cut */
+	uint16_t refs_max; /* mbufs of such a send before its payload is copied together */
+};
+
 enum port_role { PORT_ROLE_SERVER = 0, PORT_ROLE_CLIENT };
 
 struct port_memif {
@@ -61,9 +75,10 @@ struct port_virtio {
 struct port_config {
 	char name[PORT_NAME_MAX]; /* what counters and logs call it */
 	enum port_profile profile;
-	char iface[IFNAMSIZ];	      /* af_packet: existing netdev; else the one to make */
-	char pci[32];		      /* pci: "0000:3b:00.0" */
-	uint16_t mtu;		      /* 0: the netdev's own, else 1500 */
+	char iface[IFNAMSIZ]; /* af_packet: existing netdev; else the one to make */
+	char pci[32];	      /* pci: "0000:3b:00.0" */
+	uint16_t mtu;	      /* 0: the netdev's own, else 1500 */
+	enum port_offload_mode offloads;
 	char socket[PORT_SOCKET_MAX]; /* memif, virtio_user */
 	struct port_memif memif;
 	struct port_virtio virtio;
@@ -89,7 +104,8 @@ struct port {
 	int netdev_fd;	      /* owned; of a tap that only names the port to the kernel; -1 */
 	struct rte_ether_addr mac;
 	bool multi_segs;  /* the driver sends chains */
-	bool trusts_csum; /* the driver's verdict on IPv4 and L4 checksums is real */
+	bool trusts_csum; /* the driver's verdict on L4 checksums is real */
+	struct port_offload offload;
 };
 
 struct port_queue {
@@ -119,6 +135,8 @@ int port_open(const struct port_config *cfg, uint8_t index, struct rte_mempool *
 int port_adopt(uint16_t ethdev, const char *name, uint8_t index, struct rte_mempool *const *pools,
 	unsigned queues, struct port *ret, struct err *err);
 void port_close(struct port *p);
+/* What all of <ports> do: a stack does not know which of them a segment will leave by. */
+void port_offload_common(const struct port *ports, unsigned count, struct port_offload *ret);
 
 /* Called by the worker's loop. */
 void port_queue_init(struct port_queue *q, const struct port *p, uint16_t queue,

@@ -6,12 +6,18 @@
 
 #include "dataplane/port/port.h"
 
-/* What the driver knows about the L4 checksum, if this driver's word counts. */
+/*
+ * What the driver knows about the L4 checksum, if this driver's word counts. NONE is as good as
+ * GOOD: the sum in the packet is not complete, but the data's integrity was verified or never at
+ * risk (virtio: the sender shares our memory). Unknown and bad sums are verified by who uses them.
+ */
 static uint8_t csum_flag(const struct port *p, const struct rte_mbuf *m)
 {
+	uint64_t l4 = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+
 	if (!p->trusts_csum)
 		return 0;
-	if ((m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) != RTE_MBUF_F_RX_L4_CKSUM_GOOD)
+	if (l4 != RTE_MBUF_F_RX_L4_CKSUM_GOOD && l4 != RTE_MBUF_F_RX_L4_CKSUM_NONE)
 		return 0;
 	return PKT_CSUM_GOOD;
 }

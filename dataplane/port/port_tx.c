@@ -5,6 +5,8 @@
  * A driver's ring that is full is offered the rest a few times and then loses it: waiting longer
  * would hold up every other connection of the worker, and TCP repeats what was lost.
  */
+#include <string.h>
+
 #include <rte_ethdev.h>
 
 #include "dataplane/port/port.h"
@@ -44,6 +46,23 @@ void port_tx(struct port_queue *q, struct rte_mbuf *m)
 	q->tx[q->tx_count++] = m;
 }
 
+/* Headers as the driver wants them for its offloads; what it refuses is dropped. */
+static void frames_prepare(struct port_queue *q)
+{
+	uint16_t done = 0;
+
+	while (done < q->tx_count) {
+		done += rte_eth_tx_prepare(q->port->ethdev, q->queue, q->tx + done,
+			q->tx_count - done);
+		if (likely(done == q->tx_count))
+			return;
+		q->counters[PORT_C_TX_REFUSED]++;
+		rte_pktmbuf_free(q->tx[done]);
+		q->tx_count--;
+		memmove(q->tx + done, q->tx + done + 1, (q->tx_count - done) * sizeof(q->tx[0]));
+	}
+}
+
 void port_tx_flush(struct port_queue *q)
 {
 	uint64_t bytes = 0;
@@ -51,6 +70,8 @@ void port_tx_flush(struct port_queue *q)
 
 	if (q->tx_count == 0)
 		return;
+	if (q->port->offload.csum)
+		frames_prepare(q);
 	for (uint16_t i = 0; i < q->tx_count; i++)
 		bytes += q->tx[i]->pkt_len;
 	for (unsigned try = 0; try < TX_TRIES && sent < q->tx_count; try++) {

@@ -27,7 +27,7 @@
 
 #include "dataplane/base/ip.h"
 #include "dataplane/base/rng.h"
-#include "dataplane/port/mbufq.h"
+#include "dataplane/port/port.h"
 
 struct net;
 struct tcp;
@@ -127,6 +127,7 @@ struct tcp_config {
 	bool sack, timestamps, window_scaling; /* all true; tests switch them off */
 	bool syn_cookies_always;	       /* tests */
 	uint8_t cc;			       /* 0 CUBIC, 1 NewReno */
+	struct port_offload tx;		       /* what all ports do; zero: software does it */
 };
 void tcp_config_default(struct tcp_config *cfg);
 

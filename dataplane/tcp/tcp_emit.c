@@ -5,8 +5,8 @@
  * Every segment is a fresh header mbuf. Short payload is copied behind the header, longer payload
  * is chained as indirect mbufs that refer to the send queue's, so nothing in the queue is ever
  * written to and a retransmission is built anew from it. The checksum is complete when ip_output()
- * gets the chain. Every segment with ACK carries the current window and settles the ACK that was
- * owed.
+ * gets the chain, or left to the ports where all of them do it; then one send may be many segments
+ * long. Every segment with ACK carries the current window and settles the ACK that was owed.
  */
 #include "dataplane/base/bytes.h"
 #include "dataplane/tcp/tcp_csum.h"
@@ -53,14 +53,52 @@ static void header_append(struct rte_mbuf *m, const struct tcp_flow *f, const st
 	memcpy(p + TCP_HEADER_LEN, opt, opt_len);
 }
 
-/* The checksum, then down. <m> is a chain of pkt_len bytes. */
-static void transmit(struct tcp *t, struct rte_mbuf *m, const struct tcp_flow *f,
-	struct net_dst *dst)
+/*
+ * Leaves the checksum to the port, and what is longer than <mss> to be cut by it. The field holds
+ * the pseudo-header's sum, without the length where each segment will have another (rte_mbuf(3),
+ * RTE_MBUF_F_TX_TCP_SEG).
+ */
+static void checksum_leave(struct tcp *t, struct rte_mbuf *m, const struct tcp_flow *f,
+	uint16_t mss)
+{
+	bool v4 = ip_is_v4(&f->remote);
+	uint32_t hlen = (uint32_t)(rte_pktmbuf_mtod(m, const uint8_t *)[12] >> 4) * 4;
+	uint32_t len = m->pkt_len;
+	uint16_t c;
+
+	m->l2_len = RTE_ETHER_HDR_LEN;
+	m->l3_len = v4 ? 20 : 40;
+	m->l4_len = hlen;
+	m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM | (v4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6);
+	if (len - hlen > mss) {
+		t->counters[TCP_N_TX_SEGMENTS] += (len - hlen - 1) / mss;
+		tcp_count(t, TCP_N_TX_CUT);
+		m->tso_segsz = mss;
+		m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+		if (v4 && t->cfg.tx.ip_csum)
+			m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
+		len = 0;
+	}
+	c = csum_fold(csum_pseudo(&f->local, &f->remote, len));
+	memcpy(rte_pktmbuf_mtod_offset(m, char *, 16), &c, 2);
+}
+
+static void checksum_put(struct rte_mbuf *m, const struct tcp_flow *f)
 {
 	uint64_t sum = csum_pseudo(&f->local, &f->remote, m->pkt_len) + csum_chain(m, m->pkt_len);
 	uint16_t c = (uint16_t)~csum_fold(sum);
 
 	memcpy(rte_pktmbuf_mtod_offset(m, char *, 16), &c, 2);
+}
+
+/* The checksum, then down. <m> is a chain of pkt_len bytes, in segments of up to <mss>. */
+static void transmit(struct tcp *t, struct rte_mbuf *m, const struct tcp_flow *f, uint16_t mss,
+	struct net_dst *dst)
+{
+	if (t->cfg.tx.csum)
+		checksum_leave(t, m, f, mss);
+	else
+		checksum_put(m, f);
 	pkt_of(m)->l4_len = (uint16_t)m->pkt_len;
 	tcp_count(t, TCP_N_TX_SEGMENTS);
 	ip_output(t->net, m, &f->local, &f->remote, IPPROTO_TCP, 0, dst);
@@ -138,6 +176,7 @@ static bool payload_append(struct tcp *t, struct tcp_conn *c, struct rte_mbuf *h
 	uint32_t len)
 {
 	bool rtx = seq_lt(seq, c->sack.nxt), copy_all = len <= COPY_MAX;
+	uint16_t refs_max = len > c->mss ? t->cfg.tx.refs_max : UINT16_MAX;
 	struct rte_mbuf *m, *last = head;
 
 	if (len == 0)
@@ -146,7 +185,9 @@ static bool payload_append(struct tcp *t, struct tcp_conn *c, struct rte_mbuf *h
 	while (len > 0) {
 		uint32_t off = seq - pkt_of(m)->seq, n = RTE_MIN(m->data_len - off, len);
 
-		if (!payload_piece(t, head, &last, m, off, n, copy_all || n <= COPY_SLICE_MAX))
+		bool copy = copy_all || n <= COPY_SLICE_MAX || head->nb_segs > refs_max;
+
+		if (!payload_piece(t, head, &last, m, off, n, copy))
 			return false;
 		seq += n;
 		len -= n;
@@ -209,7 +250,7 @@ bool tcp_emit_data(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t len
 		return false;
 	}
 	ack_settled(c);
-	transmit(t, m, &c->flow, &c->dst);
+	transmit(t, m, &c->flow, c->mss, &c->dst);
 	return true;
 }
 
@@ -223,7 +264,7 @@ static bool emit_bare(struct tcp *t, struct tcp_conn *c, uint32_t seq)
 	ack_header(t, c, &h, TCP_OPTIONS_MAX);
 	header_append(m, &c->flow, &h);
 	ack_settled(c);
-	transmit(t, m, &c->flow, &c->dst);
+	transmit(t, m, &c->flow, c->mss, &c->dst);
 	return true;
 }
 
@@ -254,7 +295,7 @@ bool tcp_emit_rst(struct tcp *t, struct tcp_conn *c)
 	}
 	tcp_count(t, TCP_N_TX_RST);
 	header_append(m, &c->flow, &h);
-	transmit(t, m, &c->flow, &c->dst);
+	transmit(t, m, &c->flow, c->mss, &c->dst);
 	return true;
 }
 
@@ -282,7 +323,7 @@ bool tcp_emit_syn(struct tcp *t, struct tcp_conn *c)
 	h.opt.wscale = TCP_RCV_WSCALE;
 	header_append(m, &c->flow, &h);
 	ack_settled(c);
-	transmit(t, m, &c->flow, &c->dst);
+	transmit(t, m, &c->flow, c->mss, &c->dst);
 	return true;
 }
 
@@ -304,7 +345,7 @@ bool tcp_emit_raw(struct tcp *t, const struct tcp_raw *r, struct net_dst *dst)
 	if (r->flags & TCP_RST)
 		tcp_count(t, TCP_N_TX_RST);
 	header_append(m, r->flow, &h);
-	transmit(t, m, r->flow, dst);
+	transmit(t, m, r->flow, TCP_MSS_MIN, dst);
 	return true;
 }
 

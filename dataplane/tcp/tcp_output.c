@@ -89,17 +89,34 @@ static bool is_worthwhile(const struct tcp_conn *c, uint32_t len, uint32_t avail
 	return len >= c->snd_wnd_max / 2; /* (3) half of the largest window */
 }
 
-/* Payload bytes of the next new segment; 0: nothing may go. *ret_fin: the FIN goes with it. */
-static uint32_t next_new(struct tcp_conn *c, bool *ret_fin)
+/* Payload of one send: a segment, or as many as cwnd has room for and the ports cut by themselves. */
+static uint32_t send_max(const struct tcp *t, const struct tcp_conn *c)
+{
+	uint32_t pipe, room;
+
+	if (t->cfg.tx.tso_max == 0)
+		return c->mss;
+	pipe = tcp_pipe(c);
+	room = c->cc.cwnd > pipe ? RTE_MIN(c->cc.cwnd - pipe, t->cfg.tx.tso_max) : 0;
+	return RTE_MAX(room - room % c->mss, (uint32_t)c->mss);
+}
+
+/*
+ * Payload bytes of the next send of up to <max>; 0: nothing may go. *ret_fin: the FIN goes with
+ * it.
+ */
+static uint32_t next_new(struct tcp_conn *c, uint32_t max, bool *ret_fin)
 {
 	uint32_t avail = seq_lt(c->sack.nxt, c->snd_end) ? c->snd_end - c->sack.nxt : 0;
 	int32_t usable = (int32_t)(c->sack.una + c->snd_wnd - c->sack.nxt);
-	uint32_t len = RTE_MIN(avail, (uint32_t)c->mss);
+	uint32_t len = RTE_MIN(avail, max);
 
 	*ret_fin = false;
 	if (usable <= 0)
 		return 0;
 	len = RTE_MIN(len, (uint32_t)usable);
+	if (len > c->mss && len < avail)
+		len -= len % c->mss; /* the window cuts it short: whole segments only */
 	if (len > 0 && !is_worthwhile(c, len, avail))
 		return 0;
 	*ret_fin = c->fin_queued && len == avail && (uint32_t)usable > len;
@@ -116,7 +133,7 @@ static bool take_back_probe(struct tcp *t, struct tcp_conn *c)
 	bool fin;
 
 	tcp_sack_reset(&c->sack, una);
-	if (next_new(c, &fin) == 0 && !fin) {
+	if (next_new(c, c->mss, &fin) == 0 && !fin) {
 		tcp_sack_sent(&c->sack, 1, (uint32_t)t->now_us, 0);
 		tcp_sack_resent(&c->sack, una, 1, (uint32_t)t->now_us);
 		return false;
@@ -135,29 +152,30 @@ static void restart_after_idle(struct tcp *t, struct tcp_conn *c)
 	tcp_rtt_forget_min(&c->rtt); /* RACK's window is made of it */
 }
 
-static bool send_new(struct tcp *t, struct tcp_conn *c)
+/* How many segments of new data went out; 0: none may. */
+static unsigned send_new(struct tcp *t, struct tcp_conn *c)
 {
 	uint32_t len, quantum = c->rtt.srtt_us >> QUANTUM_SHIFT;
 	bool fin;
 
 	if (c->probe_out && (c->snd_wnd == 0 || !take_back_probe(t, c)))
-		return false;
+		return 0;
 	if (c->sack.nxt == tcp_snd_limit(c))
-		return false;
-	len = next_new(c, &fin);
+		return 0;
+	len = next_new(c, send_max(t, c), &fin);
 	if ((len == 0 && !fin) || !tcp_cwnd_allows(c, len))
-		return false;
+		return 0;
 	restart_after_idle(t, c);
 	if (!tcp_emit_data(t, c, c->sack.nxt, len + fin)) {
 		retry_later(t, c);
-		return false;
+		return 0;
 	}
 	board_room(t, c);
 	tcp_sack_sent(&c->sack, len + fin, (uint32_t)t->now_us, quantum);
 	tcp_recovery_on_sent(c, len);
 	c->sent_us = t->now_us;
 	c->bytes_out += len;
-	return true;
+	return len <= c->mss ? 1 : (len + c->mss - 1) / c->mss;
 }
 
 void tcp_send_tail_probe(struct tcp *t, struct tcp_conn *c)
@@ -166,7 +184,7 @@ void tcp_send_tail_probe(struct tcp *t, struct tcp_conn *c)
 	bool fin;
 
 	/* RFC 8985 7.3: new data when there is some, else the last segment again */
-	len = next_new(c, &fin);
+	len = next_new(c, c->mss, &fin);
 	if (nxt != tcp_snd_limit(c) && (len > 0 || fin)) {
 		if (!tcp_emit_data(t, c, nxt, len + fin))
 			return;
@@ -219,12 +237,14 @@ static bool may_send_data(const struct tcp_conn *c)
 
 static void send_data(struct tcp *t, struct tcp_conn *c)
 {
-	unsigned sent = 0;
+	unsigned sent = 0, n = 1;
 
 	c->rec.cwnd_limited = false;
-	while (sent < TCP_BURST_MAX && (retransmit_lost(t, c) || send_new(t, c)))
-		sent++;
-	if (sent == TCP_BURST_MAX)
+	while (sent < TCP_BURST_MAX && n > 0) {
+		n = retransmit_lost(t, c) ? 1 : send_new(t, c);
+		sent += n;
+	}
+	if (sent >= TCP_BURST_MAX)
 		tcp_want_output(t, c); /* the others first */
 	tcp_rexmit_ensure(t, c);
 	if (sent > 0)

@@ -93,6 +93,7 @@ static void ports_of_every_profile_are_read(void **state)
 				      "- {name: d, profile: memif, iface: d0, "
 				      "memif: {socket: /m, role: client, id: 7, ringSize: 2048}}\n"
 				      "- {name: e, profile: virtio_user, iface: e0, "
+				      "offloads: checksum, "
 				      "virtioUser: {socket: /v, packed: false}}\n",
 				 &c, &err),
 		0);
@@ -105,6 +106,7 @@ static void ports_of_every_profile_are_read(void **state)
 	assert_int_equal(p.profile, PORT_PCI);
 	assert_string_equal(p.pci, "0000:3b:00.0");
 	gateway_config_port(&c.ports[3], &p);
+	assert_int_equal(p.offloads, PORT_OFFLOAD_AUTO);
 	assert_int_equal(p.profile, PORT_MEMIF);
 	assert_string_equal(p.socket, "/m");
 	assert_int_equal(p.memif.role, PORT_ROLE_CLIENT);
@@ -112,6 +114,7 @@ static void ports_of_every_profile_are_read(void **state)
 	assert_int_equal(p.memif.ring_size, 2048);
 	gateway_config_port(&c.ports[4], &p);
 	assert_string_equal(p.socket, "/v");
+	assert_int_equal(p.offloads, PORT_OFFLOAD_CHECKSUM);
 	assert_int_equal(p.virtio.queue_size, 1024);
 	assert_false(p.virtio.packed);
 	assert_true(p.virtio.in_order);
