@@ -117,6 +117,9 @@ def make(Row, top):
             timeout=900),
         Row("system", "bench-smoke", "the benchmark's driver: rows, schema, no errors, nothing left "
             "behind, also after Ctrl-C", system("bench_smoke.py"), build=REL, needs=ROOT),
+        Row("system", "bench-gen", "the load generator: right answers only, a bad wire, and an end by "
+            "itself: gateway down, wrong, silent, slow; Ctrl-C", system("bench_gen.py"), build=REL,
+            needs=ROOT),
         Row("system", "soak-asan", "a million requests on two workers under ASan and UBSan",
             system("soak.py"), system("soak.py", "--long"), build=ASAN, needs=ROOT),
     ]
