@@ -12,6 +12,7 @@
  *
  * Standards: RFC 9110 7.6, 7.8, 10.1.1; RFC 9112 3.2.1, 6.1; RFC 7239 is left to the peer.
  */
+#include "dataplane/base/bug.h"
 #include "dataplane/http/h1.h"
 
 /* A writer that stops writing when the room is gone and says so at the end. */
@@ -20,23 +21,51 @@ struct out {
 	bool full;
 };
 
-static void put(struct out *o, struct str s)
+/* Most texts are short: words that overlap are cheaper than a call. */
+static inline void copy(char *to, const char *from, size_t n)
 {
-	if ((size_t)(o->end - o->p) < s.len) {
+	if (n > 32) {
+		memcpy(to, from, n);
+	} else if (n >= 16) {
+		memcpy(to, from, 16);
+		memcpy(to + n - 16, from + n - 16, 16);
+	} else if (n >= 8) {
+		memcpy(to, from, 8);
+		memcpy(to + n - 8, from + n - 8, 8);
+	} else if (n >= 4) {
+		memcpy(to, from, 4);
+		memcpy(to + n - 4, from + n - 4, 4);
+	} else {
+		for (size_t i = 0; i < n; i++)
+			to[i] = from[i];
+	}
+}
+
+static inline void put(struct out *o, struct str s)
+{
+	if (unlikely((size_t)(o->end - o->p) < s.len)) {
 		o->full = true;
 		return;
 	}
-	if (s.len)
+	if (__builtin_constant_p(s.len))
 		memcpy(o->p, s.p, s.len);
+	else
+		copy(o->p, s.p, s.len);
 	o->p += s.len;
 }
+
+/* <name> is a literal with its colon. */
+#define put_line(o, name, value) \
+	do { \
+		put(o, STR(name)); \
+		put(o, value); \
+		put(o, STR("\r\n")); \
+	} while (0)
 
 static void put_field(struct out *o, struct str name, struct str value)
 {
 	put(o, name);
-	put(o, STR(": "));
-	put(o, value);
-	put(o, STR("\r\n"));
+	put_line(o, ": ", value);
 }
 
 static struct str decimal(uint64_t v, char buf[20])
@@ -80,15 +109,19 @@ static const char *line_end(const struct h1_head *h, uint32_t i)
 
 typedef bool (*keep_fn)(const struct h1_header *f, const void *ctx);
 
-/* Copies the field lines that <keep> keeps, each run of neighbours at once. */
-static void put_fields(struct out *o, const struct h1_head *h, keep_fn keep, const void *ctx)
+/*
+ * Copies the field lines that <keep> keeps, each run of neighbours at once. Fields without any flag
+ * stay unasked, unless <all> are to be asked about.
+ */
+static inline void put_fields(struct out *o, const struct h1_head *h, bool all, keep_fn keep,
+	const void *ctx)
 {
 	const char *run = NULL;
 
 	for (uint32_t i = 0; i < h->header_count; i++) {
 		const struct h1_header *f = &h->headers[i];
 
-		if (keep(f, ctx)) {
+		if (likely(!all && f->flags == 0) || keep(f, ctx)) {
 			if (run == NULL)
 				run = f->name.p;
 		} else if (run != NULL) {
@@ -126,7 +159,7 @@ static void put_forwarded_for(struct out *o, const struct h1_head *h,
 	const struct h1_request_out *out)
 {
 	put(o, STR("X-Forwarded-For: "));
-	for (uint32_t i = 0; out->trusted && i < h->header_count; i++) {
+	for (uint32_t i = 0; unlikely(out->trusted) && i < h->header_count; i++) {
 		const struct h1_header *f = &h->headers[i];
 
 		if (f->id != H1_HDR_X_FORWARDED_FOR || f->value.len == 0)
@@ -150,13 +183,13 @@ static void put_origin(struct out *o, const struct h1_head *h, const struct h1_r
 
 	put_forwarded_for(o, h, out);
 	if (!out->trusted || !has(h, H1_HDR_X_FORWARDED_PROTO))
-		put_field(o, STR("X-Forwarded-Proto"), out->proto);
+		put_line(o, "X-Forwarded-Proto: ", out->proto);
 	if (h->host.len > 0 && (!out->trusted || !has(h, H1_HDR_X_FORWARDED_HOST)))
-		put_field(o, STR("X-Forwarded-Host"), h->host);
+		put_line(o, "X-Forwarded-Host: ", h->host);
 	if (!out->trusted || !has(h, H1_HDR_X_FORWARDED_PORT))
-		put_field(o, STR("X-Forwarded-Port"), decimal(out->port, port));
+		put_line(o, "X-Forwarded-Port: ", decimal(out->port, port));
 	if (!out->trusted || !has(h, H1_HDR_X_REQUEST_ID))
-		put_field(o, STR("X-Request-Id"), out->request_id);
+		put_line(o, "X-Request-Id: ", out->request_id);
 }
 
 /* Options of the next hop's connection; nothing of the peer's survives (RFC 9110 7.6.1). */
@@ -187,8 +220,8 @@ size_t h1_emit_request(const struct h1_head *h, const struct h1_request_out *out
 	}
 	put(&o, STR(" HTTP/1.1\r\n"));
 	/* RFC 9112 3.2, 3.3: always a Host; without one, what the connection was made to */
-	put_field(&o, STR("Host"), h->host.len > 0 ? h->host : out->authority);
-	put_fields(&o, h, keep_in_request, out);
+	put_line(&o, "Host: ", h->host.len > 0 ? h->host : out->authority);
+	put_fields(&o, h, out->edit_count > 0, keep_in_request, out);
 	if (h->body == H1_BODY_CHUNKED)
 		put_field(&o, STR("Transfer-Encoding"), STR("chunked"));
 	put_origin(&o, h, out);
@@ -227,7 +260,7 @@ size_t h1_emit_response(const struct h1_head *h, const struct h1_response_out *o
 	struct out o = {buf, buf + size, false};
 
 	put_status_line(&o, h->status, h->reason);
-	put_fields(&o, h, keep_in_response, out);
+	put_fields(&o, h, true, keep_in_response, out);
 	if (out->body == H1_BODY_CHUNKED)
 		put_field(&o, STR("Transfer-Encoding"), STR("chunked"));
 	if (out->date.len > 0 && !has(h, H1_HDR_DATE))

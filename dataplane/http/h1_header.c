@@ -13,6 +13,7 @@
 #define T H1_ROW_NO_TRAILER
 #define S H1_ROW_NO_UNDERSCORE
 #define N H1_ROW_NAMED
+#define O H1_ROW_OURS
 
 const struct h1_row h1_rows[H1_HDR_COUNT] = {
 #define HEADER(ID, name, first, last_but_one, flags) \
@@ -36,7 +37,9 @@ const uint8_t h1_row_slots[256] = {
 	static_assert(sizeof(name) - 1 <= H1_CHUNK_NAME_MAX && sizeof(name) > 2, name);
 #include "dataplane/http/header.def"
 #undef HEADER
-static_assert(H1_ROW_HOP == H1_HEADER_HOP && H1_ROW_ORIGIN == H1_HEADER_ORIGIN, "same bits");
+static_assert(H1_ROW_HOP == H1_HEADER_HOP && H1_ROW_ORIGIN == H1_HEADER_ORIGIN &&
+		H1_ROW_OURS == H1_HEADER_OURS,
+	"same bits");
 static_assert(H1_HDR_COUNT <= 256, "ids fit a byte");
 
 const struct h1_row *h1_row_lookup_slow(const struct h1_row *candidate, struct str name,

@@ -14,6 +14,7 @@
 #define H1_ROW_NO_TRAILER 0x04
 #define H1_ROW_NO_UNDERSCORE 0x08
 #define H1_ROW_NAMED 0x10 /* removed when Connection names it */
+#define H1_ROW_OURS 0x20  /* = H1_HEADER_OURS */
 
 struct h1_row {
 	char name[24]; /* lower case */

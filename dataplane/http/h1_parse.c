@@ -204,7 +204,7 @@ static int parse_field(struct cursor *c, struct h1_header *ret)
 	ret->value = str_make(value, (size_t)(last - value));
 	row = h1_row_lookup(ret->name, &underscore);
 	ret->id = row->id;
-	ret->flags = row->flags & (H1_HEADER_HOP | H1_HEADER_ORIGIN);
+	ret->flags = row->flags & (H1_HEADER_HOP | H1_HEADER_ORIGIN | H1_HEADER_OURS);
 	return underscore ? H1_ERR_FIELD_UNDERSCORE : OK;
 }
 
