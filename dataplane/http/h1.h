@@ -47,6 +47,7 @@ struct h1_header {
 #define H1_HEADER_HOP 0x01    /* hop-by-hop, or named by Connection: not forwarded */
 #define H1_HEADER_ORIGIN 0x02 /* X-Forwarded-*, Forwarded, ...: kept for trusted peers only */
 #define H1_HEADER_OURS 0x20   /* Host, Expect, X-Forwarded-For: a request's emitter decides */
+#define H1_HEADER_FLAGS (H1_HEADER_HOP | H1_HEADER_ORIGIN | H1_HEADER_OURS)
 
 /* Case-insensitive; H1_HDR_OTHER for names that header.def does not have. */
 enum h1_header_id h1_header_lookup(struct str name);

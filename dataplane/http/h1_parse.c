@@ -16,6 +16,8 @@
  */
 #include "dataplane/http/h1_parse.h"
 
+#include <assert.h>
+
 struct cursor {
 	const char *p, *end;
 	const char *begin; /* of the head: readable from here on */
@@ -27,22 +29,33 @@ static inline const char *scan(const struct cursor *c, const char *p, const stru
 	return h1_scan_after(c->begin, p, c->end, cl, stop);
 }
 
-/* CRLF here, or the name of what is wrong with it; <other> when it is no line end at all. */
-static int line_end(struct cursor *c, enum h1_error other)
+/* CRLF at <p>, or the name of what is wrong with it; <other> when it is no line end at all. */
+static int line_end_at(const char *p, const char *end, enum h1_error other)
 {
-	if (c->p == c->end)
+	if (p == end)
 		return MORE;
-	if (*c->p == '\n')
+	if (*p == '\n')
 		return H1_ERR_BARE_LF;
-	if (*c->p != '\r')
+	if (*p != '\r')
 		return other;
-	if (c->p + 1 == c->end)
+	if (p + 1 == end)
 		return MORE;
 	/* RFC 9112 2.2: a recipient of a bare CR must consider the element invalid or replace it */
-	if (c->p[1] != '\n')
-		return H1_ERR_BARE_CR;
-	c->p += 2;
-	return OK;
+	return p[1] == '\n' ? OK : H1_ERR_BARE_CR;
+}
+
+static inline bool is_line_end(const char *p, const char *end)
+{
+	return likely(end - p >= 2 && p[0] == '\r' && p[1] == '\n');
+}
+
+static int line_end(struct cursor *c, enum h1_error other)
+{
+	int rc = line_end_at(c->p, c->end, other);
+
+	if (rc == OK)
+		c->p += 2;
+	return rc;
 }
 
 /* "HTTP/1." DIGIT; any other major is an error of its own. */
@@ -176,36 +189,78 @@ static int name_error(const char *name, const char *at)
 	return H1_ERR_FIELD_NAME;
 }
 
-/* RFC 9112 5: field-name ":" OWS field-value OWS CRLF */
-static int parse_field(struct cursor *c, struct h1_header *ret)
+/* A name that the table has, whose colon lies near: then it is a token and needs no second look. */
+static inline const struct h1_row *known_name(const char *p, const char *end, struct str *ret)
 {
-	const char *p = c->p, *value, *last;
+	ptrdiff_t n = h1_colon(p, end);
 	const struct h1_row *row;
-	bool underscore = false;
-	int rc;
 
-	ret->name.p = p;
-	p = scan(c, p, &h1_token, false);
-	ret->name.len = (size_t)(p - ret->name.p);
-	if (p == c->end)
+	if (unlikely(n < 0))
+		return NULL;
+	*ret = str_make(p, (size_t)n);
+	row = h1_row_candidate(*ret);
+	return row->len != 0 && h1_row_is(row, *ret) ? row : NULL;
+}
+
+static int parse_name(const struct cursor *c, const char *p, struct h1_header *f)
+{
+	const char *colon = scan(c, p, &h1_token, false);
+	bool underscore = false;
+	const struct h1_row *row;
+
+	f->name = str_make(p, (size_t)(colon - p));
+	if (colon == c->end)
 		return MORE;
-	if (*p != ':' || ret->name.len == 0)
-		return name_error(ret->name.p, p);
-	for (p++; p < c->end && (*p == ' ' || *p == '\t');)
-		p++;
-	value = p;
-	c->p = scan(c, p, &h1_control, true);
-	last = c->p;
-	rc = line_end(c, H1_ERR_FIELD_VALUE);
-	if (rc != OK)
-		return rc;
-	while (last > value && (last[-1] == ' ' || last[-1] == '\t'))
-		last--;
-	ret->value = str_make(value, (size_t)(last - value));
-	row = h1_row_lookup(ret->name, &underscore);
-	ret->id = row->id;
-	ret->flags = row->flags & (H1_HEADER_HOP | H1_HEADER_ORIGIN | H1_HEADER_OURS);
+	if (*colon != ':' || f->name.len == 0)
+		return name_error(p, colon);
+	row = h1_row_lookup(f->name, &underscore);
+	f->id = row->id;
+	f->flags = row->flags & H1_HEADER_FLAGS;
+	/* told when its line is whole, as all that is wrong with a line before it */
 	return underscore ? H1_ERR_FIELD_UNDERSCORE : OK;
+}
+
+static inline bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* OWS field-value OWS CRLF at c->p */
+static inline int parse_value(struct cursor *c, struct h1_header *f)
+{
+	const char *p = c->p, *last;
+	int rc = OK;
+
+	while (p < c->end && is_blank(*p))
+		p++;
+	f->value.p = p;
+	last = scan(c, p, &h1_control, true);
+	if (!is_line_end(last, c->end))
+		rc = line_end_at(last, c->end, H1_ERR_FIELD_VALUE);
+	c->p = last + 2;
+	while (last > p && is_blank(last[-1]))
+		last--;
+	f->value.len = (size_t)(last - p);
+	return rc;
+}
+
+/* RFC 9112 5: field-name ":" OWS field-value OWS CRLF */
+static inline int parse_field(struct cursor *c, struct h1_header *f)
+{
+	const struct h1_row *row = known_name(c->p, c->end, &f->name);
+	int rc = OK, rc_value;
+
+	if (likely(row != NULL)) {
+		f->id = row->id;
+		f->flags = row->flags & H1_HEADER_FLAGS;
+	} else {
+		rc = parse_name(c, c->p, f);
+		if (rc != OK && rc != H1_ERR_FIELD_UNDERSCORE)
+			return rc;
+	}
+	c->p += f->name.len + 1;
+	rc_value = parse_value(c, f);
+	return rc_value != OK ? rc_value : rc;
 }
 
 /* "X-Forwarded-" and more, in any case, with '-' or '_': a claim about where a request came from.
@@ -222,6 +277,14 @@ static bool is_forwarded_family(struct str name)
 			return false;
 	return true;
 }
+
+/* No field behind this one in header.def is for note_field(). */
+#define NOTED_LAST H1_HDR_EXPECT
+static_assert((unsigned)H1_HDR_HOST <= NOTED_LAST &&
+		(unsigned)H1_HDR_CONTENT_LENGTH <= NOTED_LAST &&
+		(unsigned)H1_HDR_TRANSFER_ENCODING <= NOTED_LAST &&
+		(unsigned)H1_HDR_CONNECTION <= NOTED_LAST && (unsigned)H1_HDR_UPGRADE <= NOTED_LAST,
+	"those that decide come first");
 
 /* Remembers the fields that decide about the message; doubles are errors at once. */
 static int note_field(struct h1_header *f, struct h1_framing *fr)
@@ -262,30 +325,40 @@ static int note_field(struct h1_header *f, struct h1_framing *fr)
 	return OK;
 }
 
-static int parse_fields(struct cursor *c, struct h1_head *h, struct h1_framing *fr)
+/* What stands where a field should begin and is none. */
+static int fields_end(struct cursor *c, struct h1_head *h)
 {
-	int rc;
+	/* RFC 9112 5.2: reject obs-fold; 2.2: and blanks before the first field */
+	if (is_blank(*c->p))
+		return H1_ERR_OBS_FOLD;
+	if (*c->p != '\r' && *c->p != '\n')
+		return H1_ERR_FIELD_NAME;
+	h->fields.len = (size_t)(c->p - h->fields.p);
+	return line_end(c, H1_ERR_FIELD_NAME);
+}
 
-	h->fields.p = c->p;
-	for (;;) {
-		if (c->p == c->end)
-			return MORE;
-		if (*c->p == '\r' || *c->p == '\n') {
-			h->fields.len = (size_t)(c->p - h->fields.p);
-			return line_end(c, H1_ERR_FIELD_NAME);
-		}
-		/* RFC 9112 5.2: reject obs-fold; 2.2: and blanks before the first field */
-		if (*c->p == ' ' || *c->p == '\t')
-			return H1_ERR_OBS_FOLD;
-		if (h->header_count == H1_HEADERS_MAX)
+static int parse_fields(struct cursor *in, struct h1_head *h, struct h1_framing *fr)
+{
+	struct cursor c = *in; /* in registers: fields are stored in between */
+	struct h1_header *f = h->headers;
+	uint8_t flags = 0;
+	int rc = OK;
+
+	h->fields.p = c.p;
+	for (; rc == OK && c.p<c.end && * c.p> ' '; f++) {
+		if (f == h->headers + H1_HEADERS_MAX)
 			return H1_ERR_FIELDS_MANY;
-		rc = parse_field(c, &h->headers[h->header_count]);
-		if (rc == OK)
-			rc = note_field(&h->headers[h->header_count++], fr);
-		if (rc != OK)
-			return rc;
-		h->hop |= (h->headers[h->header_count - 1].flags & H1_HEADER_HOP) != 0;
+		rc = parse_field(&c, f);
+		if (rc == OK && f->id <= NOTED_LAST)
+			rc = note_field(f, fr);
+		flags |= f->flags;
 	}
+	h->header_count = (uint32_t)(f - h->headers);
+	h->hop = (flags & H1_HEADER_HOP) != 0;
+	in->p = c.p;
+	if (rc != OK)
+		return rc;
+	return c.p == c.end ? MORE : fields_end(in, h);
 }
 
 /* Everything but the array of fields, which is filled up to header_count. */

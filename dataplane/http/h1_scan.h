@@ -12,6 +12,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __SSSE3__
@@ -133,6 +134,23 @@ static inline const char *h1_scan_after_vector(const char *begin, const char *p,
 #define h1_scan h1_scan_portable
 #define h1_scan_after(begin, p, end, cl, stop) h1_scan_portable(p, end, cl, stop)
 #endif
+
+/* How far it is to a ':' in the next sixteen bytes; -1: none, or there are fewer of them. */
+static inline ptrdiff_t h1_colon(const char *p, const char *end)
+{
+#ifdef __SSSE3__
+	__m128i b;
+	unsigned m;
+
+	if (end - p < 16)
+		return -1;
+	b = _mm_loadu_si128((const __m128i *)(const void *)p);
+	m = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(b, _mm_set1_epi8(':')));
+	return m != 0 ? __builtin_ctz(m) : -1;
+#else
+	return -1;
+#endif
+}
 
 /*
  * Is there anything in the path that has to be looked at: '%', '\', "//" or "/."? Most paths have
