@@ -46,6 +46,35 @@ static inline char ascii_lower(char c)
 	return (c >= 'A' && c <= 'Z') ? (char)(c | 0x20) : c;
 }
 
+/* The eight bytes of <w>, each as ascii_lower() gives it. */
+static inline uint64_t ascii_lower8(uint64_t w)
+{
+	const uint64_t ones = 0x0101010101010101u, low7 = w & ones * 0x7f;
+	uint64_t from_a = low7 + ones * (0x80 - 'A'), past_z = low7 + ones * (0x80 - 'Z' - 1);
+
+	return w | (from_a & ~past_z & ~w & ones * 0x80) >> 2; /* 0x80 >> 2 is the bit */
+}
+
+/* Writes <s> in lower case to <to>, which has room for it. */
+static inline void str_lower(char *to, struct str s)
+{
+	uint64_t w;
+
+	if (s.len < 8) {
+		for (size_t i = 0; i < s.len; i++)
+			to[i] = ascii_lower(s.p[i]);
+		return;
+	}
+	for (size_t i = 0; i + 8 < s.len; i += 8) {
+		memcpy(&w, s.p + i, 8);
+		w = ascii_lower8(w);
+		memcpy(to + i, &w, 8);
+	}
+	memcpy(&w, s.p + s.len - 8, 8); /* the last eight, some of them once more */
+	w = ascii_lower8(w);
+	memcpy(to + s.len - 8, &w, 8);
+}
+
 /* Value of a hexadecimal digit, or -1. */
 static inline int ascii_hex(char c)
 {

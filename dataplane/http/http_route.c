@@ -18,8 +18,7 @@ static struct str host_normal(struct str host, char buf[HOST_MAX])
 		host.len--;
 	if (host.len > HOST_MAX)
 		return str_make(NULL, 0);
-	for (size_t i = 0; i < host.len; i++)
-		buf[i] = ascii_lower(host.p[i]);
+	str_lower(buf, host);
 	return str_make(buf, host.len);
 }
 

@@ -70,13 +70,14 @@ static void split_path(struct walk *w, unsigned n)
 
 	for (; k < n && !done; k++) {
 		size_t from = w->path_end[k] + 1u;
-		struct str rest = str_from(path, from);
-		ptrdiff_t slash = str_find(rest, '/');
-		struct str element = slash < 0 ? rest : str_first(rest, (size_t)slash);
+		size_t end = from;
 
-		w->path_chain[k + 1] = snapshot_hash(w->path_chain[k], element);
-		w->path_end[k + 1] = (uint32_t)(from + element.len);
-		done = slash < 0;
+		while (end < path.len && path.p[end] != '/') /* elements are short */
+			end++;
+		w->path_chain[k + 1] =
+			snapshot_hash(w->path_chain[k], str_make(path.p + from, end - from));
+		w->path_end[k + 1] = (uint32_t)end;
+		done = end >= path.len;
 	}
 	w->elements = k;
 	w->path_done = done;

@@ -303,22 +303,34 @@ static inline struct ip_addr snapshot_listener_addr(const struct snapshot *s,
  * The hash of the matching tables, part of the format. A name is a chain of parts, h =
  * snapshot_hash(snapshot_hash(start, a), b): hostnames label by label from the right, paths element
  * by element from the left, so one pass gives the chains of all suffixes or prefixes. What
- * encloses the node is mixed in last (snapshot_node_hash).
+ * encloses the node is mixed in last (snapshot_node_hash). Of a part's last bytes, fewer than
+ * eight, the lowest is the first.
  */
+static inline uint64_t snapshot_tail(const char *p, size_t n)
+{
+	uint32_t lo, hi;
+
+	if (n == 0)
+		return 0;
+	if (n < 4) /* one, two or three bytes: first, middle, last */
+		return (uint64_t)(uint8_t)p[0] | (uint64_t)(uint8_t)p[n >> 1] << (8 * (n >> 1)) |
+			(uint64_t)(uint8_t)p[n - 1] << (8 * (n - 1));
+	memcpy(&lo, p, 4);
+	memcpy(&hi, p + n - 4, 4);
+	return lo | (uint64_t)hi << (8 * (n - 4)); /* where they overlap they agree */
+}
+
 static inline uint64_t snapshot_hash(uint64_t h, struct str part)
 {
 	const char *p = part.p;
 	size_t n = part.len;
-	uint64_t w = 0;
+	uint64_t w;
 
 	for (; n >= 8; p += 8, n -= 8) {
 		memcpy(&w, p, 8);
 		h = hash_mix(h, w);
 	}
-	w = 0;
-	for (size_t i = 0; i < n; i++)
-		w |= (uint64_t)(uint8_t)p[i] << (8 * i);
-	return hash_mix(h, w ^ ((uint64_t)part.len << 56));
+	return hash_mix(h, snapshot_tail(p, n) ^ ((uint64_t)part.len << 56));
 }
 
 static inline uint64_t snapshot_hash_start(const struct snapshot *s)

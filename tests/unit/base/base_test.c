@@ -16,6 +16,7 @@
 #include "dataplane/base/hash.h"
 #include "dataplane/base/ip.h"
 #include "dataplane/base/rng.h"
+#include "dataplane/base/str.h"
 #include "dataplane/base/timer_wheel.h"
 
 static void siphash_gives_the_papers_value(void **state)
@@ -63,6 +64,20 @@ static void slices_cut_and_trim(void **state)
 	assert_true(str_eq(str_trim(STR(" \tx y\t ")), STR("x y")));
 	assert_true(str_ieq(STR("Host"), STR("hOST")));
 	assert_int_equal(str_rfind(STR("a:b:c"), ':'), 3);
+}
+
+static void words_fold_as_single_letters_do(void **state)
+{
+	char in[256 + 24], out[sizeof(in)];
+
+	for (size_t i = 0; i < sizeof(in); i++)
+		in[i] = (char)(i * 37); /* every byte, beside many others */
+	for (size_t at = 0; at < 256; at++)
+		for (size_t len = 0; len <= 24; len++) {
+			str_lower(out, str_make(in + at, len));
+			for (size_t i = 0; i < len; i++)
+				assert_int_equal(out[i], ascii_lower(in[at + i]));
+		}
 }
 
 static void addresses_parse_and_print(void **state)
@@ -178,6 +193,7 @@ int main(void)
 		cmocka_unit_test(crc32c_gives_rfc3720_values),
 		cmocka_unit_test(numbers_are_strict),
 		cmocka_unit_test(slices_cut_and_trim),
+		cmocka_unit_test(words_fold_as_single_letters_do),
 		cmocka_unit_test(addresses_parse_and_print),
 		cmocka_unit_test(arena_refuses_beyond_its_limit),
 		cmocka_unit_test(errors_are_wrapped_in_front),

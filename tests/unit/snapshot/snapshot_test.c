@@ -126,6 +126,28 @@ static void binds_are_found_by_address_and_port(void **state)
 	free(o.image);
 }
 
+/* The hash is part of the format: other versions must find what this one has filed. */
+static void the_hash_of_names_is_what_the_format_says(void **state)
+{
+	char text[] = "\xffxample-of-a-host\x80name-0123456789";
+
+	for (size_t at = 0; at < 8; at++)
+		for (size_t len = 0; len <= 24; len++) {
+			uint64_t h = 7, w = 0;
+			size_t i = 0;
+
+			for (; i + 8 <= len; i += 8) {
+				memcpy(&w, text + at + i, 8);
+				h = hash_mix(h, w);
+			}
+			w = 0;
+			for (size_t k = 0; i + k < len; k++)
+				w |= (uint64_t)(uint8_t)text[at + i + k] << (8 * k);
+			h = hash_mix(h, w ^ ((uint64_t)len << 56));
+			assert_true(snapshot_hash(7, str_make(text + at, len)) == h);
+		}
+}
+
 static void an_empty_configuration_is_an_image(void **state)
 {
 	static const struct build_config none = {.generation = 1};
@@ -481,6 +503,7 @@ int main(void)
 		cmocka_unit_test(a_configuration_reads_as_its_text),
 		cmocka_unit_test(what_goes_in_comes_out),
 		cmocka_unit_test(binds_are_found_by_address_and_port),
+		cmocka_unit_test(the_hash_of_names_is_what_the_format_says),
 		cmocka_unit_test(an_empty_configuration_is_an_image),
 		cmocka_unit_test(equal_content_has_an_equal_digest),
 		cmocka_unit_test(object_ids_tell_parts_apart),
