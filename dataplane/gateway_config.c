@@ -150,6 +150,8 @@ static const struct yaml_field config_fields[] = {
 		.def = "20s"),
 	YAML_DURATION(struct gateway_config, "drainTimeout", drain_ms, .max = 3600000,
 		.def = "30s"),
+	YAML_DURATION(struct gateway_config, "timeWaitTime", time_wait_ms, .min = 1000,
+		.max = 240000, .def = "10s"),
 };
 static const struct yaml_schema config_schema =
 	YAML_SCHEMA(struct gateway_config, config_fields, .finish = config_finish);
@@ -224,6 +226,7 @@ void gateway_config_worker(const struct gateway_config *c, struct worker_config 
 	tcp_config_default(&ret->tcp);
 	ret->tcp.conns_max = share(c->connections, n) + share(c->upstream_connections, n);
 	ret->tcp.timewait_max = share(c->time_wait, n);
+	ret->tcp.timewait_us = c->time_wait_ms * 1000;
 	ret->tcp.syn_backlog = share(c->half_open, n);
 	ret->tcp.conns_per_source_max = share(c->connections_per_source, n);
 	http_config_default(&ret->http);

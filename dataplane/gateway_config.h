@@ -67,7 +67,7 @@ struct gateway_config {
 	const char *log_path; /* NULL: no access log */
 	uint32_t log_sample;
 	int log_level; /* enum log_level */
-	uint32_t watchdog_abort_ms, drain_ms;
+	uint32_t watchdog_abort_ms, drain_ms, time_wait_ms;
 };
 
 /* *ret is valid on success only and ends with gateway_config_fini(). */

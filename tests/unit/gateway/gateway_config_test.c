@@ -54,6 +54,7 @@ static void the_smallest_file_has_all_defaults(void **state)
 	assert_null(c.log_path);
 	assert_null(c.user);
 	assert_int_equal(c.drain_ms, 30000);
+	assert_int_equal(c.time_wait_ms, 10000);
 	gateway_config_worker(&c, &w);
 	assert_int_equal(w.access_records, 0);
 	assert_int_equal(w.http.down_max, 32768);
@@ -133,6 +134,8 @@ static void errors_name_line_and_field(void **state)
 		{PORTS SOURCES "workers: {count: 99}\n", ":4: workers.count"},
 		{PORTS SOURCES "poll: lazy\n", ":4: poll"},
 		{PORTS SOURCES "drainTimeout: 30\n", ":4: drainTimeout"},
+		{PORTS SOURCES "timeWaitTime: 500ms\n", ":4: timeWaitTime"},
+		{PORTS SOURCES "timeWaitTime: 10m\n", ":4: timeWaitTime"},
 		{PORTS SOURCES "control: {url: tcp://1.2.3.4}\n", ":4: control.url"},
 		{PORTS SOURCES "control: {socketMode: \"99\"}\n", ":4: control.socketMode"},
 		{PORTS SOURCES "stateDirectory: here\n", ":4: stateDirectory"},
