@@ -13,6 +13,8 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
+from dataclasses import replace
 
 import bench_gateway
 import bench_wire
@@ -28,6 +30,7 @@ BACKEND_COUNT = 4
 HUGE_MIB, HUGE_IDLE_MIB = 1024, 4096
 OVERTIME_S = 40
 IDLE_RAMP_S = 120
+IDLE_S = 6  # of rest, before the end of which they are counted
 IFACE = "fast0"
 
 
@@ -63,13 +66,13 @@ class Forwarder:
 class FastGateway(bench_gateway.Gateway):
     """The gateway with one port, in a namespace whose tap carries the port's addresses."""
 
-    def __init__(self, fast, kind, row):
+    def __init__(self, fast, kind, row, connections=None):
         backends = [f"10.65.0.{i + 1}" for i in range(BACKEND_COUNT)]
-        conns = max(32768, row.connections + row.connections // 8)
+        connections = connections or max(32768, row.connections + row.connections // 64)
         super().__init__(
             os.path.join(fast.dir, "gateway"), fast.build, [kind.yaml(IFACE)],
             [f"10.205.0.{i + 1}" for i in range(SOURCES)], VIP, backends, 8080, ns=fast.ns,
-            routes=row.routes, workers=row.workers, poll=row.poll, connections=conns,
+            routes=row.routes, workers=row.workers, poll=row.poll, connections=connections,
             packets=65536 if row.connections > 1000 else 32768, hugepages="auto")
 
     def stop(self):
@@ -172,7 +175,7 @@ class Fast:
         try:
             self._await_socket(gen)
             subject.start()
-            begin, end, said = self._moments(gen, subject)
+            begin, end, said = self._moments(gen, subject, row.idle)
             out = gen.stdout.read()
             gen.wait()
             subject.check_alive()
@@ -196,14 +199,20 @@ class Fast:
     def _sockets(self):
         return [os.path.join(self.dir, f) for f in os.listdir(self.dir) if f.endswith(".sock")]
 
-    def _moments(self, gen, subject):
-        """Both ends of the measured time, as the generator names its phases."""
+    def _moments(self, gen, subject, idle):
+        """
+        Both ends of the measured time, as the generator names its phases; idle connections are
+        looked at while they are, and when the gateway has had time to notice.
+        """
         begin = end = None
         said = []
         for line in gen.stderr:
             word = line.strip()
             if word == "bench_gen: measure":
                 begin = Moment(subject)
+                if idle:
+                    time.sleep(IDLE_S * 2 / 3)
+                    end = Moment(subject)
             elif word in ("bench_gen: last answers", "bench_gen: end") and begin and not end:
                 end = Moment(subject)
             else:
@@ -220,13 +229,18 @@ class Fast:
         return fast_values(row, a, begin, end)
 
     def _idle(self, row):
-        """Memory of a gateway with so many connections open against one made for few and none."""
+        """
+        Memory of a gateway that holds so many connections, against the same one made for 64 of them
+        and holding none: every table, pool and timer that a connection needs counts.
+        """
         self._huge(HUGE_IDLE_MIB)
         try:
-            few = bench_gateway_memory(self, row)
             kind = bench_wire.KINDS[self.kind](self.dir)
+            few = self._measure(replace(row, connections=64), FastGateway(self, kind, row, 64),
+                                self._argv(replace(row, connections=64), kind, 0, 0.5, IDLE_S),
+                                IDLE_S + OVERTIME_S)["memory_mib"]
             subject = FastGateway(self, kind, row)
-            v = self._measure(row, subject, self._argv(row, kind, 0, 0.5, 1),
+            v = self._measure(row, subject, self._argv(row, kind, 0, 0.5, IDLE_S),
                               IDLE_RAMP_S + OVERTIME_S)
         finally:
             self._huge(HUGE_MIB)
@@ -234,9 +248,9 @@ class Fast:
         return v
 
 
-def bench_gateway_memory(fast, row):
-    """MiB of a gateway that is set up for hardly any connection."""
-    raise NotImplementedError
+def held(counters):
+    """Client connections of the gateway now, those that it has put aside for being idle included."""
+    return sum(counters.get(f"usage.0.{k}", 0) for k in ("http.down", "tcp.parked"))
 
 
 def why_of(a):
@@ -262,11 +276,11 @@ def fast_values(row, a, begin, end):
         "busy_s_per_1e6": busy / per * 1e6, "cpu_s_per_1e6": busy / per * 1e6,
         "packets_in_per_request": a["packets_in_per_request"],
         "packets_out_per_request": a["packets_out_per_request"],
-        "memory_mib": end.memory, "opened": a["connections_open"],
-        "generator_busy": a["busy"],
+        "memory_mib": end.memory, "opened": a["connections_open"], "generator_busy": a["busy"],
     }
     if a["generator_limit"]:
         v["limit"] = f"the generator is the limit ({a['busy'] * 100:.0f} % busy)"
     if end.counters is not None:
         v["empty_turns"] = empty_share(begin.counters, end.counters)
+        v["opened"] = min(v["opened"], held(end.counters))
     return v

@@ -29,12 +29,13 @@ memory:
 limits:
   connections: {connections}
   connectionsPerSource: 0
-  upstreamConnections: {upstream}
-  requests: {requests}
+  upstreamConnections: 16384
+  requests: 32768
   timeWait: {timewait}
 logLevel: warn
 drainTimeout: 0s
-{extra}"""
+timeWaitTime: 60s
+"""
 
 CONTROL_YAML = """clusters:
 - name: bench
@@ -45,6 +46,8 @@ dataplanes:
 api:
   socket: {dir}/run/control.sock
 stateDirectory: {dir}/lib/control
+timeouts:
+  idle: 300s  # a million connections are opened and counted before the first of them is closed
 logLevel: warn
 """
 
@@ -126,7 +129,7 @@ class Gateway:
 
     def __init__(self, folder, build, ports, sources, vip, backends, backend_port, ns=None, routes=1,
                  workers=1, poll="busy", packets=16384, connections=32768, hugepages="never",
-                 profile=False, extra=""):
+                 profile=False):
         self.dir, self.build, self.ns, self.procs = folder, build, ns, []
         self.api = os.path.join(folder, "run", "control.sock")
         for sub in ("run", "lib", "lib/dp0", "lib/control"):
@@ -138,8 +141,7 @@ class Gateway:
             dir=folder, ports="".join(f"- {p}\n" for p in ports).rstrip(), sources=", ".join(sources),
             workers=workers, cpus=", ".join(map(str, cpus)), poll=poll, hugepages=hugepages,
             profile=str(profile).lower(), packets=packets, connections=connections,
-            upstream=max(16384, connections), requests=max(32768, connections),
-            timewait=1 << 20, extra=extra))
+            timewait=1 << 21))
         write(os.path.join(folder, "control.yaml"), CONTROL_YAML.format(dir=folder))
         write_manifests(os.path.join(folder, "manifests"), vip, backends, backend_port, routes)
 
