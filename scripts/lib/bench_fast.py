@@ -132,12 +132,10 @@ class Fast:
 
     def facts(self, mode):
         """Which kind of port the rows use; settled once."""
-        seconds = {"smoke": 0.5, "quick": 1.0}.get(mode, 2.0)
+        seconds = {"smoke": 0.3, "quick": 0.5}.get(mode, 2.0)
         self.kind, why, rates = bench_wire.choose(self.dir, self.name, seconds)
-        if mode == "full":
-            rates.append(bench_wire.ceiling(self.kind, self.dir, self.name, 1500, seconds))
-        return {"fast_port": {"profile": self.kind, "why": why, "copies": bench_wire.COPIES,
-                              "ceiling": rates}}
+        return {"fast_port": {"profile": self.kind, "why": why,
+                              "copies": bench_wire.KINDS[self.kind].copies, "ceiling": rates}}
 
     def trial(self, row, rate, warmup, duration):
         if row.idle:

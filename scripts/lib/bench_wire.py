@@ -3,9 +3,10 @@
 bench_wire.py: the fast virtual port: which kinds there are, what each side is told about them, and
 testpmd's ceiling on them.
 
-The side under test (core 1) is memif's client with zero copy, or virtio's driver: in both it lends
-its packet buffers and the other side (core 0: bench_gen, testpmd) copies into and out of them. So a
-cycle of core 1 that the table shows is never a copy between the two programs.
+virtio-user: the side under test (core 1) is virtio's driver and lends its packet buffers; the other
+side (core 0: bench_gen, testpmd) copies into and out of them. memif: both sides copy, one into shared
+memory and one out of it. (memif's zero copy is left out: DPDK 22.11's driver hands buffers out that
+it has freed when long bursts wrap its ring.)
 """
 import os
 import pty
@@ -18,11 +19,11 @@ import time
 from bench_machine import BenchError, popen, stop_child
 
 CORE_UNDER_TEST, CORE_LOAD = 1, 0
-COPIES = "the load's side copies, the gateway's side lends its buffers"
+FRAMES = (64, 1500)
 
 
 class Memif:
-    name = "memif"
+    copies = "both sides copy"
 
     def __init__(self, folder):
         self.socket = os.path.join(folder, "memif.sock")
@@ -32,15 +33,15 @@ class Memif:
 
     def vdev(self):
         return (f"net_memif0,role=client,socket={self.socket},socket-abstract=no,id=0,rsize=10,"
-                "bsize=2048,zero-copy=yes")
+                "bsize=2048")
 
     def yaml(self, iface):
         return (f"{{name: fast, profile: memif, iface: {iface}, memif: {{socket: {self.socket}, "
-                "role: client, id: 0, ringSize: 1024, zeroCopy: true}}")
+                "role: client, id: 0, ringSize: 1024}}")
 
 
 class Virtio:
-    name = "virtio-user"
+    copies = "the load's side copies, the gateway's side lends its buffers"
 
     def __init__(self, folder, tso=False):
         self.socket, self.tso = os.path.join(folder, "vhost.sock"), tso
@@ -158,17 +159,17 @@ def ceiling(kind, folder, prefix, frame, seconds):
 
 
 def choose(folder, prefix, seconds):
-    """The kind that is faster here for small frames, and how fast either is."""
-    found = {}
+    """(kind, why, its ceilings): the kind that costs the fewer cycles here, a small and a full frame."""
+    found, failures = {}, []
     for kind in KINDS:
         try:
-            found[kind] = ceiling(kind, folder, prefix, 64, seconds)
+            found[kind] = [ceiling(kind, folder, prefix, frame, seconds) for frame in FRAMES]
         except BenchError as e:
-            found[kind] = {"frame": 64, "mpps": 0.0, "cycles_per_packet": float("inf"),
-                           "failure": str(e)}
-    best = min(found, key=lambda k: found[k]["cycles_per_packet"])
-    if found[best]["mpps"] == 0:
-        raise BenchError("no virtual port works: " + "; ".join(
-            f"{k}: {v.get('failure', 'no packets')}" for k, v in found.items()))
-    why = ", ".join(f"{k} {v['cycles_per_packet']:.0f}" for k, v in found.items())
-    return best, f"cycles per 64 B packet here: {why}", [found[best]]
+            failures.append(f"{kind}: {e}")
+    if not found:
+        raise BenchError("no virtual port works: " + "; ".join(failures))
+    cost = {k: sum(c["cycles_per_packet"] for c in v) for k, v in found.items()}
+    best = min(cost, key=cost.get)
+    said = [f"{k} " + " and ".join(f"{c['cycles_per_packet']:.0f}" for c in v)
+            for k, v in found.items()] + failures
+    return best, f"cycles per packet of 64 B and 1500 B here: {', '.join(said)}", found[best]

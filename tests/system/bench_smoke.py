@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-bench_smoke.py: the benchmark's driver works: a second of a few rows, JSON of the promised schema,
-no error in any row of ours, and nothing left behind, neither at the end nor after Ctrl-C.
+bench_smoke.py: the benchmark works: its client takes no wrong answer; a second of a few rows gives
+JSON of the promised schema and no error; nothing is left behind, neither at the end nor after Ctrl-C.
 """
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.dom.minidom
 
@@ -17,6 +19,7 @@ from common import check, finish, lab, say
 
 BENCH = os.path.join(lab.TOP, "scripts", "lib", "bench.py")
 HUGE = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+BODY = (b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_" * 2)[:100]
 KEYS = {"case": str, "port": str, "subject": str, "variant": str, "offered_per_s": (float, type(None)),
         "poll": str, "workers": int, "connections": int, "routes": int, "requests_per_s": dict,
         "gbit_per_s": float, "cpu_s_per_1e6": float, "cycles_per_request": float,
@@ -65,6 +68,52 @@ def check_row(row):
           f"{name}: {rate['median']}/s, {row['errors']} errors")
 
 
+WRONG = {  # what a server says, and what the client has to count
+    "status": b"HTTP/1.1 503 No\r\nContent-Length: 100\r\n\r\n" + BODY,
+    "length": b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + BODY[:99],
+    "content": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + BODY[:50] + b"!" + BODY[51:],
+    "reset": b"",
+}
+
+
+def serve(listener, answer):
+    """Gives every request this answer; an empty one closes the connection."""
+    def one(conn):
+        with conn:
+            while conn.recv(4096) and answer:
+                conn.sendall(answer)
+    while True:
+        try:
+            conn, _ = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=one, args=(conn,), daemon=True).start()
+
+
+def client(build, port):
+    p = subprocess.run([os.path.join(build, "tests/bench/bench_client"), "127.0.0.1", str(port),
+                        "--connections", "2", "--warmup", "0.1", "--duration", "0.3"],
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30)
+    return p.returncode, json.loads(p.stdout.splitlines()[-1])
+
+
+def client_forgives_nothing():
+    build = os.path.join(lab.TOP, "build")
+    good = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n" + BODY
+    for kind, answer in [("good", good)] + list(WRONG.items()):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            threading.Thread(target=serve, args=(listener, answer), daemon=True).start()
+            code, got = client(build, listener.getsockname()[1])
+            listener.shutdown(socket.SHUT_RDWR)
+        if kind == "good":
+            check(code == 0 and got["requests"] > 0 and got["errors"] == 0, "the client: good answers")
+        else:
+            check(code == 3 and got["requests"] == 0 and got["error"][kind] > 0 and
+                  got["errors"] == got["error"][kind], f"the client: wrong {kind}: {got['error']}")
+    code, got = client(build, 9)
+    check(code == 3 and got["error"]["connect"] > 0, f"the client: nobody there: {got['error']}")
+
+
 def whole_run(folder):
     out, plot = os.path.join(folder, "b.json"), os.path.join(folder, "b.svg")
     pages = pool()
@@ -103,6 +152,7 @@ def interrupted(port):
 
 def main():
     start_s = time.monotonic()
+    client_forgives_nothing()
     with tempfile.TemporaryDirectory() as folder:
         whole_run(folder)
     interrupted("veth")
