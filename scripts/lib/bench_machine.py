@@ -144,7 +144,8 @@ class Hugepages:
         self.want, self.added = (mib + 1) // 2, 0
 
     def _pool(self):
-        return int(read(HUGE + "nr_hugepages", "0"))
+        """Without what leaves the pool anyhow when its last user, who may be dying, lets it go."""
+        return int(read(HUGE + "nr_hugepages", "0")) - int(read(HUGE + "surplus_hugepages", "0"))
 
     def _resize(self, pages):
         with open(HUGE + "nr_hugepages", "w") as f:
