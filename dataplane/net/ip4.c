@@ -27,7 +27,9 @@ static int ip4_header_check(const struct rte_mbuf *m, const uint8_t *h, unsigned
 	case RTE_MBUF_F_RX_IP_CKSUM_BAD:
 		return NET_C_IP4_CSUM;
 	default:
-		return csum_fold(csum_add(0, h, ihl)) == 0 ? -1 : NET_C_IP4_CSUM;
+		return csum_fold(ihl == IP4_HDR ? csum_ip4(h) : csum_add(0, h, ihl)) == 0
+			? -1
+			: NET_C_IP4_CSUM;
 	}
 }
 

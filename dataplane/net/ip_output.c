@@ -76,7 +76,7 @@ static void ip4_header_put(uint8_t *h, const struct ip_addr *src, const struct i
 	be16_put(h + 10, 0);
 	memcpy(h + 12, src->b + 12, 4);
 	memcpy(h + 16, dst->b + 12, 4);
-	sum = csum_fold(csum_add(0, h, IP4_HDR));
+	sum = csum_fold(csum_ip4(h));
 	memcpy(h + 10, &sum, 2);
 }
 

@@ -33,7 +33,7 @@ struct pkt {
 	uint8_t flags;		 /* PKT_* */
 	uint8_t worker;		 /* worker whose pool it came from */
 	uint32_t sum;		 /* partial ones' complement sum of the payload, when PKT_SUM */
-	uint32_t hash;		 /* keyed hash of the flow, by the dispatcher */
+	uint32_t unused;
 };
 #define PKT_CSUM_GOOD 0x01  /* L4 checksum known good (NIC said so) */
 #define PKT_FIN 0x02	    /* TCP: a FIN follows the last byte */

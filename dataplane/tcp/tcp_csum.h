@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tcp_csum.h: the Internet checksum (RFC 1071) over headers, pseudo-headers and mbuf chains.
+ * tcp_csum.h: the Internet checksum (RFC 1071) over pseudo-headers and mbuf chains.
  *
- * Sums are kept as unreduced 64-bit totals of 16-bit words in memory order, so partial sums add up
- * in any order; a piece that begins at an odd offset is byte-swapped when it is added.
+ * Sums are base/csum.h's; a piece that begins at an odd offset is byte-swapped when it is added.
  */
 #pragma once
 
 #include <netinet/in.h>
 
+#include "dataplane/base/csum.h"
 #include "dataplane/base/ip.h"
 #include "dataplane/port/mbufq.h"
-
-static inline uint64_t csum_fold32(uint64_t sum)
-{
-	return (sum & 0xffffffffu) + (sum >> 32);
-}
 
 /* 16 bits, not complemented. */
 static inline uint16_t csum_fold(uint64_t sum)
@@ -27,27 +22,6 @@ static inline uint16_t csum_fold(uint64_t sum)
 	s = (s & 0xffffu) + (s >> 16);
 	s = (s & 0xffffu) + (s >> 16);
 	return (uint16_t)s;
-}
-
-/* Total of <len> bytes; every 32-bit word adds less than 2^32, so 64 bits hold 16 GiB. */
-static inline uint64_t csum_bytes(const void *p, size_t len)
-{
-	const uint8_t *b = p;
-	uint64_t sum = 0;
-
-	for (; len >= 8; b += 8, len -= 8) {
-		uint64_t v;
-
-		memcpy(&v, b, 8);
-		sum += (v & 0xffffffffu) + (v >> 32);
-	}
-	if (len > 0) {
-		uint64_t v = 0;
-
-		memcpy(&v, b, len);
-		sum += (v & 0xffffffffu) + (v >> 32);
-	}
-	return sum;
 }
 
 /* Adds a piece that begins <off> bytes into the whole. */
@@ -65,12 +39,17 @@ static inline uint64_t csum_add(uint64_t sum, uint64_t piece, size_t off)
 static inline uint64_t csum_pseudo(const struct ip_addr *src, const struct ip_addr *dst,
 	uint32_t len)
 {
-	size_t skip = ip_is_v4(dst) ? 12 : 0;
-	uint8_t tail[8] = {(uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8),
-		(uint8_t)len, 0, 0, 0, IPPROTO_TCP};
+	uint64_t sum = (uint64_t)rte_cpu_to_be_32(len) + rte_cpu_to_be_32(IPPROTO_TCP);
 
-	return csum_bytes(src->b + skip, 16 - skip) + csum_bytes(dst->b + skip, 16 - skip) +
-		csum_bytes(tail, sizeof(tail));
+	if (ip_is_v4(dst)) {
+		uint32_t s4, d4;
+
+		memcpy(&s4, src->b + 12, 4);
+		memcpy(&d4, dst->b + 12, 4);
+		return sum + s4 + d4;
+	}
+	return sum + csum_fold32(csum_load(src->b)) + csum_fold32(csum_load(src->b + 8)) +
+		csum_fold32(csum_load(dst->b)) + csum_fold32(csum_load(dst->b + 8));
 }
 
 /* Total of the first <len> bytes of a chain. */

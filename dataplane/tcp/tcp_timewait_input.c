@@ -8,6 +8,9 @@
  */
 #include "dataplane/tcp/tcp_stack.h"
 
+/* More than a turn's packets can make; the others' wait is longer by a turn, which harms nobody. */
+#define TIMEWAIT_PER_TURN 256u
+
 void tcp_timewait_forget(struct tcp *t, uint32_t i)
 {
 	tcp_table_remove(&t->table, t->timewait.r[i].hash, TCP_REF_TIMEWAIT | i);
@@ -140,7 +143,9 @@ void tcp_timewait_run(struct tcp *t)
 {
 	uint32_t now_ms = (uint32_t)(t->now_us / 1000);
 
-	/* bounded by the records there are; each is released once */
-	while (t->timewait.span > 0 && seq_le(t->timewait.r[t->timewait.head].until_ms, now_ms))
+	for (unsigned left = TIMEWAIT_PER_TURN; left > 0 && t->timewait.span > 0; left--) {
+		if (!seq_le(t->timewait.r[t->timewait.head].until_ms, now_ms))
+			return;
 		tcp_timewait_forget(t, t->timewait.head);
+	}
 }

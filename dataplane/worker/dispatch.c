@@ -149,14 +149,13 @@ static unsigned packet_owner(const struct worker *w, struct rte_mbuf *m)
 {
 	const uint8_t *tcp = rte_pktmbuf_mtod(m, const uint8_t *);
 	const struct dispatch *d = &w->dispatch;
-	struct pkt *p = pkt_of(m);
+	const struct pkt *p = pkt_of(m);
+	uint32_t hash;
 
 	if (unlikely(m->data_len < 4))
 		return d->self; /* no ports: TCP will say so */
-	p->hash = dispatch_hash(&d->key, &p->src, be16_get(tcp), &p->dst, be16_get(tcp + 2));
-	if (d->count == 1)
-		return 0;
-	return dispatch_owner(d, net_is_source(w->net, &p->dst), p->hash, be16_get(tcp + 2));
+	hash = dispatch_hash(&d->key, &p->src, be16_get(tcp), &p->dst, be16_get(tcp + 2));
+	return dispatch_owner(d, net_is_source(w->net, &p->dst), hash, be16_get(tcp + 2));
 }
 
 void dispatch_packets(struct worker *w, struct mbufq *in, struct mbufq *mine)
@@ -165,8 +164,10 @@ void dispatch_packets(struct worker *w, struct mbufq *in, struct mbufq *mine)
 	struct outgoing out;
 	struct rte_mbuf *m;
 
-	if (mbufq_is_empty(in))
+	if (d->count == 1 || mbufq_is_empty(in)) {
+		mbufq_move(mine, in); /* all of them are ours */
 		return;
+	}
 	memset(out.count, 0, d->count * sizeof(out.count[0]));
 	while ((m = mbufq_pop(in)) != NULL) {
 		unsigned to = packet_owner(w, m);

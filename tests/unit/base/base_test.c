@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "dataplane/base/arena.h"
+#include "dataplane/base/csum.h"
 #include "dataplane/base/err.h"
 #include "dataplane/base/hash.h"
 #include "dataplane/base/ip.h"
@@ -38,6 +39,35 @@ static void crc32c_gives_rfc3720_values(void **state)
 	memset(b, 0xff, 32);
 	assert_int_equal(crc32c(0, b, 32), 0x62a8ab43);
 	assert_int_equal(crc32c(crc32c(0, b, 7), b + 7, 25), 0x62a8ab43);
+}
+
+/* RFC 1071 1: the sum of 16-bit words, here modulo 2^16 - 1. */
+static uint32_t sum_by_the_book(const uint8_t *p, size_t len)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < len; i++)
+		sum += i % 2 == 0 ? p[i] : (uint32_t)p[i] << 8;
+	return (uint32_t)(sum % 0xffff);
+}
+
+static void checksums_of_all_lengths_are_by_the_book(void **state)
+{
+	struct rng rng;
+	uint8_t b[2200];
+
+	rng_seed(&rng, 5);
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < sizeof(b); i++)
+			b[i] = round == 0 ? 0xff : (uint8_t)rng_u64(&rng);
+		for (size_t len = 0; len < sizeof(b) - 8; len++) {
+			const uint8_t *p = b + len % 8;
+			uint32_t want = sum_by_the_book(p, len);
+
+			assert_int_equal(csum_words(p, len) % 0xffff, want);
+			assert_int_equal(csum_bytes(p, len) % 0xffff, want);
+		}
+	}
 }
 
 static void numbers_are_strict(void **state)
@@ -191,6 +221,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(siphash_gives_the_papers_value),
 		cmocka_unit_test(crc32c_gives_rfc3720_values),
+		cmocka_unit_test(checksums_of_all_lengths_are_by_the_book),
 		cmocka_unit_test(numbers_are_strict),
 		cmocka_unit_test(slices_cut_and_trim),
 		cmocka_unit_test(words_fold_as_single_letters_do),
