@@ -30,31 +30,55 @@ static inline uint64_t csum_load(const uint8_t *p)
 	return v;
 }
 
-/* RFC 1071 2 (C): 64 bits at a time, the carries collect in the upper half. Below 2^33. */
+/* Less than 8 bytes. */
+static inline uint64_t csum_tail(const uint8_t *p, size_t len)
+{
+	uint64_t sum = 0;
+	uint32_t four;
+	uint16_t two;
+
+	if (len & 4) {
+		memcpy(&four, p, 4);
+		sum += four;
+		p += 4;
+	}
+	if (len & 2) {
+		memcpy(&two, p, 2);
+		sum += two;
+		p += 2;
+	}
+	if (len & 1) { /* the first byte of a word whose second is zero */
+		two = 0;
+		memcpy(&two, p, 1);
+		sum += two;
+	}
+	return sum;
+}
+
+struct csum {
+	uint64_t sum, carries;
+};
+
+static inline void csum_take(struct csum *s, uint64_t v)
+{
+	s->sum += v;
+	s->carries += s->sum < v; /* an add with carry */
+}
+
+/* RFC 1071 2 (C): 64 bits at a time, the carries apart. */
 static inline uint64_t csum_words(const uint8_t *p, size_t len)
 {
-	unsigned __int128 sum = 0;
-	uint64_t high, low;
+	struct csum s = {0, 0};
 
 	for (; len >= 32; p += 32, len -= 32) {
-		sum += csum_load(p);
-		sum += csum_load(p + 8);
-		sum += csum_load(p + 16);
-		sum += csum_load(p + 24);
+		csum_take(&s, csum_load(p));
+		csum_take(&s, csum_load(p + 8));
+		csum_take(&s, csum_load(p + 16));
+		csum_take(&s, csum_load(p + 24));
 	}
 	for (; len >= 8; p += 8, len -= 8)
-		sum += csum_load(p);
-	if (len > 0) {
-		uint64_t last = 0;
-
-		memcpy(&last, p, len);
-		sum += last;
-	}
-	low = (uint64_t)sum;
-	high = (uint64_t)(sum >> 64);
-	low += high;
-	low += low < high;
-	return csum_fold32(low);
+		csum_take(&s, csum_load(p));
+	return csum_fold32(s.sum) + s.carries + csum_tail(p, len);
 }
 
 static inline uint64_t csum_bytes(const void *p, size_t len)

@@ -30,7 +30,7 @@ void timer_init(struct timer *t)
 {
 	list_init(&t->link);
 	t->expires_us = TIMER_NEVER;
-	t->slot_tick = 0;
+	t->slot_us = 0;
 }
 
 static void timer_file(struct timer_wheel *w, struct timer *t)
@@ -44,27 +44,24 @@ static void timer_file(struct timer_wheel *w, struct timer *t)
 		tick = w->tick + 1;
 	if (tick > far)
 		tick = far;
-	t->slot_tick = tick;
+	t->slot_us = (tick - 1) * TIMER_TICK_US;
 	dist = tick ^ w->tick; /* the highest differing byte names the level */
 	while (level < 3 && dist >> (8 * (level + 1)))
 		level++;
 	list_add_tail(&w->slots[level][(tick >> (8 * level)) & 255], &t->link);
 }
 
-void timer_set(struct timer_wheel *w, struct timer *t, uint64_t expires_us)
+void timer_refile(struct timer_wheel *w, struct timer *t, uint64_t expires_us)
 {
 	if (expires_us == TIMER_NEVER) {
 		timer_cancel(w, t);
 		return;
 	}
 	t->expires_us = expires_us;
-	if (list_is_linked(&t->link)) {
-		if (tick_of(expires_us) >= t->slot_tick)
-			return; /* it fires too early once and is put back */
+	if (list_is_linked(&t->link))
 		list_del(&t->link);
-	} else {
+	else
 		w->armed_count++;
-	}
 	timer_file(w, t);
 }
 

@@ -21,7 +21,7 @@
 struct timer {
 	struct list link;    /* on a slot of the wheel while armed */
 	uint64_t expires_us; /* wanted time, or TIMER_NEVER */
-	uint64_t slot_tick;  /* tick whose slot it is filed under */
+	uint64_t slot_us;    /* where the tick begins whose slot it is filed under */
 };
 
 struct timer_wheel {
@@ -40,7 +40,7 @@ static inline bool timer_is_armed(const struct timer *t)
 	return t->expires_us != TIMER_NEVER;
 }
 /* Arms or moves; TIMER_NEVER disarms. A time in the past fires on the next run. */
-void timer_set(struct timer_wheel *w, struct timer *t, uint64_t expires_us);
+static inline void timer_set(struct timer_wheel *w, struct timer *t, uint64_t expires_us);
 /* Takes the timer off the wheel; must be called before its memory is reused. */
 void timer_cancel(struct timer_wheel *w, struct timer *t);
 /*
@@ -54,3 +54,15 @@ unsigned timer_wheel_run(struct timer_wheel *w, uint64_t now_us, unsigned budget
  * is armed. May be earlier than the first expiry (cascades, lazy timers), never later.
  */
 uint64_t timer_wheel_next_us(const struct timer_wheel *w);
+
+/* timer_set() where the wheel has to know. */
+void timer_refile(struct timer_wheel *w, struct timer *t, uint64_t expires_us);
+
+static inline void timer_set(struct timer_wheel *w, struct timer *t, uint64_t expires_us)
+{
+	/* filed under its tick or an earlier one: at worst it fires too early once, and is put back */
+	if (list_is_linked(&t->link) && expires_us > t->slot_us && expires_us != TIMER_NEVER)
+		t->expires_us = expires_us;
+	else
+		timer_refile(w, t, expires_us);
+}

@@ -57,7 +57,8 @@ static void ip4_deliver(struct net *n, struct rte_mbuf *m)
 	net_count(n, NET_C_IP4_IN);
 	switch (p->proto) {
 	case PROTO_TCP:
-		net_trace_in(m, "ip4_input");
+		if (trace_is_on())
+			net_trace_in(m, "ip4_input");
 		rte_pktmbuf_adj(m, (uint16_t)(m->l2_len + m->l3_len));
 		mbufq_push(&n->tcp, m);
 		return;
@@ -92,7 +93,7 @@ static void ip4_input_one(struct net *n, struct rte_mbuf *m)
 		goto drop;
 	addr = ip_from_v4(h + 12);
 	why = NET_C_IP4_SOURCE; /* RFC 1122 3.2.1.3; our own: a loop or a LAND attack */
-	if (!addr_is_unicast(&addr) || addr_kind(n, &addr) != 0)
+	if (!addr_is_unicast4(h + 12) || addr_kind(n, &addr) != 0)
 		goto drop;
 	why = NET_C_IP4_L2_GROUP; /* RFC 1122 3.3.6: "SHOULD silently discard" */
 	if (pkt_of(m)->flags & PKT_L2_GROUP)

@@ -57,18 +57,6 @@ static uint32_t index_of(const struct net *n, const struct neigh *e)
 	return (uint32_t)(e - n->neigh->e);
 }
 
-uint32_t neigh_handle(const struct net *n, const struct neigh *e)
-{
-	return (uint32_t)e->version << 16 | index_of(n, e);
-}
-
-struct neigh *neigh_of(const struct net *n, uint32_t handle)
-{
-	struct neigh *e = &n->neigh->e[handle % NEIGH_MAX];
-
-	return e->state != NEIGH_FREE && neigh_handle(n, e) == handle ? e : NULL;
-}
-
 struct neigh *neigh_lookup(const struct net *n, unsigned port, const struct ip_addr *addr)
 {
 	uint32_t i = *bucket_of(n, port, addr);

@@ -172,8 +172,5 @@ bool addr_is_unicast(const struct ip_addr *a)
 
 	if (ip_is_any(a) || ip_eq(a, &loopback6))
 		return false;
-	if (!ip_is_v4(a))
-		return a->b[0] != 0xff;
-	/* RFC 1122 3.2.1.3: 0/8 and 127/8 never appear outside a host; 224/3: groups, broadcast */
-	return a->b[12] != 0 && a->b[12] != 127 && a->b[12] < 224;
+	return ip_is_v4(a) ? addr_is_unicast4(a->b + 12) : a->b[0] != 0xff;
 }

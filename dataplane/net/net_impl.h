@@ -160,6 +160,12 @@ void addr_announce_all(struct net *n);
 void addr_announce_run(struct net *n, unsigned budget);
 /* Neither a group, nor broadcast, nor unspecified, nor loopback. */
 bool addr_is_unicast(const struct ip_addr *a);
+/* The same of the four bytes of an IPv4 address. */
+static inline bool addr_is_unicast4(const uint8_t *b)
+{
+	/* RFC 1122 3.2.1.3: 0/8 and 127/8 never appear outside a host; 224/3: groups, broadcast */
+	return b[0] != 0 && b[0] != 127 && b[0] < 224;
+}
 
 /* rate.c */
 void rate_init(struct rate *r, uint32_t per_s, uint32_t burst);
@@ -168,9 +174,20 @@ bool rate_take(struct rate *r, uint64_t now_us);
 /* neigh.c */
 void neigh_init(struct neigh_table *t, uint64_t key);
 void neigh_fini(struct net *n);
+static inline uint32_t neigh_handle(const struct net *n, const struct neigh *e)
+{
+	return (uint32_t)e->version << 16 | (uint32_t)(e - n->neigh->e);
+}
 /* The entry of a handle in net_dst.neigh, NULL when it has another owner by now. */
-struct neigh *neigh_of(const struct net *n, uint32_t handle);
-uint32_t neigh_handle(const struct net *n, const struct neigh *e);
+static inline struct neigh *neigh_of(const struct net *n, uint32_t handle)
+{
+	uint32_t i = handle & 0xffff; /* NEIGH_NONE's is not in the table */
+	struct neigh *e = &n->neigh->e[i % NEIGH_MAX];
+
+	if (i >= NEIGH_MAX || e->version != handle >> 16 || e->state == NEIGH_FREE)
+		return NULL;
+	return e;
+}
 struct neigh *neigh_lookup(const struct net *n, unsigned port, const struct ip_addr *addr);
 /* Makes one if needed; NULL: the table is full of live entries. */
 struct neigh *neigh_get(struct net *n, unsigned port, const struct ip_addr *addr,

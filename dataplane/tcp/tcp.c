@@ -113,6 +113,7 @@ struct tcp *tcp_new(const struct tcp_config *cfg, struct net *net, struct rte_me
 	t->now_us = now_us;
 	t->truesize = (uint32_t)(rte_pktmbuf_data_room_size(pool) + sizeof(struct rte_mbuf) +
 		PKT_PRIV_SIZE);
+	t->per_truesize = rte_reciprocal_value(t->truesize);
 	t->rto = (struct tcp_rtt_limits){cfg->rto_min_us, cfg->rto_max_us};
 	list_init(&t->conns_free);
 	list_init(&t->ready);

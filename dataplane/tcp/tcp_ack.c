@@ -2,9 +2,10 @@
 /*
  * tcp_ack.c: step 5 of RFC 9293 3.10.7.4: the ACK field of a segment for a synchronized state.
  *
- * In this order: is the ACK believable (RFC 5961 5), the peer's timestamp and window, what the scoreboard learns
- * from it, the round-trip time, loss and congestion (tcp_recovery.c), then what the acknowledgement
- * frees: bytes of the send queue, timers, and our FIN with the state it held up.
+ * In this order: is the ACK believable (RFC 5961 5), the peer's timestamp and window, what the
+ * scoreboard learns from it, the round-trip time, loss and congestion (tcp_recovery.c), then what
+ * the acknowledgement frees: bytes of the send queue, timers, and our FIN with the state it held up.
+ * tcp_ack_plain() is the same with everything left out that only losses make necessary.
  */
 #include "dataplane/tcp/tcp_stack.h"
 
@@ -160,6 +161,41 @@ static void remember_timestamp(struct tcp *t, struct tcp_conn *c, const struct t
 		return;
 	c->ts_recent = s->opt.tsval;
 	c->ts_recent_us = t->now_us;
+}
+
+bool tcp_ack_is_plain(const struct tcp_conn *c, const struct tcp_segment *s)
+{
+	uint32_t acked = s->ack - c->sack.una;
+
+	if (acked > tcp_sack_outstanding(&c->sack) || (acked == 0 && s->len == 0))
+		return false;
+	if (c->rec.phase != TCP_PHASE_OPEN || c->rec.tlp_out || c->rec.reno_sacked > 0 ||
+		c->due_us[TCP_DUE_REORDER] != TIMER_NEVER)
+		return false;
+	if (s->wnd == 0 || c->snd_wnd == 0 || c->persist || c->probe_out || c->syn_rtx)
+		return false;
+	return tcp_sack_is_plain(&c->sack);
+}
+
+void tcp_ack_plain(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
+{
+	struct tcp_ack_event e = {.acked = s->ack - c->sack.una};
+
+	remember_timestamp(t, c, s);
+	update_window(c, s);
+	if (e.acked > 0) {
+		tcp_sack_ack_plain(&c->sack, s->ack, &e.d);
+		e.rtt_us = (uint32_t)t->now_us - e.d.rtt_sent_us;
+		tcp_rtt_sample(&c->rtt, e.rtt_us, (uint32_t)t->now_us, &t->rto);
+		tcp_recovery_on_plain_ack(t, c, &e);
+		on_progress(t, c);
+	}
+	if (c->sack.una == tcp_snd_limit(c)) { /* nothing in flight, nothing to send */
+		tcp_due(c, TCP_DUE_PROBE, TIMER_NEVER);
+		return;
+	}
+	tcp_want_output(t, c);
+	tcp_probe_schedule(t, c);
 }
 
 bool tcp_ack_input(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)

@@ -36,8 +36,7 @@ static struct rte_mbuf *mbuf_alloc(struct tcp *t)
 
 static void header_append(struct rte_mbuf *m, const struct tcp_flow *f, const struct header *h)
 {
-	uint8_t opt[TCP_OPTIONS_MAX];
-	size_t opt_len = tcp_options_emit(&h->opt, opt);
+	size_t opt_len = tcp_options_len(&h->opt);
 	uint8_t *p = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(TCP_HEADER_LEN + opt_len));
 
 	bug_on_hot(p == NULL);
@@ -48,9 +47,8 @@ static void header_append(struct rte_mbuf *m, const struct tcp_flow *f, const st
 	p[12] = (uint8_t)((TCP_HEADER_LEN + opt_len) / 4 << 4);
 	p[13] = h->flags;
 	be16_put(p + 14, h->wnd);
-	be16_put(p + 16, 0);
-	be16_put(p + 18, 0);
-	memcpy(p + TCP_HEADER_LEN, opt, opt_len);
+	be32_put(p + 16, 0); /* the checksum comes later, the urgent pointer never */
+	tcp_options_emit(&h->opt, p + TCP_HEADER_LEN);
 }
 
 /*
@@ -210,7 +208,7 @@ static void ack_header(struct tcp *t, struct tcp_conn *c, struct header *h, uint
 		h->opt.tsval = tcp_ts_now(t, c->ts_offset);
 		h->opt.tsecr = c->ts_recent;
 	}
-	if (c->sack_on && room >= 12) {
+	if (c->sack_on && room >= 12 && tcp_reasm_has_blocks(&c->reasm)) {
 		/* with timestamps three blocks fit into the 40 bytes, RFC 2018 3 */
 		unsigned max = RTE_MIN((room - 4) / 8, c->ts_on ? 3u : 4u);
 

@@ -6,7 +6,8 @@
  * tcp_input() verifies and looks up; CLOSED and LISTEN (3.10.7.1, .2) are tcp_listen.c, SYN-SENT
  * (.3) is tcp_synsent.c, TIME-WAIT is tcp_timewait_input.c. The other states (.4) go through the
  * numbered steps below, one function each, in file order; a step returns false when the segment's
- * journey ends there. Step 5 is tcp_ack.c, steps 7 and 8 are tcp_rcv.c.
+ * journey ends there. Step 5 is tcp_ack.c, steps 7 and 8 are tcp_rcv.c. Nearly every segment is one
+ * that no step minds: is_predicted() knows it, and spares it the walk.
  *
  * Standards: RFC 9293 3.10.7, RFC 5961, RFC 7323 5, RFC 1337 (by tcp_timewait_input.c).
  */
@@ -216,14 +217,43 @@ static void steps(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
 		tcp_text_input(t, c, s);
 }
 
+/*
+ * Header prediction (Van Jacobson): the next bytes of a stream to which nothing unusual happens, or
+ * an ACK of ours. Every step above would find nothing to object to; what they do is done at once.
+ */
+static bool is_predicted(const struct tcp *t, const struct tcp_conn *c, const struct tcp_segment *s)
+{
+	if (c->state != TCP_ESTABLISHED || (s->flags & ~TCP_PSH) != TCP_ACK || c->orphan)
+		return false;
+	if (s->seq != c->rcv_nxt || s->len > rcv_wnd(c) || s->opt.sack_count > 0)
+		return false;
+	if (s->opt.has_ts != c->ts_on || (c->ts_on && tcp_ts_is_old(t, c, s->opt.tsval)))
+		return false;
+	return tcp_ack_is_plain(c, s);
+}
+
+static void predicted(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
+{
+	c->rcvd_us = t->now_us;
+	tcp_idle_restart(t, c);
+	tcp_ack_plain(t, c, s);
+	if (s->len > 0)
+		tcp_text_input(t, c, s);
+}
+
 void tcp_conn_input(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
 {
-	if (c->state == TCP_SYN_SENT)
+	if (likely(is_predicted(t, c, s)))
+		predicted(t, c, s);
+	else if (c->state == TCP_SYN_SENT)
 		tcp_synsent_input(t, c, s);
 	else
 		steps(t, c, s);
-	/* the connection may have ended, its slot is still ours to look at */
-	if (c->in_use && !tcp_is_dead(c))
+	/*
+	 * The connection may have ended, its slot is still ours to look at. Where something has to
+	 * be sent, the end of the turn arms the timer.
+	 */
+	if (c->in_use && !tcp_is_dead(c) && !list_is_linked(&c->out_link))
 		tcp_timer_arm(t, c);
 }
 
@@ -255,10 +285,9 @@ static void trace(const struct tcp *t, const struct tcp_segment *s, uint32_t ref
 		s->flags & TCP_ACK ? "." : "", s->seq, s->ack, s->len, s->wnd);
 }
 
-static void dispatch(struct tcp *t, struct tcp_segment *s)
+static void dispatch(struct tcp *t, struct tcp_segment *s, uint64_t hash)
 {
 	struct tcp_flow f = {*s->dst, *s->src, s->dst_port, s->src_port};
-	uint64_t hash = tcp_flow_hash(t, &f);
 	uint32_t ref = tcp_flow_lookup(t, &f, hash);
 
 	trace(t, s, ref);
@@ -274,7 +303,7 @@ static void dispatch(struct tcp *t, struct tcp_segment *s)
 		tcp_timewait_input(t, ref & TCP_REF_INDEX, &f, hash, s);
 }
 
-static void input_one(struct tcp *t, struct rte_mbuf *m)
+static void input_one(struct tcp *t, struct rte_mbuf *m, uint64_t hash)
 {
 	struct tcp_segment s;
 	enum tcp_counter why;
@@ -290,31 +319,36 @@ static void input_one(struct tcp *t, struct rte_mbuf *m)
 	}
 	trace_pkt(m, "tcp_input", "seq=%u ack=%u len=%u wnd=%u flags=%#x", s.seq, s.ack, s.len,
 		s.wnd, s.flags);
-	dispatch(t, &s);
+	dispatch(t, &s, hash);
 	if (s.m != NULL)
 		rte_pktmbuf_free(s.m);
 }
 
-/* The bucket of the flow, ahead of its turn; a header too short to tell is found out later. */
-static void prefetch(const struct tcp *t, struct rte_mbuf *m)
+/* The flow's hash, its bucket asked for ahead of its turn; 0 for a header too short to be one. */
+static uint64_t hash_of(const struct tcp *t, struct rte_mbuf *m)
 {
 	const struct pkt *p = pkt_of(m);
 	const uint8_t *h = rte_pktmbuf_mtod(m, const uint8_t *);
+	uint64_t hash;
 
-	if (m->data_len >= 4)
-		tcp_table_prefetch(&t->table,
-			tcp_table_hash(&t->table, &p->dst, &p->src, be16_get(h + 2), be16_get(h)));
+	if (m->data_len < 4)
+		return 0;
+	hash = tcp_table_hash(&t->table, &p->dst, &p->src, be16_get(h + 2), be16_get(h));
+	tcp_table_prefetch(&t->table, hash);
+	return hash;
 }
 
 void tcp_input(struct tcp *t, struct mbufq *in, uint64_t now_us)
 {
+	uint64_t hash[BATCH];
+
 	t->now_us = now_us;
 	while (in->head != NULL) {
 		struct rte_mbuf *m = in->head;
 
 		for (unsigned i = 0; i < BATCH && m != NULL; i++, m = pkt_of(m)->next)
-			prefetch(t, m);
+			hash[i] = hash_of(t, m);
 		for (unsigned i = 0; i < BATCH && (m = mbufq_pop(in)) != NULL; i++)
-			input_one(t, m);
+			input_one(t, m, hash[i]);
 	}
 }

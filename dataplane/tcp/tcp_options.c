@@ -27,9 +27,8 @@ enum {
 /* The common segment: nop, nop, timestamps and nothing else (RFC 7323 appendix A). */
 static bool parse_common(const uint8_t *p, size_t len, struct tcp_options *o)
 {
-	static const uint8_t head[4] = {OPT_NOP, OPT_NOP, OPT_TIMESTAMP, 10};
-
-	if (len != 12 || memcmp(p, head, 4) != 0)
+	/* as one word, what it is always sent as */
+	if (len != 12 || be32_get(p) != (OPT_NOP << 24 | OPT_NOP << 16 | OPT_TIMESTAMP << 8 | 10))
 		return false;
 	o->has_ts = true;
 	o->tsval = be32_get(p + 4);
@@ -84,7 +83,7 @@ bool tcp_options_parse(const uint8_t *p, size_t len, struct tcp_options *o)
 {
 	size_t i = 0;
 
-	memset(o, 0, sizeof(*o));
+	memset(o, 0, offsetof(struct tcp_options, sack)); /* blocks: sack_count of them */
 	if (parse_common(p, len, o))
 		return true;
 	while (i < len) {

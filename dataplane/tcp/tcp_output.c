@@ -54,7 +54,7 @@ static bool retransmit_lost(struct tcp *t, struct tcp_conn *c)
 {
 	uint32_t seq, len;
 
-	if (!tcp_sack_next_lost(&c->sack, &seq, &len))
+	if (likely(c->sack.bytes[TCP_RANGE_LOST] == 0) || !tcp_sack_next_lost(&c->sack, &seq, &len))
 		return false;
 	/* a FIN rides on a full last segment as it did the first time */
 	if (len > c->mss && !(len == c->mss + 1u && seq + len == c->snd_end + 1))

@@ -47,6 +47,10 @@ static inline void tcp_reasm_note_dsack(struct tcp_reasm *r, uint32_t start, uin
 {
 	r->dsack = (struct tcp_sack_block){start, end};
 }
+static inline bool tcp_reasm_has_blocks(const struct tcp_reasm *r)
+{
+	return r->sack_count > 0 || r->dsack.start != r->dsack.end;
+}
 /* Fills up to <max> blocks, a duplicate first, for an ACK of <nxt>; takes the duplicate. */
 unsigned tcp_reasm_blocks(struct tcp_reasm *r, uint32_t nxt, struct tcp_sack_block *ret,
 	unsigned max);

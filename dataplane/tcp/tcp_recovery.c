@@ -25,23 +25,6 @@ void tcp_recovery_init(struct tcp_conn *c)
 	c->rec = (struct tcp_recovery){.dupthresh = TCP_DUPTHRESH, .recover = c->iss};
 }
 
-uint32_t tcp_pipe(const struct tcp_conn *c)
-{
-	uint32_t pipe = tcp_sack_pipe(&c->sack);
-
-	return pipe > c->rec.reno_sacked ? pipe - c->rec.reno_sacked : 0;
-}
-
-bool tcp_cwnd_allows(struct tcp_conn *c, uint32_t len)
-{
-	uint32_t pipe = tcp_pipe(c);
-
-	if (pipe == 0 || pipe + len <= c->cc.cwnd)
-		return true;
-	c->rec.cwnd_limited = true;
-	return false;
-}
-
 void tcp_recovery_on_rtx(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t len)
 {
 	struct tcp_recovery *r = &c->rec;
@@ -54,11 +37,6 @@ void tcp_recovery_on_rtx(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32
 		r->has_rtx_ts = true;
 		r->rtx_ts = tcp_ts_now(t, c->ts_offset);
 	}
-}
-
-void tcp_recovery_on_sent(struct tcp_conn *c, uint32_t len)
-{
-	c->rec.prr_out += len;
 }
 
 /*
@@ -337,7 +315,12 @@ static void prr(struct tcp_conn *c, const struct tcp_ack_event *e, bool new_loss
 
 static void grow(struct tcp *t, struct tcp_conn *c, const struct tcp_ack_event *e)
 {
-	struct tcp_cc_ack a = {
+	struct tcp_cc_ack a;
+
+	/* RFC 7661's concern: a window that was not used has not been tested */
+	if (e->acked == 0 || (!c->rec.cwnd_limited && c->rec.phase != TCP_PHASE_LOSS))
+		return;
+	a = (struct tcp_cc_ack){
 		.now_us = t->now_us,
 		.bytes = e->acked,
 		.una = c->sack.una,
@@ -345,10 +328,7 @@ static void grow(struct tcp *t, struct tcp_conn *c, const struct tcp_ack_event *
 		.rtt_us = e->rtt_us,
 		.srtt_us = c->rtt.srtt_us,
 	};
-
-	/* RFC 7661's concern: a window that was not used has not been tested */
-	if (e->acked > 0 && (c->rec.cwnd_limited || c->rec.phase == TCP_PHASE_LOSS))
-		tcp_cc_on_ack(&c->cc, &a);
+	tcp_cc_on_ack(&c->cc, &a);
 }
 
 void tcp_recovery_on_ack(struct tcp *t, struct tcp_conn *c, struct tcp_ack_event *e)
@@ -374,6 +354,14 @@ void tcp_recovery_on_ack(struct tcp *t, struct tcp_conn *c, struct tcp_ack_event
 		prr(c, e, new_loss);
 	else
 		grow(t, c, e);
+}
+
+void tcp_recovery_on_plain_ack(struct tcp *t, struct tcp_conn *c, const struct tcp_ack_event *e)
+{
+	if (c->sack_on)
+		tcp_rack_on_delivery(&c->rack, &e->d, (uint32_t)t->now_us, 0, false);
+	c->rec.dupacks = 0;
+	grow(t, c, e);
 }
 
 void tcp_recovery_on_reorder_timer(struct tcp *t, struct tcp_conn *c)

@@ -295,6 +295,25 @@ void tcp_sack_ack(struct tcp_sack *s, uint32_t ack, struct tcp_delivery *d)
 	s->fack = seq_max(s->fack, ack);
 }
 
+void tcp_sack_ack_plain(struct tcp_sack *s, uint32_t ack, struct tcp_delivery *d)
+{
+	unsigned gone = 0;
+
+	bug_on_hot(!tcp_sack_is_plain(s) || s->una == ack || !seq_in(ack, s->una, s->nxt + 1));
+	d->has_rtt = true;
+	d->rtt_sent_us = s->r[0].first_us;
+	d->bytes = ack - s->una;
+	while (seq_lt(s->r[gone].end, ack))
+		gone++;
+	d->newest[0] = (struct tcp_arrival){true, s->r[gone].sent_us, ack};
+	gone += s->r[gone].end == ack;
+	s->n = (uint16_t)(s->n - gone);
+	if (s->n > 0)
+		memmove(s->r, s->r + gone, s->n * sizeof(*s->r));
+	s->bytes[TCP_RANGE_FLIGHT] -= d->bytes;
+	s->una = s->fack = ack;
+}
+
 bool tcp_sack_block(struct tcp_sack *s, struct tcp_sack_block b, struct tcp_delivery *d)
 {
 	uint32_t fack = s->fack;

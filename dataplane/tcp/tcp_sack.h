@@ -86,6 +86,23 @@ bool tcp_sack_block(struct tcp_sack *s, struct tcp_sack_block b, struct tcp_deli
 /* Is the first of <n> blocks a duplicate report (RFC 2883 4)? */
 bool tcp_sack_is_dsack(const struct tcp_sack_block *b, unsigned n, uint32_t ack);
 
+/*
+ * True when nothing is SACKED, lost or sent twice: what an ACK covers then arrived in the order it
+ * was sent, and tcp_sack_ack_plain() says so for less than tcp_sack_ack().
+ */
+static inline bool tcp_sack_is_plain(const struct tcp_sack *s)
+{
+	bool rtx = false;
+
+	if (s->bytes[TCP_RANGE_FLIGHT] != s->nxt - s->una || s->fack != s->una)
+		return false;
+	for (unsigned i = 0; i < s->n; i++)
+		rtx |= s->r[i].rtx;
+	return !rtx;
+}
+/* <ack> is in (una, nxt]. */
+void tcp_sack_ack_plain(struct tcp_sack *s, uint32_t ack, struct tcp_delivery *d);
+
 /* Verdicts: all return the number of bytes that changed. */
 uint32_t tcp_sack_lose(struct tcp_sack *s, uint32_t start, uint32_t len);
 uint32_t tcp_sack_lose_range(struct tcp_sack *s, unsigned i);

@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <rte_reciprocal.h>
+
 #include "dataplane/tcp/tcp_conn.h"
 #include "dataplane/tcp/tcp_cookie.h"
 #include "dataplane/tcp/tcp_counter.h"
@@ -57,11 +59,12 @@ struct tcp_challenge { /* RFC 5961 7, 10: how many challenge ACKs may go out */
 
 struct tcp {
 	struct tcp_config cfg;
-	struct net *net;	  /* borrowed for life */
-	struct rte_mempool *pool; /* borrowed for life */
-	struct rng *rng;	  /* borrowed for life */
-	uint64_t now_us;	  /* of the call in progress */
-	uint32_t truesize;	  /* of an mbuf of <pool> */
+	struct net *net;		    /* borrowed for life */
+	struct rte_mempool *pool;	    /* borrowed for life */
+	struct rng *rng;		    /* borrowed for life */
+	uint64_t now_us;		    /* of the call in progress */
+	uint32_t truesize;		    /* of an mbuf of <pool> */
+	struct rte_reciprocal per_truesize; /* divides by it without a division */
 	struct tcp_rtt_limits rto;
 
 	struct tcp_table table;
@@ -162,6 +165,12 @@ static inline bool tcp_ts_is_old(const struct tcp *t, const struct tcp_conn *c, 
 
 /* tcp_ack.c: step 5; false: the segment ends here (or the connection did) */
 bool tcp_ack_input(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s);
+/*
+ * Does <s>, which is in order, acknowledge what was sent once in the order it was sent, with nothing
+ * known to be lost, no probe out and no window closed? Then tcp_ack_plain() is all of step 5.
+ */
+bool tcp_ack_is_plain(const struct tcp_conn *c, const struct tcp_segment *s);
+void tcp_ack_plain(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s);
 /* tcp_rcv.c: steps 7 and 8; may take s->m */
 void tcp_text_input(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s);
 /* An ACK is owed: now, or with the next data or after the delay. */
@@ -189,17 +198,35 @@ struct tcp_ack_event {
 };
 void tcp_recovery_init(struct tcp_conn *c);
 void tcp_recovery_on_ack(struct tcp *t, struct tcp_conn *c, struct tcp_ack_event *e);
+/* The same for what tcp_ack_is_plain() allows. */
+void tcp_recovery_on_plain_ack(struct tcp *t, struct tcp_conn *c, const struct tcp_ack_event *e);
 void tcp_recovery_on_rto(struct tcp *t, struct tcp_conn *c);
 void tcp_recovery_on_reorder_timer(struct tcp *t, struct tcp_conn *c);
 /* One segment of <len> bytes is about to be sent again, or was sent for the first time. */
 void tcp_recovery_on_rtx(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t len);
-void tcp_recovery_on_sent(struct tcp_conn *c, uint32_t len);
+static inline void tcp_recovery_on_sent(struct tcp_conn *c, uint32_t len)
+{
+	c->rec.prr_out += len;
+}
 /* Is the duplicate report about a retransmission of ours, or has the network duplicated? */
 bool tcp_recovery_is_ours(struct tcp_conn *c, const struct tcp_sack_block *b);
 /* Bytes believed to be in the network. */
-uint32_t tcp_pipe(const struct tcp_conn *c);
+static inline uint32_t tcp_pipe(const struct tcp_conn *c)
+{
+	uint32_t pipe = tcp_sack_pipe(&c->sack);
+
+	return pipe > c->rec.reno_sacked ? pipe - c->rec.reno_sacked : 0;
+}
 /* May <len> bytes more go out? Notes when cwnd says no. */
-bool tcp_cwnd_allows(struct tcp_conn *c, uint32_t len);
+static inline bool tcp_cwnd_allows(struct tcp_conn *c, uint32_t len)
+{
+	uint32_t pipe = tcp_pipe(c);
+
+	if (pipe == 0 || pipe + len <= c->cc.cwnd)
+		return true;
+	c->rec.cwnd_limited = true;
+	return false;
+}
 
 /* tcp_output.c */
 /* Sends as much as the windows allow, or the ACK that is owed. */

@@ -10,36 +10,7 @@
 
 #include <stdlib.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include "dataplane/base/bug.h"
-
-static uint16_t tag_of(uint64_t hash)
-{
-	uint16_t tag = (uint16_t)(hash >> 48);
-
-	return tag != 0 ? tag : 1;
-}
-
-/* One bit for each slot whose tag is <tag>. */
-static uint32_t match(const struct tcp_bucket *b, uint16_t tag)
-{
-	uint32_t hits = 0;
-
-#ifdef __SSE2__
-	__m128i eq = _mm_cmpeq_epi16(_mm_load_si128((const __m128i *)(const void *)b->tag),
-		_mm_set1_epi16((short)tag));
-
-	/* one byte per slot, then one bit */
-	hits = (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(eq, _mm_setzero_si128()));
-#else
-	for (unsigned i = 0; i < TCP_TABLE_SLOTS; i++)
-		hits |= (uint32_t)(b->tag[i] == tag) << i;
-#endif
-	return hits;
-}
 
 bool tcp_table_init(struct tcp_table *t, uint32_t capacity, struct rng *rng)
 {
@@ -69,11 +40,11 @@ void tcp_table_insert(struct tcp_table *t, uint64_t hash, uint32_t ref)
 	uint32_t at = (uint32_t)hash & t->mask, hits;
 
 	bug_on_hot(t->used >= (t->mask + 1) * TCP_TABLE_SLOTS);
-	while ((hits = match(&t->b[at], 0)) == 0) {
+	while ((hits = tcp_table_match(&t->b[at], 0)) == 0) {
 		t->b[at].passed++;
 		at = (at + 1) & t->mask;
 	}
-	t->b[at].tag[__builtin_ctz(hits)] = tag_of(hash);
+	t->b[at].tag[__builtin_ctz(hits)] = tcp_table_tag(hash);
 	t->b[at].ref[__builtin_ctz(hits)] = ref;
 	t->used++;
 }
@@ -84,7 +55,7 @@ static unsigned locate(const struct tcp_table *t, uint64_t hash, uint32_t ref, u
 	uint32_t at = (uint32_t)hash & t->mask;
 
 	for (uint32_t seen = 0; seen <= t->mask; seen++, at = (at + 1) & t->mask) {
-		uint32_t hits = match(&t->b[at], tag_of(hash));
+		uint32_t hits = tcp_table_match(&t->b[at], tcp_table_tag(hash));
 
 		for (; hits != 0; hits &= hits - 1) {
 			unsigned slot = (unsigned)__builtin_ctz(hits);
@@ -132,16 +103,7 @@ uint32_t tcp_table_next(const struct tcp_table *t, struct tcp_table_iter *it)
 			return TCP_TABLE_NONE;
 		it->at = (it->at + 1) & t->mask;
 		it->bucket = &t->b[it->at];
-		it->hits = match(it->bucket, it->tag);
+		it->hits = tcp_table_match(it->bucket, it->tag);
 	}
 	return TCP_TABLE_NONE;
-}
-
-uint32_t tcp_table_first(const struct tcp_table *t, struct tcp_table_iter *it, uint64_t hash)
-{
-	it->at = (uint32_t)hash & t->mask;
-	it->bucket = &t->b[it->at];
-	it->tag = tag_of(hash);
-	it->hits = match(it->bucket, it->tag);
-	return tcp_table_next(t, it);
 }

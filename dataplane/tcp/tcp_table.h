@@ -12,6 +12,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "dataplane/base/hash.h"
 #include "dataplane/tcp/tcp.h"
 
@@ -72,9 +76,49 @@ struct tcp_table_iter {
 	uint16_t tag;
 };
 
+static inline uint16_t tcp_table_tag(uint64_t hash)
+{
+	uint16_t tag = (uint16_t)(hash >> 48);
+
+	return tag != 0 ? tag : 1;
+}
+
+/* One bit for each slot whose tag is <tag>. */
+static inline uint32_t tcp_table_match(const struct tcp_bucket *b, uint16_t tag)
+{
+	uint32_t hits = 0;
+
+#ifdef __SSE2__
+	__m128i eq = _mm_cmpeq_epi16(_mm_load_si128((const __m128i *)(const void *)b->tag),
+		_mm_set1_epi16((short)tag));
+
+	/* one byte per slot, then one bit */
+	hits = (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(eq, _mm_setzero_si128()));
+#else
+	for (unsigned i = 0; i < TCP_TABLE_SLOTS; i++)
+		hits |= (uint32_t)(b->tag[i] == tag) << i;
+#endif
+	return hits;
+}
+
 /* The candidates of <hash>, one after the other; TCP_TABLE_NONE ends them. */
 uint32_t tcp_table_next(const struct tcp_table *t, struct tcp_table_iter *it);
-uint32_t tcp_table_first(const struct tcp_table *t, struct tcp_table_iter *it, uint64_t hash);
+
+static inline uint32_t tcp_table_first(const struct tcp_table *t, struct tcp_table_iter *it,
+	uint64_t hash)
+{
+	it->at = (uint32_t)hash & t->mask;
+	it->bucket = &t->b[it->at];
+	it->tag = tcp_table_tag(hash);
+	it->hits = tcp_table_match(it->bucket, it->tag);
+	if (it->hits != 0) {
+		unsigned slot = (unsigned)__builtin_ctz(it->hits);
+
+		it->hits &= it->hits - 1;
+		return it->bucket->ref[slot];
+	}
+	return tcp_table_next(t, it);
+}
 
 static inline void tcp_table_prefetch(const struct tcp_table *t, uint64_t hash)
 {

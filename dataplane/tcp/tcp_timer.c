@@ -25,12 +25,12 @@ void tcp_due(struct tcp_conn *c, enum tcp_deadline which, uint64_t at_us)
 
 void tcp_timer_arm(struct tcp *t, struct tcp_conn *c)
 {
-	uint64_t at = TIMER_NEVER;
+	const uint64_t *d = c->due_us;
+	uint64_t a = RTE_MIN(d[0], d[1]), b = RTE_MIN(d[2], d[3]), e = RTE_MIN(d[4], d[5]);
 
-	for (unsigned i = 0; i < TCP_DUE_COUNT; i++)
-		if (c->due_us[i] < at)
-			at = c->due_us[i];
-	timer_set(&t->timers, &c->timer, at);
+	static_assert(TCP_DUE_COUNT == 6, "in three pairs");
+	a = RTE_MIN(a, b);
+	timer_set(&t->timers, &c->timer, RTE_MIN(a, e));
 }
 
 static uint64_t persist_us(const struct tcp *t, const struct tcp_conn *c)

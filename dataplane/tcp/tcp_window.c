@@ -16,7 +16,15 @@
 
 static uint32_t segments(const struct tcp *t, uint32_t bytes)
 {
-	return bytes / t->truesize;
+	return rte_reciprocal_divide(bytes, t->per_truesize);
+}
+
+/* An eighth of the budget, in segments, up to SLACK_MAX. */
+static uint32_t slack_segments(const struct tcp *t, const struct tcp_conn *c)
+{
+	if (likely(c->budget / (8 * SLACK_MAX) >= t->truesize))
+		return SLACK_MAX;
+	return segments(t, c->budget) / 8;
 }
 
 static uint32_t free_segments(const struct tcp *t, const struct tcp_conn *c)
@@ -26,7 +34,7 @@ static uint32_t free_segments(const struct tcp *t, const struct tcp_conn *c)
 
 uint32_t tcp_window_edge(const struct tcp *t, const struct tcp_conn *c)
 {
-	uint32_t slack = RTE_MIN(segments(t, c->budget) / 8, SLACK_MAX);
+	uint32_t slack = slack_segments(t, c);
 	uint32_t free = free_segments(t, c);
 	uint64_t room = free > slack ? (uint64_t)(free - slack) * c->rcv_mss : 0;
 	uint64_t max = (uint64_t)WINDOW_FIELD_MAX << c->rcv_wscale;
@@ -38,8 +46,11 @@ uint32_t tcp_window_edge(const struct tcp *t, const struct tcp_conn *c)
 /* RFC 9293 3.8.6.2.2: min(Fr * RCV.BUFF, Eff.snd.MSS), Fr = 1/2 */
 static uint32_t worthwhile(const struct tcp *t, const struct tcp_conn *c)
 {
-	uint32_t half = segments(t, c->budget) * c->rcv_mss / 2;
+	uint32_t half;
 
+	if (likely(c->budget / 2 >= t->truesize))
+		return c->rcv_mss;
+	half = segments(t, c->budget) * c->rcv_mss / 2;
 	return half < c->rcv_mss ? RTE_MAX(half, 1u) : c->rcv_mss;
 }
 
@@ -51,7 +62,8 @@ static uint32_t worthwhile(const struct tcp *t, const struct tcp_conn *c)
 static uint32_t field_of(const struct tcp *t, const struct tcp_conn *c, uint32_t wnd)
 {
 	uint32_t unit = 1u << c->rcv_wscale;
-	uint32_t field = (wnd + (free_segments(t, c) > 0 ? unit - 1 : 0)) >> c->rcv_wscale;
+	bool spare = c->budget > c->charged && c->budget - c->charged >= t->truesize;
+	uint32_t field = (wnd + (spare ? unit - 1 : 0)) >> c->rcv_wscale;
 
 	return RTE_MIN(field, WINDOW_FIELD_MAX);
 }
