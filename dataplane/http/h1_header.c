@@ -17,7 +17,7 @@
 
 const struct h1_row h1_rows[H1_HDR_COUNT] = {
 #define HEADER(ID, name, first, last_but_one, flags) \
-	[H1_HDR_##ID] = {name, sizeof(name) - 1, H1_HDR_##ID, flags},
+	[H1_HDR_##ID] = {name ":", sizeof(name) - 1, flags, H1_HDR_##ID, (flags)&H1_HEADER_FLAGS},
 #include "dataplane/http/header.def"
 #undef HEADER
 };
@@ -32,9 +32,9 @@ const uint8_t h1_row_slots[256] = {
 };
 #pragma GCC diagnostic pop
 
-/* Names are compared in words of 8 and buffered whole by the chunk decoder. */
+/* Names are compared in words of 8, with their colon, and buffered whole by the chunk decoder. */
 #define HEADER(ID, name, first, last_but_one, flags) \
-	static_assert(sizeof(name) - 1 <= H1_CHUNK_NAME_MAX && sizeof(name) > 2, name);
+	static_assert(sizeof(name) <= H1_CHUNK_NAME_MAX && sizeof(name) > 2, name);
 #include "dataplane/http/header.def"
 #undef HEADER
 static_assert(H1_ROW_HOP == H1_HEADER_HOP && H1_ROW_ORIGIN == H1_HEADER_ORIGIN &&

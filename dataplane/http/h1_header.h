@@ -7,6 +7,9 @@
  */
 #pragma once
 
+#include <stdalign.h>
+
+#include "dataplane/base/bug.h"
 #include "dataplane/http/h1.h"
 
 #define H1_ROW_HOP 0x01	   /* = H1_HEADER_HOP */
@@ -17,10 +20,11 @@
 #define H1_ROW_OURS 0x20  /* = H1_HEADER_OURS */
 
 struct h1_row {
-	char name[24]; /* lower case */
-	uint8_t len;   /* 0: the row of all names that the table does not have */
-	uint8_t id;    /* enum h1_header_id */
-	uint8_t flags; /* H1_ROW_* */
+	alignas(32) char name[24]; /* lower case, and its colon */
+	uint8_t len;		   /* 0: the row of all names that the table does not have */
+	uint8_t flags;		   /* H1_ROW_* */
+	uint8_t id;		   /* enum h1_header_id */
+	uint8_t header_flags;	   /* those of H1_HEADER_* */
 };
 extern const struct h1_row h1_rows[H1_HDR_COUNT]; /* by id */
 extern const uint8_t h1_row_slots[256];		  /* hash -> id, 0: none */
@@ -68,6 +72,13 @@ static inline bool h1_row_is(const struct h1_row *row, struct str name)
 	return h1_folds_to8(name.p + n - 8, row->name + n - 8);
 }
 
+/* The row that a token of these letters can be; two bytes before <name> are readable. */
+static inline unsigned h1_row_slot(const char *name, size_t len)
+{
+	return h1_row_slots[H1_ROW_HASH((unsigned)len, (uint8_t)name[0] | 0x20u,
+		(uint8_t)name[len - 2] | 0x20u)];
+}
+
 /*
  * The row that has the length and the two letters of the token <name>, so the only one it can be.
  * Row 0 (OTHER) when there is none.
@@ -77,8 +88,7 @@ static inline const struct h1_row *h1_row_candidate(struct str name)
 	const struct h1_row *row = &h1_rows[0];
 
 	if (name.len >= 2)
-		row += h1_row_slots[H1_ROW_HASH((unsigned)name.len, (uint8_t)name.p[0] | 0x20u,
-			(uint8_t)name.p[name.len - 2] | 0x20u)];
+		row += h1_row_slot(name.p, name.len);
 	return row->len == name.len ? row : &h1_rows[0];
 }
 

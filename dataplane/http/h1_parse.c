@@ -18,6 +18,8 @@
 
 #include <assert.h>
 
+#include "dataplane/http/h1_line.h"
+
 struct cursor {
 	const char *p, *end;
 	const char *begin; /* of the head: readable from here on */
@@ -46,7 +48,7 @@ static int line_end_at(const char *p, const char *end, enum h1_error other)
 
 static inline bool is_line_end(const char *p, const char *end)
 {
-	return likely(end - p >= 2 && p[0] == '\r' && p[1] == '\n');
+	return end - p >= 2 && memcmp(p, "\r\n", 2) == 0;
 }
 
 static int line_end(struct cursor *c, enum h1_error other)
@@ -189,19 +191,6 @@ static int name_error(const char *name, const char *at)
 	return H1_ERR_FIELD_NAME;
 }
 
-/* A name that the table has, whose colon lies near: then it is a token and needs no second look. */
-static inline const struct h1_row *known_name(const char *p, const char *end, struct str *ret)
-{
-	ptrdiff_t n = h1_colon(p, end);
-	const struct h1_row *row;
-
-	if (unlikely(n < 0))
-		return NULL;
-	*ret = str_make(p, (size_t)n);
-	row = h1_row_candidate(*ret);
-	return row->len != 0 && h1_row_is(row, *ret) ? row : NULL;
-}
-
 static int parse_name(const struct cursor *c, const char *p, struct h1_header *f)
 {
 	const char *colon = scan(c, p, &h1_token, false);
@@ -215,7 +204,7 @@ static int parse_name(const struct cursor *c, const char *p, struct h1_header *f
 		return name_error(p, colon);
 	row = h1_row_lookup(f->name, &underscore);
 	f->id = row->id;
-	f->flags = row->flags & H1_HEADER_FLAGS;
+	f->flags = row->header_flags;
 	/* told when its line is whole, as all that is wrong with a line before it */
 	return underscore ? H1_ERR_FIELD_UNDERSCORE : OK;
 }
@@ -225,42 +214,56 @@ static inline bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* OWS field-value OWS CRLF at c->p */
-static inline int parse_value(struct cursor *c, struct h1_header *f)
+/* OWS field-value OWS CRLF at c->p; before <from> nothing ends it. */
+static int parse_value(struct cursor *c, const char *from, struct h1_header *f)
 {
-	const char *p = c->p, *last;
-	int rc = OK;
+	const char *p = c->p, *last = scan(c, from, &h1_control, true);
+	int rc = line_end_at(last, c->end, H1_ERR_FIELD_VALUE);
 
-	while (p < c->end && is_blank(*p))
-		p++;
-	f->value.p = p;
-	last = scan(c, p, &h1_control, true);
-	if (!is_line_end(last, c->end))
-		rc = line_end_at(last, c->end, H1_ERR_FIELD_VALUE);
 	c->p = last + 2;
+	while (p < last && is_blank(*p))
+		p++;
 	while (last > p && is_blank(last[-1]))
 		last--;
-	f->value.len = (size_t)(last - p);
+	f->value = str_make(p, (size_t)(last - p));
 	return rc;
 }
 
 /* RFC 9112 5: field-name ":" OWS field-value OWS CRLF */
-static inline int parse_field(struct cursor *c, struct h1_header *f)
+static int parse_field(struct cursor *c, struct h1_header *f)
 {
-	const struct h1_row *row = known_name(c->p, c->end, &f->name);
-	int rc = OK, rc_value;
+	int rc = parse_name(c, c->p, f), rc_value;
 
-	if (likely(row != NULL)) {
-		f->id = row->id;
-		f->flags = row->flags & H1_HEADER_FLAGS;
-	} else {
-		rc = parse_name(c, c->p, f);
-		if (rc != OK && rc != H1_ERR_FIELD_UNDERSCORE)
-			return rc;
-	}
+	if (rc != OK && rc != H1_ERR_FIELD_UNDERSCORE)
+		return rc;
 	c->p += f->name.len + 1;
-	rc_value = parse_value(c, f);
+	rc_value = parse_value(c, c->p, f);
 	return rc_value != OK ? rc_value : rc;
+}
+
+/* The same for a line whose name is known; <s> is the line, or a copy of it. */
+static inline int parse_known_field(struct cursor *c, const char *s, const struct h1_line *line,
+	struct h1_header *f)
+{
+	size_t n = line->row->len, from = n + 1, to = line->stop;
+
+	f->name = str_make(c->p, n);
+	f->id = line->row->id;
+	f->flags = line->row->header_flags;
+	if (likely(s[from] == ' '))
+		from++;
+	/* One blank in front and none behind is what everybody sends; before <to> nothing else is
+	 * as small. */
+	if (unlikely(memcmp(s + to, "\r\n", 2) != 0 || (uint8_t)s[from] <= ' ' ||
+		    (uint8_t)s[to - 1] <= ' ')) {
+		const char *stop = c->p + to;
+
+		c->p += n + 1;
+		return parse_value(c, stop, f);
+	}
+	f->value = str_make(c->p + from, to - from);
+	c->p += to + 2;
+	return OK;
 }
 
 /* "X-Forwarded-" and more, in any case, with '-' or '_': a claim about where a request came from.
@@ -325,39 +328,69 @@ static int note_field(struct h1_header *f, struct h1_framing *fr)
 	return OK;
 }
 
-/* What stands where a field should begin and is none. */
+/* What stands where a field should begin and is none, or one too many. */
 static int fields_end(struct cursor *c, struct h1_head *h)
 {
+	h->fields.len = (size_t)(c->p - h->fields.p);
+	if (likely(is_line_end(c->p, c->end))) {
+		c->p += 2;
+		return OK;
+	}
+	if (*c->p > ' ' && h->header_count == H1_HEADERS_MAX)
+		return H1_ERR_FIELDS_MANY;
 	/* RFC 9112 5.2: reject obs-fold; 2.2: and blanks before the first field */
 	if (is_blank(*c->p))
 		return H1_ERR_OBS_FOLD;
 	if (*c->p != '\r' && *c->p != '\n')
 		return H1_ERR_FIELD_NAME;
-	h->fields.len = (size_t)(c->p - h->fields.p);
 	return line_end(c, H1_ERR_FIELD_NAME);
 }
 
+/* The last bytes of the input, with NULs behind them. */
+static const char *tail_copy(char tail[static H1_LINE_BEFORE + 2 * H1_LINE_BEHIND], const char *p,
+	const char *end)
+{
+	memset(tail, 0, H1_LINE_BEFORE + 2 * H1_LINE_BEHIND);
+	memcpy(tail + H1_LINE_BEFORE, p, (size_t)(end - p));
+	return tail + H1_LINE_BEFORE;
+}
+
+/*
+ * Fields up to the empty line. The lines at the end of the input are looked at in a copy, behind
+ * which there is something readable: NULs, which end a line and are no line end.
+ */
 static int parse_fields(struct cursor *in, struct h1_head *h, struct h1_framing *fr)
 {
+	char tail[H1_LINE_BEFORE + 2 * H1_LINE_BEHIND];
 	struct cursor c = *in; /* in registers: fields are stored in between */
-	struct h1_header *f = h->headers;
+	struct h1_header *f = h->headers, *last = f + H1_HEADERS_MAX;
+	const char *direct = c.end - c.p < H1_LINE_BEHIND ? c.p : c.end - H1_LINE_BEHIND + 1;
+	ptrdiff_t shift = 0;
+	struct h1_line line;
 	uint8_t flags = 0;
 	int rc = OK;
 
 	h->fields.p = c.p;
-	for (; rc == OK && c.p<c.end && * c.p> ' '; f++) {
-		if (f == h->headers + H1_HEADERS_MAX)
-			return H1_ERR_FIELDS_MANY;
-		rc = parse_field(&c, f);
+	for (; f < last; f++) {
+		if (unlikely(c.p >= direct)) {
+			shift = tail_copy(tail, c.p, c.end) - c.p;
+			direct = c.end;
+		}
+		if (likely(h1_line_look(c.p + shift, &line)))
+			rc = parse_known_field(&c, c.p + shift, &line, f);
+		else if (c.p == c.end || *c.p <= ' ')
+			break;
+		else
+			rc = parse_field(&c, f);
 		if (rc == OK && f->id <= NOTED_LAST)
 			rc = note_field(f, fr);
+		if (unlikely(rc != OK))
+			return rc;
 		flags |= f->flags;
 	}
 	h->header_count = (uint32_t)(f - h->headers);
 	h->hop = (flags & H1_HEADER_HOP) != 0;
 	in->p = c.p;
-	if (rc != OK)
-		return rc;
 	return c.p == c.end ? MORE : fields_end(in, h);
 }
 

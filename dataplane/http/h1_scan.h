@@ -12,7 +12,6 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __SSSE3__
@@ -76,6 +75,12 @@ static inline const char *h1_scan_portable(const char *p, const char *end,
 }
 
 #ifdef __SSSE3__
+/* One bit per byte: set for each <c>. */
+static inline unsigned h1_equal(__m128i b, char c)
+{
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(b, _mm_set1_epi8(c)));
+}
+
 /* One bit per byte of the sixteen at <p>: set for members. */
 static inline unsigned h1_members(const char *p, const struct h1_class *cl)
 {
@@ -135,23 +140,6 @@ static inline const char *h1_scan_after_vector(const char *begin, const char *p,
 #define h1_scan_after(begin, p, end, cl, stop) h1_scan_portable(p, end, cl, stop)
 #endif
 
-/* How far it is to a ':' in the next sixteen bytes; -1: none, or there are fewer of them. */
-static inline ptrdiff_t h1_colon(const char *p, const char *end)
-{
-#ifdef __SSSE3__
-	__m128i b;
-	unsigned m;
-
-	if (end - p < 16)
-		return -1;
-	b = _mm_loadu_si128((const __m128i *)(const void *)p);
-	m = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(b, _mm_set1_epi8(':')));
-	return m != 0 ? __builtin_ctz(m) : -1;
-#else
-	return -1;
-#endif
-}
-
 /*
  * Is there anything in the path that has to be looked at: '%', '\', "//" or "/."? Most paths have
  * none of it, and only the others pay for the closer look.
@@ -168,11 +156,6 @@ static inline bool h1_path_is_plain_portable(const char *p, const char *end)
 }
 
 #ifdef __SSSE3__
-static inline unsigned h1_equal(__m128i b, char c)
-{
-	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(b, _mm_set1_epi8(c)));
-}
-
 static inline bool h1_path_is_plain_vector(const char *p, const char *end)
 {
 	/* Blocks overlap by one byte, so that each pair lies in one block. */

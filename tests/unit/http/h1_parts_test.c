@@ -16,6 +16,7 @@
 #include "dataplane/base/rng.h"
 #include "dataplane/http/h1.h"
 #include "dataplane/http/h1_header.h"
+#include "dataplane/http/h1_line.h"
 #include "dataplane/http/h1_scan.h"
 #include "tests/unit/skip.h"
 
@@ -59,6 +60,52 @@ static void vector_and_portable_scanners_agree(void **state)
 				h1_scan_portable(p + from, p + len, cl, stop));
 		free(p);
 	}
+#else
+	skip_elsewhere("a processor without SSSE3");
+#endif
+}
+
+/* A name of the table or nearly so, blanks, a value with a line end or something else in it. */
+static void line_make(struct rng *r, char *s, size_t size)
+{
+	struct str name = h1_header_name((enum h1_header_id)rng_below(r, H1_HDR_COUNT));
+	size_t n = name.len;
+
+	for (size_t i = 0; i < size; i++)
+		s[i] = rng_below(r, 24) ? 'v' : (char)rng_u64(r);
+	for (size_t i = 0; i < n; i++)
+		s[i] = rng_below(r, 3) ? name.p[i] : (char)(name.p[i] ^ 0x20);
+	if (rng_below(r, 4) == 0)
+		s[rng_below(r, (uint32_t)n + 2)] = (char)rng_u64(r);
+	s[n] = rng_below(r, 8) ? ':' : (char)rng_u64(r);
+	memcpy(s + n + 1 + rng_below(r, (uint32_t)(size - n - 2)), "\r\n", 2);
+}
+
+static void line_lookers_agree(void **state)
+{
+#ifdef __SSSE3__
+	char buf[H1_LINE_BEFORE + H1_LINE_BEHIND], *s = buf + H1_LINE_BEFORE;
+	struct rng r;
+	unsigned known = 0;
+
+	rng_seed(&r, 3);
+	memcpy(buf, "\r\n", H1_LINE_BEFORE);
+	for (unsigned round = 0; round < 50000; round++) {
+		struct h1_line vector, portable;
+		bool is_known;
+
+		line_make(&r, s, H1_LINE_BEHIND);
+		is_known = h1_line_look_portable(s, &portable);
+		assert_int_equal(h1_line_look_vector(s, &vector), is_known);
+		if (!is_known)
+			continue;
+		assert_ptr_equal(h1_scan_portable(s, s + H1_LINE_BEHIND, &h1_token, false),
+			s + vector.row->len);
+		assert_ptr_equal(vector.row, portable.row);
+		assert_int_equal(vector.stop, portable.stop);
+		known++;
+	}
+	assert_true(known > 2000);
 #else
 	skip_elsewhere("a processor without SSSE3");
 #endif
@@ -188,6 +235,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(classes_hold_what_the_rfc_lists),
 		cmocka_unit_test(vector_and_portable_scanners_agree),
+		cmocka_unit_test(line_lookers_agree),
 		cmocka_unit_test(path_scanners_agree),
 		cmocka_unit_test(every_name_of_the_table_is_found_in_any_case),
 		cmocka_unit_test(random_tokens_are_found_only_when_equal),
