@@ -125,18 +125,14 @@ static void port_finish(struct yaml_decoder *d, const struct yaml_node *n, void 
 	goes_with(d, n, "memif", p->memif != NULL, p->profile == PORT_MEMIF, p->profile, "memif");
 	goes_with(d, n, "virtioUser", p->virtio != NULL, p->profile == PORT_VIRTIO_USER, p->profile,
 		"virtio_user");
-	if (p->profile == PORT_PCI && p->iface.p != NULL)
-		yaml_report(d, n, "iface", "does not go with profile pci");
-	if (p->profile != PORT_PCI && p->iface.p == NULL)
-		yaml_report(d, n, "iface", "is required by profile %s", profiles[p->profile]);
 }
 
 static const struct yaml_field port_fields[] = {
 	YAML_STR(struct gateway_port, "name", name, .required = true, .min = 1,
 		.max = PORT_NAME_MAX - 1, .check = gateway_check_label),
 	YAML_ENUM(struct gateway_port, "profile", profile, profiles, .required = true),
-	YAML_STR(struct gateway_port, "iface", iface, .min = 1, .max = IFNAMSIZ - 1,
-		.check = check_iface),
+	YAML_STR(struct gateway_port, "iface", iface, .required = true, .min = 1,
+		.max = IFNAMSIZ - 1, .check = check_iface),
 	YAML_STR(struct gateway_port, "pci", pci, .min = 1, .max = 31, .check = check_pci),
 	YAML_U16(struct gateway_port, "mtu", mtu, .min = PORT_MTU_MIN, .max = PORT_MTU_MAX),
 	YAML_ENUM(struct gateway_port, "offloads", offloads, offloads, .def = "auto"),

@@ -39,6 +39,7 @@ struct mirror {
 	struct mnl_socket *dump;   /* owned: questions and answers */
 	unsigned seq;
 	struct table *now, *last; /* owned; <last>: what mirror_read() gave last */
+	bool carrier[PORTS_MAX];  /* of NICs, as mirror_read() found it */
 	bool have_last;
 };
 
@@ -97,11 +98,24 @@ int mirror_fd(const struct mirror *m)
 	return mnl_socket_get_fd(m->notify);
 }
 
+/* The tap beside a NIC is always up: only the driver knows whether there is a wire. */
+static bool nic_carrier(const struct port *p)
+{
+	struct rte_eth_link link = {0};
+
+	if (p->profile != PORT_PCI)
+		return true;
+	rte_eth_link_get_nowait(p->ethdev, &link);
+	return link.link_status == RTE_ETH_LINK_UP;
+}
+
 bool mirror_drain(struct mirror *m)
 {
 	char buf[DUMP_BUF];
 	bool any = false;
 
+	for (unsigned p = 0; p < m->port_count; p++)
+		any |= nic_carrier(&m->ports[p]) != m->carrier[p];
 	for (;;) {
 		ssize_t n = mnl_socket_recvfrom(m->notify, buf, sizeof(buf));
 
@@ -340,16 +354,6 @@ static void tap_routes(struct mirror *m, unsigned p)
 	}
 }
 
-/* A port without a netdev has no other voice than its driver. */
-static void pci_link(struct mirror *m, unsigned p)
-{
-	struct rte_eth_link link = {0};
-
-	rte_eth_link_get_nowait(m->ports[p].ethdev, &link);
-	m->now->ifaces[p].up = link.link_status == RTE_ETH_LINK_UP;
-	m->now->ifaces[p].mtu = m->ports[p].mtu;
-}
-
 static int dump_all(struct mirror *m)
 {
 	static const struct {
@@ -370,8 +374,8 @@ static int dump_all(struct mirror *m)
 	for (unsigned p = 0; p < m->port_count && rc == 0; p++) {
 		if (m->ports[p].profile == PORT_TAP)
 			tap_routes(m, p);
-		else if (m->ports[p].ifindex == 0)
-			pci_link(m, p);
+		m->carrier[p] = nic_carrier(&m->ports[p]);
+		m->now->ifaces[p].up &= m->carrier[p];
 	}
 	return rc;
 }

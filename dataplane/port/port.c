@@ -212,8 +212,6 @@ static int netdev_settle(struct port *p, const struct port_config *cfg, struct e
 {
 	int rc = 0;
 
-	if (cfg->profile == PORT_PCI)
-		return 0;
 	snprintf(p->iface, sizeof(p->iface), "%s", cfg->iface);
 	if (cfg->profile != PORT_AF_PACKET && cfg->profile != PORT_TAP)
 		rc = netdev_join(p, err);
@@ -223,18 +221,18 @@ static int netdev_settle(struct port *p, const struct port_config *cfg, struct e
 	return rc;
 }
 
-/* Brings the netdev's MTU in line with the configuration's, or reads it. */
+/* Brings the MTU of the netdev, and of a NIC beside it, in line with the configuration's. */
 static int mtu_settle(struct port *p, const struct port_config *cfg, uint16_t mtu, struct err *err)
 {
-	int rc;
+	int rc = 0;
 
 	p->mtu = mtu;
 	if (cfg->mtu == 0)
 		return 0;
-	if (p->iface[0] != '\0')
-		rc = port_netdev_mtu_set(p->iface, mtu);
-	else
+	if (p->profile == PORT_PCI)
 		rc = rte_eth_dev_set_mtu(p->ethdev, mtu);
+	if (rc == 0)
+		rc = port_netdev_mtu_set(p->iface, mtu);
 	if (rc < 0)
 		return err_set(err, -rc, "port %s: mtu %u: %s", p->name, mtu, strerror(-rc));
 	return 0;

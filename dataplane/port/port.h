@@ -14,7 +14,7 @@
  *   pci        takes a NIC away from the kernel by its PCI address.
  *   memif, virtio_user
  *              join another program in user space through shared memory, found by a unix socket.
- * The last two have a tap netdev <iface> beside them, made by port_netdev.c: what the kernel says
+ * The last three have a tap netdev <iface> beside them, made by port_netdev.c: what the kernel says
  * there about addresses and routes is true of the port.
  */
 #pragma once

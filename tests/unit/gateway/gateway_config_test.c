@@ -90,7 +90,8 @@ static void ports_of_every_profile_are_read(void **state)
 	assert_int_equal(load(SOURCES "ports:\n"
 				      "- {name: a, profile: af_packet, iface: eth0, mtu: 9000}\n"
 				      "- {name: b, profile: tap, iface: tap0}\n"
-				      "- {name: c, profile: pci, pci: \"0000:3b:00.0\"}\n"
+				      "- {name: c, profile: pci, iface: c0, "
+				      "pci: \"0000:3b:00.0\"}\n"
 				      "- {name: d, profile: memif, iface: d0, "
 				      "memif: {socket: /m, role: client, id: 7, ringSize: 2048}}\n"
 				      "- {name: e, profile: virtio_user, iface: e0, "
@@ -106,6 +107,7 @@ static void ports_of_every_profile_are_read(void **state)
 	gateway_config_port(&c.ports[2], &p);
 	assert_int_equal(p.profile, PORT_PCI);
 	assert_string_equal(p.pci, "0000:3b:00.0");
+	assert_string_equal(p.iface, "c0"); /* or nobody could say its addresses and routes */
 	gateway_config_port(&c.ports[3], &p);
 	assert_int_equal(p.offloads, PORT_OFFLOAD_AUTO);
 	assert_int_equal(p.profile, PORT_MEMIF);
@@ -146,10 +148,11 @@ static void errors_name_line_and_field(void **state)
 		{SOURCES "ports: []\n", "ports"},
 		{SOURCES "ports:\n- {name: a, profile: af_packet}\n",
 			":3: ports[0].iface: is required"},
-		{SOURCES "ports:\n- {name: a, profile: pci}\n", "pci: is required"},
-		{SOURCES "ports:\n- {name: a, profile: pci, pci: 3b:00.0}\n", "ports[0].pci"},
-		{SOURCES "ports:\n- {name: a, profile: pci, pci: \"0000:3b:00.0\", iface: e}\n",
-			"iface: does not go"},
+		{SOURCES "ports:\n- {name: a, profile: pci, iface: e}\n", "pci: is required"},
+		{SOURCES "ports:\n- {name: a, profile: pci, iface: e, pci: 3b:00.0}\n",
+			"ports[0].pci"},
+		{SOURCES "ports:\n- {name: a, profile: pci, pci: \"0000:3b:00.0\"}\n",
+			"ports[0].iface: is required"},
 		{SOURCES "ports:\n- {name: a, profile: tap, iface: t, pci: \"0000:3b:00.0\"}\n",
 			"pci: goes with"},
 		{SOURCES "ports:\n- {name: a, profile: warp, iface: t}\n", "ports[0].profile"},
@@ -158,7 +161,7 @@ static void errors_name_line_and_field(void **state)
 		{SOURCES "ports:\n- {name: a, profile: memif, iface: t,\n   memif: {id: 1}}\n",
 			":4: ports[0].memif.socket: is required"},
 		{SOURCES "ports:\n- {name: a, profile: memif, memif: {socket: /m}}\n",
-			":3: ports[0].iface: is required by profile memif"},
+			":3: ports[0].iface: is required"},
 		{SOURCES "ports:\n- {name: a, profile: memif, iface: t, memif: {socket: m.sock}}\n",
 			":3: ports[0].memif.socket: must be an absolute path"},
 		{SOURCES "ports:\n- {name: a, profile: memif, iface: t, memif: {socket: /m, "

@@ -200,6 +200,20 @@ static void a_link_that_goes_down_is_noticed(void **state)
 	assert_false(fib_iface(fib, 0)->up);
 }
 
+static void a_nic_without_carrier_is_down_though_its_netdev_is_up(void **state)
+{
+	while (mirror_drain(mirror))
+		;
+	ports[0].profile = PORT_PCI;
+	ports[0].ethdev = RTE_MAX_ETHPORTS - 1; /* a device that is gone */
+	assert_true(mirror_drain(mirror));	/* the kernel knows nothing of it */
+	read_again();
+	ports[0].profile = PORT_AF_PACKET;
+	assert_false(fib_iface(fib, 0)->up);
+	assert_int_equal(fib_iface(fib, 0)->mtu, 1400);
+	expect_path("192.0.2.77", 0, NULL);
+}
+
 static void nothing_new_is_nothing(void **state)
 {
 	const struct fib *f = NULL;
@@ -262,6 +276,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ipv4_may_go_over_an_ipv6_next_hop, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_tables_do_not_count, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_link_that_goes_down_is_noticed, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_nic_without_carrier_is_down_though_its_netdev_is_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_new_is_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_table_too_large_is_cut_and_no_failure, setup,
 			teardown),
