@@ -120,6 +120,8 @@ def make(Row, top):
         Row("system", "bench-gen", "the load generator: right answers only, a bad wire, and an end by "
             "itself: gateway down, wrong, silent, slow; Ctrl-C", system("bench_gen.py"), build=REL,
             needs=ROOT),
+        Row("system", "operators", "the page on real NICs: its commands run, testpmd's packets are "
+            "counted to the last", system("operators.py"), build=REL, needs=ROOT),
         Row("system", "soak-asan", "a million requests on two workers under ASan and UBSan",
             system("soak.py"), system("soak.py", "--long"), build=ASAN, needs=ROOT),
     ]
