@@ -91,9 +91,11 @@ static bool worth_parsing(struct h1_conn *c, struct str s)
 
 	if (s.len <= c->head_tried)
 		return false;
+	if (likely(c->head_tried == 0))
+		return true;
 	first_line = !c->head_line && str_find(str_from(s, c->head_tried), '\n') >= 0;
 	c->head_line |= first_line;
-	return first_line || c->head_tried == 0 || h1_head_is_complete(s.p, s.len, c->head_tried);
+	return first_line || h1_head_is_complete(s.p, s.len, c->head_tried);
 }
 
 /* Copies the next unread mbuf behind the bytes in the head buffer; false: nothing is there. */
@@ -200,8 +202,10 @@ static ssize_t parse_head(struct http *h, struct h1_conn *c, enum h1_method meth
 
 		if (worth_parsing(c, s)) {
 			n = parse_once(h, c, s, method);
-			if (n != H1_MORE)
+			if (likely(n != H1_MORE))
 				return n;
+			if (c->head_tried == 0)
+				c->head_line = str_find(s, '\n') >= 0;
 		}
 		c->head_tried = (uint32_t)s.len;
 		more = gather(h, c);

@@ -147,12 +147,9 @@ static void on_timer(struct timer *t, uint64_t now_us, void *ctx)
 
 	if (t == &h->housekeeping)
 		http_housekeeping(h);
-	else if (slots_has(&h->downs, t))
+	else
 		down_on_timer(h,
 			(struct http_down *)((char *)t - offsetof(struct http_down, timer)));
-	else
-		exchange_on_timer(h,
-			(struct exchange *)((char *)t - offsetof(struct exchange, timer)));
 }
 
 static void serve(struct http *h)

@@ -117,7 +117,7 @@ enum down_state {
 
 struct http_down {
 	struct h1_conn c;
-	struct timer timer; /* IDLE, HEAD, DISCARD; exchanges have their own */
+	struct timer timer; /* of the state; BUSY: of the exchange */
 	uint64_t since_us;  /* of the state; HEAD: first byte of the head */
 	uint64_t serial;    /* of the configuration that <bind> belongs to; 0: none */
 	uint32_t bind;	    /* index in it; SLOT_NONE: the listener was removed */
@@ -143,7 +143,6 @@ enum exchange_response { RESPONSE_HEAD = 0, RESPONSE_BODY, RESPONSE_DONE };
 
 struct exchange {
 	struct list link; /* on http.exchanges */
-	struct timer timer;
 	struct http_down *down;
 	struct http_up *up;	/* NULL while it has none */
 	struct mbufq head;	/* owned: emitted request head, until it is sent */

@@ -206,7 +206,6 @@ static void read_head(struct http *h, struct http_down *d)
 	}
 	n = h1_conn_parse_request(h, &d->c);
 	if (n > 0) {
-		timer_set(&h->wheel, &d->timer, TIMER_NEVER);
 		exchange_start(h, d, (uint32_t)n);
 	} else if (n == H1_MORE) {
 		head_incomplete(h, d);
@@ -270,6 +269,6 @@ void down_on_timer(struct http *h, struct http_down *d)
 		down_close(h, d);
 		return;
 	default:
-		bug_on(true); /* BUSY: the exchange has the timer */
+		exchange_on_timer(h, d->c.x);
 	}
 }

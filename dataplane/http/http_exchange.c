@@ -8,7 +8,9 @@
  *	response  HEAD ─▶ BODY ─▶ DONE
  *
  * The exchange ends when the response is handed to TCP whole, whatever the request does by then,
- * or when it fails. Its one timer stands at the earliest of the deadlines that hold at the moment.
+ * or when it fails. The client connection's one timer stands at the earliest of the deadlines that
+ * hold at the moment, or before it: a timer that fires too early is put back, which costs less than
+ * taking it off the wheel and on again with each request.
  */
 #include "dataplane/http/http_flow.h"
 #include "dataplane/port/trace.h"
@@ -88,7 +90,6 @@ static void init(struct http *h, struct exchange *x, struct http_down *d)
 	x->repeatable = is_idempotent(m->method_id) && m->body == H1_BODY_NONE;
 	x->down_keep = m->keep_alive && !h->draining;
 	x->rec.listener = x->rec.rule = x->rec.backend = x->rec.endpoint = SLOT_NONE;
-	timer_init(&x->timer);
 	x->trusted = h->config != NULL &&
 		snapshot_is_trusted(h->config->snap, &tcp_conn_flow(d->c.tcp)->remote);
 	record_request(h, x);
@@ -160,7 +161,6 @@ static void finish(struct http *h, struct exchange *x, enum down_fate fate)
 		x->rec.flags |= ACCESS_CLOSED;
 	x->rec.bytes_in = d->c.in.bytes;
 	log_exchange(h, x);
-	timer_cancel(&h->wheel, &x->timer);
 	list_del(&x->link);
 	request_forget(h, x);
 	d->c.x = NULL;
@@ -290,7 +290,7 @@ static struct deadline next_deadline(struct http *h, const struct exchange *x)
 
 void exchange_arm(struct http *h, struct exchange *x)
 {
-	timer_set(&h->wheel, &x->timer, next_deadline(h, x).at_us);
+	timer_set(&h->wheel, &x->down->timer, next_deadline(h, x).at_us);
 }
 
 /*

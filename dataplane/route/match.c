@@ -44,9 +44,9 @@ static void split_host(struct walk *w)
 	w->host_chain[0] = snapshot_hash_start(w->s);
 	if (rest.len > SNAPSHOT_HOSTNAME_MAX)
 		return;
-	for (size_t end = rest.len, i = rest.len; end > 0; i--) {
-		if (i > 0 && rest.p[i - 1] != '.')
-			continue;
+	for (size_t end = rest.len, i; end > 0; end = i - 1) {
+		for (i = end; i > 0 && rest.p[i - 1] != '.';)
+			i--;
 		if (w->labels == LABELS_MAX) {
 			w->labels = 0;
 			return;
@@ -57,7 +57,6 @@ static void split_host(struct walk *w)
 		w->host_at[w->labels] = (uint16_t)i;
 		if (i == 0)
 			return;
-		end = i - 1;
 	}
 }
 

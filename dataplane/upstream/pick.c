@@ -127,6 +127,11 @@ const struct endpoint *upstream_pick(struct upstream *u, const struct endpoint_s
 	if (set == NULL || set->count == 0)
 		return NULL;
 	turn = u->rotor[backend_slot]++ * PICK_GOLDEN;
+	p.tier = &tiers[0];
+	if (set->count == 1 && usable_weight(&p, &set->e[0]) > 0) {
+		note_chosen(u, &set->e[0]);
+		return &set->e[0];
+	}
 	for (unsigned t = 0; t < sizeof(tiers) / sizeof(tiers[0]); t++) {
 		const struct endpoint *e;
 
