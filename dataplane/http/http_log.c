@@ -64,14 +64,14 @@ static const struct columns columns[COUNTER_SCOPE_COUNT] = {
 		{NONE, NONE, NONE, NONE, NONE, COUNTER_ENDPOINT_STATUS_5XX}},
 };
 
-static void add(uint64_t *row, unsigned column, uint64_t n)
+static inline void add(uint64_t *row, unsigned column, uint64_t n)
 {
 	if (column != NONE && n > 0)
 		counter_add(&row[column], n);
 }
 
-static void count_object(struct http *h, const struct access_record *r, enum counter_scope scope,
-	uint32_t slot)
+static inline __attribute__((always_inline)) void count_object(struct http *h,
+	const struct access_record *r, enum counter_scope scope, uint32_t slot)
 {
 	const struct columns *c = &columns[scope];
 	uint64_t *row = upstream_row(h->up, scope, slot);

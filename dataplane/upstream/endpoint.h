@@ -20,15 +20,13 @@ struct endpoint_state {
 };
 
 struct upstream {
+	struct upstream_rows rows; /* first: upstream.h's inline functions */
 	struct upstream_config cfg;
-	struct rng *rng;			 /* borrowed */
-	struct endpoint_state *ep;		 /* owned, [SLOTS_ENDPOINT_MAX] */
-	struct pick_seq *seq;			 /* owned, [SLOTS_RULE_MAX] */
-	uint32_t *rotor;			 /* owned, [SLOTS_BACKEND_MAX]: picks so far */
-	uint64_t *counters[COUNTER_SCOPE_COUNT]; /* owned, [slot * count + counter] */
-	uint32_t counter_count[COUNTER_SCOPE_COUNT];
-	uint32_t *users[COUNTER_SCOPE_COUNT]; /* owned, [slot] */
-	struct list lru;		      /* pool_conn.lru_link, idle longest first */
+	struct rng *rng;	   /* borrowed */
+	struct endpoint_state *ep; /* owned, [SLOTS_ENDPOINT_MAX] */
+	struct pick_seq *seq;	   /* owned, [SLOTS_RULE_MAX] */
+	uint32_t *rotor;	   /* owned, [SLOTS_BACKEND_MAX]: picks so far */
+	struct list lru;	   /* pool_conn.lru_link, idle longest first */
 	uint32_t idle_count;
 	struct list stale; /* pool_conn.lru_link: taken from their endpoint, to be closed */
 	struct {

@@ -30,10 +30,9 @@ static bool counters_new(struct upstream *u)
 	for (unsigned s = 0; s < COUNTER_SCOPE_COUNT; s++) {
 		uint32_t slots = counter_slots(s);
 
-		u->counter_count[s] = counter_count(s);
-		u->counters[s] = calloc((size_t)slots * counter_count(s), sizeof(uint64_t));
-		u->users[s] = calloc(slots, sizeof(uint32_t));
-		if (u->counters[s] == NULL || u->users[s] == NULL)
+		u->rows.counters[s] = calloc((size_t)slots * counter_count(s), sizeof(uint64_t));
+		u->rows.users[s] = calloc(slots, sizeof(uint32_t));
+		if (u->rows.counters[s] == NULL || u->rows.users[s] == NULL)
 			return false;
 	}
 	return true;
@@ -70,8 +69,8 @@ void upstream_free(struct upstream *u)
 		return;
 	bug_on(!list_is_empty(&u->lru) || !list_is_empty(&u->stale));
 	for (unsigned s = 0; s < COUNTER_SCOPE_COUNT; s++) {
-		free(u->counters[s]);
-		free(u->users[s]);
+		free(u->rows.counters[s]);
+		free(u->rows.users[s]);
 	}
 	free(u->ep);
 	free(u->seq);
@@ -116,50 +115,16 @@ void upstream_ended(struct upstream *u, struct upstream_ref ep)
 	s->in_flight--;
 }
 
-void upstream_use(struct upstream *u, enum counter_scope scope, uint32_t slot)
-{
-	if (slot == SLOT_NONE)
-		return;
-	bug_on_hot(slot >= counter_slots(scope));
-	__atomic_store_n(&u->users[scope][slot], u->users[scope][slot] + 1, __ATOMIC_RELAXED);
-}
-
-void upstream_unuse(struct upstream *u, enum counter_scope scope, uint32_t slot)
-{
-	if (slot == SLOT_NONE)
-		return;
-	bug_on_hot(slot >= counter_slots(scope) || u->users[scope][slot] == 0);
-	__atomic_store_n(&u->users[scope][slot], u->users[scope][slot] - 1, __ATOMIC_RELAXED);
-}
-
 uint32_t upstream_users(const struct upstream *u, enum counter_scope scope, uint32_t slot)
 {
 	bug_on(slot >= counter_slots(scope));
-	return __atomic_load_n(&u->users[scope][slot], __ATOMIC_RELAXED);
-}
-
-uint64_t *upstream_row(struct upstream *u, enum counter_scope scope, uint32_t slot)
-{
-	if (slot == SLOT_NONE)
-		return NULL;
-	bug_on_hot(slot >= counter_slots(scope));
-	return &u->counters[scope][(size_t)slot * u->counter_count[scope]];
-}
-
-void upstream_count(struct upstream *u, enum counter_scope scope, uint32_t slot, unsigned counter,
-	uint64_t n)
-{
-	uint64_t *row = upstream_row(u, scope, slot);
-
-	bug_on_hot(counter >= counter_count(scope));
-	if (row != NULL)
-		counter_add(&row[counter], n);
+	return __atomic_load_n(&u->rows.users[scope][slot], __ATOMIC_RELAXED);
 }
 
 const uint64_t *upstream_counters(const struct upstream *u, enum counter_scope scope, uint32_t slot)
 {
 	bug_on(slot >= counter_slots(scope));
-	return &u->counters[scope][(size_t)slot * counter_count(scope)];
+	return &u->rows.counters[scope][(size_t)slot * counter_count(scope)];
 }
 
 void upstream_endpoint_state(const struct upstream *u, uint32_t slot,

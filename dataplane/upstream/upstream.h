@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/base/bug.h"
 #include "dataplane/base/list.h"
 #include "dataplane/base/rng.h"
 #include "dataplane/route/route.h"
@@ -31,6 +32,16 @@ struct upstream_config {
 	uint32_t eject_max_us;	 /* 300 s */
 };
 void upstream_config_default(struct upstream_config *cfg);
+
+/* What every request touches, a few times each: the start of a struct upstream. */
+struct upstream_rows {
+	uint64_t *counters[COUNTER_SCOPE_COUNT]; /* owned, [slot * count + counter] */
+	uint32_t *users[COUNTER_SCOPE_COUNT];	 /* owned, [slot] */
+};
+static inline struct upstream_rows *upstream_rows(struct upstream *u)
+{
+	return (struct upstream_rows *)u;
+}
 
 /* Lifecycle. NULL: out of memory. The pools must be empty when it is freed. */
 struct upstream *upstream_new(const struct upstream_config *cfg, struct rng *rng, uint32_t worker,
@@ -99,15 +110,51 @@ struct pool_conn *upstream_stale_take(struct upstream *u);
  * Somebody who outlives a turn counts on this slot, or no longer does; SLOT_NONE is ignored. The
  * agent keeps the slot's id while upstream_users() is not 0.
  */
-void upstream_use(struct upstream *u, enum counter_scope scope, uint32_t slot);
-void upstream_unuse(struct upstream *u, enum counter_scope scope, uint32_t slot);
+static inline void upstream_use(struct upstream *u, enum counter_scope scope, uint32_t slot)
+{
+	uint32_t *users = upstream_rows(u)->users[scope];
+
+	if (unlikely(slot == SLOT_NONE))
+		return;
+	bug_on_hot(slot >= counter_slots(scope));
+	__atomic_store_n(&users[slot], users[slot] + 1, __ATOMIC_RELAXED);
+}
+static inline void upstream_unuse(struct upstream *u, enum counter_scope scope, uint32_t slot)
+{
+	uint32_t *users = upstream_rows(u)->users[scope];
+
+	if (unlikely(slot == SLOT_NONE))
+		return;
+	bug_on_hot(slot >= counter_slots(scope) || users[slot] == 0);
+	__atomic_store_n(&users[slot], users[slot] - 1, __ATOMIC_RELAXED);
+}
 uint32_t upstream_users(const struct upstream *u, enum counter_scope scope, uint32_t slot);
 
-/* Adds to a counter of an object; SLOT_NONE is ignored. */
-void upstream_count(struct upstream *u, enum counter_scope scope, uint32_t slot, unsigned counter,
-	uint64_t n);
 /* All counters of one object, to be written with counter_add(); NULL for SLOT_NONE. */
-uint64_t *upstream_row(struct upstream *u, enum counter_scope scope, uint32_t slot);
+static inline uint64_t *upstream_row(struct upstream *u, enum counter_scope scope, uint32_t slot)
+{
+	static const uint32_t counts[COUNTER_SCOPE_COUNT] = {
+		[COUNTER_LISTENER] = COUNTER_LISTENER_COUNT,
+		[COUNTER_RULE] = COUNTER_RULE_COUNT,
+		[COUNTER_BACKEND] = COUNTER_BACKEND_COUNT,
+		[COUNTER_ENDPOINT] = COUNTER_ENDPOINT_COUNT,
+	};
+
+	if (unlikely(slot == SLOT_NONE))
+		return NULL;
+	bug_on_hot(slot >= counter_slots(scope));
+	return &upstream_rows(u)->counters[scope][(size_t)slot * counts[scope]];
+}
+/* Adds to a counter of an object; SLOT_NONE is ignored. */
+static inline void upstream_count(struct upstream *u, enum counter_scope scope, uint32_t slot,
+	unsigned counter, uint64_t n)
+{
+	uint64_t *row = upstream_row(u, scope, slot);
+
+	bug_on_hot(counter >= counter_count(scope));
+	if (row != NULL)
+		counter_add(&row[counter], n);
+}
 
 /*
  * For the agent, read relaxed: counters of one object in counters.def's order. They belong to the
