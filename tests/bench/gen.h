@@ -81,7 +81,7 @@ enum gen_end {
 
 /* What is measured in a window of time: taken at both ends and subtracted. */
 struct gen_sample {
-	uint64_t tsc, busy_tsc, requests, body_bytes, rx_packets, tx_packets;
+	uint64_t tsc, cpu_us, busy_tsc, requests, body_bytes, rx_packets, tx_packets;
 	uint64_t count[GEN_COUNTS];
 };
 

@@ -173,7 +173,7 @@ static void client_request(struct gen *g, struct conn *c, uint64_t intended)
 {
 	struct client *cl = &g->client;
 
-	c->ask = (struct ask){.id = cl->next_id++,
+	c->ask = (struct ask){.id = http_id(cl->next_id++),
 		.route = (uint16_t)cl->next_route,
 		.class = class_next(g),
 		.close = c->closing};

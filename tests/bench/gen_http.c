@@ -4,13 +4,12 @@
  */
 #include "tests/bench/gen_http.h"
 
+#include <endian.h>
 #include <stdio.h>
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
-
-static const char digits[] = "0123456789abcdef";
 
 static void text_set(struct http_text *t, int len)
 {
@@ -33,8 +32,11 @@ void http_init(struct http *h, struct body *body, const char *host, const uint32
 				host, close_line[close]));
 		for (unsigned i = 0; i < classes; i++) {
 			struct http_text *t = &h->response[i][close];
+			char text[16];
 
 			h->bytes[i] = bytes[i];
+			snprintf(text, sizeof(text), "%07u&", bytes[i]);
+			memcpy(h->bytes_text[i], text, 8);
 			text_set(t,
 				snprintf(t->text, HTTP_TEXT_MAX,
 					"HTTP/1.1 200 OK\r\nServer: bench\r\n"
@@ -72,48 +74,69 @@ void http_buffer_put(struct http *h, struct head_buffer **b)
 	*b = NULL;
 }
 
-static uint32_t head_end_plain(const uint8_t *p, uint32_t from, uint32_t len)
+static uint32_t head_end_plain(const uint8_t *p, uint32_t len)
 {
-	for (uint32_t i = from; i + 4 <= len; i++)
+	for (uint32_t i = 0; i + 4 <= len; i++)
 		if (memcmp(p + i, "\r\n\r\n", 4) == 0)
 			return i + 4;
 	return 0;
 }
 
+#if defined(__SSE2__)
+/* Which of 16 places are the start of an empty line's four bytes; reads 19. */
+static unsigned ends_at(const uint8_t *p)
+{
+	const __m128i cr = _mm_set1_epi8('\r'), lf = _mm_set1_epi8('\n');
+	__m128i a = _mm_cmpeq_epi8(_mm_loadu_si128((const void *)p), cr);
+	__m128i b = _mm_cmpeq_epi8(_mm_loadu_si128((const void *)(p + 1)), lf);
+	__m128i c = _mm_cmpeq_epi8(_mm_loadu_si128((const void *)(p + 2)), cr);
+	__m128i d = _mm_cmpeq_epi8(_mm_loadu_si128((const void *)(p + 3)), lf);
+
+	return (unsigned)_mm_movemask_epi8(_mm_and_si128(_mm_and_si128(a, b), _mm_and_si128(c, d)));
+}
+
 uint32_t http_head_end(const uint8_t *p, uint32_t len)
 {
 	uint32_t i = 0;
-#if defined(__SSE2__)
-	const __m128i cr = _mm_set1_epi8('\r'), lf = _mm_set1_epi8('\n');
 
-	for (; i + 19 <= len; i += 16) {
-		__m128i a = _mm_loadu_si128((const void *)(p + i));
-		__m128i b = _mm_loadu_si128((const void *)(p + i + 1));
-		__m128i c = _mm_loadu_si128((const void *)(p + i + 2));
-		__m128i d = _mm_loadu_si128((const void *)(p + i + 3));
-		__m128i x = _mm_and_si128(_mm_cmpeq_epi8(a, cr), _mm_cmpeq_epi8(b, lf));
-		__m128i y = _mm_and_si128(_mm_cmpeq_epi8(c, cr), _mm_cmpeq_epi8(d, lf));
-		unsigned found = (unsigned)_mm_movemask_epi8(_mm_and_si128(x, y));
+	if (len < 19)
+		return head_end_plain(p, len);
+	while (i + 4 <= len) {
+		unsigned found;
 
+		if (i > len - 19)
+			i = len - 19; /* the last places once more */
+		found = ends_at(p + i);
 		if (found != 0)
 			return i + (unsigned)__builtin_ctz(found) + 4;
+		i += 16;
 	}
+	return 0;
+}
+#else
+uint32_t http_head_end(const uint8_t *p, uint32_t len)
+{
+	return head_end_plain(p, len);
+}
 #endif
-	return head_end_plain(p, i, len);
+
+/* All nibbles at once: spread over eight bytes, the first one lowest, then turned into digits. */
+uint64_t http_id(uint32_t number)
+{
+	const uint64_t ones = 0x0101010101010101;
+	uint64_t v = __builtin_bswap32(number), letters;
+
+	v = (v | v << 16) & 0x0000ffff0000ffff;
+	v = (v | v << 8) & 0x00ff00ff00ff00ff;
+	v = ((v >> 4) & 0x000f000f000f000f) | ((v & 0x000f000f000f000f) << 8);
+	letters = ((v + 6 * ones) >> 4) & ones;
+	return htole64(v + '0' * ones + letters * ('a' - '0' - 10));
 }
 
-static void decimal_put(uint8_t *p, unsigned n, uint32_t v)
+static void two_digits(uint8_t *p, unsigned v)
 {
-	while (n > 0) {
-		p[--n] = (uint8_t)digits[v % 10];
-		v /= 10;
-	}
-}
-
-static void id_put(uint8_t *p, uint32_t id)
-{
-	for (int i = 0; i < 8; i++)
-		p[i] = (uint8_t)digits[(id >> (28 - 4 * i)) & 15];
+	p[0] = (uint8_t)('0' + v / 10);
+	p[1] = (uint8_t)('0' + v % 10);
 }
 
 uint32_t ask_write(const struct http *h, const struct ask *a, uint8_t *dst)
@@ -121,50 +144,35 @@ uint32_t ask_write(const struct http *h, const struct ask *a, uint8_t *dst)
 	const struct http_text *t = &h->request[a->close];
 
 	memcpy(dst, t->text, t->len);
-	decimal_put(dst + HTTP_ROUTE_AT, 4, a->route);
-	decimal_put(dst + HTTP_BYTES_AT, 7, h->bytes[a->class]);
-	id_put(dst + HTTP_ID_AT, a->id);
+	two_digits(dst + HTTP_ROUTE_AT, a->route / 100u);
+	two_digits(dst + HTTP_ROUTE_AT + 2, a->route % 100u);
+	memcpy(dst + HTTP_BYTES_AT, h->bytes_text[a->class], 8);
+	memcpy(dst + HTTP_ID_AT, &a->id, 8);
 	return t->len;
 }
 
-/* <n> digits of <base>; -1 when one is none. */
-static int64_t number_get(const uint8_t *p, unsigned n, unsigned base)
+static bool are_digits(const uint8_t *p, unsigned n)
 {
-	uint32_t v = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		unsigned d = (unsigned)p[i] - '0';
-
-		if (d > 9) {
-			d = (unsigned)p[i] - 'a' + 10;
-			if (d < 10 || d >= base)
-				return -1;
-		}
-		v = v * base + d;
-	}
-	return v;
+	for (unsigned i = 0; i < n; i++)
+		if (p[i] < '0' || p[i] > '9')
+			return false;
+	return true;
 }
 
 bool ask_read(const struct http *h, const uint8_t *p, uint32_t len, struct ask *ret)
 {
-	int64_t route, bytes, id;
-
 	if (len < HTTP_ID_AT + 8 + 11 || memcmp(p, "GET /r", 6) != 0 ||
-		memcmp(p + HTTP_BYTES_AT - 3, "?b=", 3) != 0 ||
+		!are_digits(p + HTTP_ROUTE_AT, 4) || memcmp(p + HTTP_BYTES_AT - 3, "?b=", 3) != 0 ||
 		memcmp(p + HTTP_ID_AT - 4, "&id=", 4) != 0 ||
 		memcmp(p + HTTP_ID_AT + 8, " HTTP/1.1\r\n", 11) != 0)
 		return false;
-	route = number_get(p + HTTP_ROUTE_AT, 4, 10);
-	bytes = number_get(p + HTTP_BYTES_AT, 7, 10);
-	id = number_get(p + HTTP_ID_AT, 8, 16);
-	if (route < 0 || bytes < 0 || id < 0)
-		return false;
 	for (unsigned i = 0; i < h->classes; i++) {
-		if (h->bytes[i] != bytes)
+		if (memcmp(p + HTTP_BYTES_AT, h->bytes_text[i], 8) != 0)
 			continue;
-		*ret = (struct ask){.id = (uint32_t)id,
-			.route = (uint16_t)route,
-			.class = (uint8_t)i};
+		*ret = (struct ask){.class = (uint8_t)i};
+		ret->route = (uint16_t)((p[6] - '0') * 1000 + (p[7] - '0') * 100 +
+			(p[8] - '0') * 10 + (p[9] - '0'));
+		memcpy(&ret->id, p + HTTP_ID_AT, 8);
 		return true;
 	}
 	return false;
@@ -173,11 +181,9 @@ bool ask_read(const struct http *h, const uint8_t *p, uint32_t len, struct ask *
 /* The part of [off, off + len) within the body's number. */
 static uint32_t write_id(const struct answer *a, uint32_t off, uint32_t len, uint8_t *dst)
 {
-	uint8_t id[BODY_ID_LEN];
 	uint32_t n = BODY_ID_LEN - off < len ? BODY_ID_LEN - off : len;
 
-	id_put(id, a->id);
-	memcpy(dst, id + off, n);
+	memcpy(dst, (const uint8_t *)&a->id + off, n);
 	return n;
 }
 

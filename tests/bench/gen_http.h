@@ -62,6 +62,8 @@ struct http {
 	struct http_text not_found;
 	struct seen_head seen[HTTP_CLASSES_MAX][2];
 	uint32_t bytes[HTTP_CLASSES_MAX]; /* length of a body by class */
+	char bytes_text[HTTP_CLASSES_MAX]
+		       [8]; /* the same as a request has it, with the '&' behind */
 	unsigned classes;
 	int last_status; /* of the last response that was not 200 */
 	struct head_buffer *free;
@@ -78,12 +80,14 @@ uint32_t http_head_end(const uint8_t *p, uint32_t len);
 
 /* What the client asks, what the backend reads. */
 struct ask {
-	uint32_t id;
+	uint64_t id; /* eight hexadecimal digits as they stand in memory */
 	uint16_t route;
 	uint8_t class;
 	bool close;
 };
 
+/* A number as ask.id has it. */
+uint64_t http_id(uint32_t number);
 /* The request's text to <dst> (HTTP_TEXT_MAX); its length. */
 uint32_t ask_write(const struct http *h, const struct ask *a, uint8_t *dst);
 /* Reads a complete head; false: not a request of ours (the answer is 404). <close> is not set. */
@@ -91,7 +95,7 @@ bool ask_read(const struct http *h, const uint8_t *p, uint32_t len, struct ask *
 
 /* What a backend sends: head, then <id>, then pattern. Offsets count from the head's first byte. */
 struct answer {
-	uint32_t id;
+	uint64_t id;
 	uint8_t class;
 	bool close, not_found;
 };
@@ -112,7 +116,8 @@ uint64_t answer_write(const struct http *h, const struct answer *a, uint32_t off
 
 struct check {
 	struct head_buffer *head; /* owned: pieces of a head; NULL in the common case */
-	uint32_t id, body_off;
+	uint64_t id;
+	uint32_t body_off;
 	uint8_t class;
 	bool close; /* which head is expected first: the one for Connection: close */
 	bool in_body, done;

@@ -59,6 +59,9 @@ static void rates(const struct gen *g, json_t *o)
 		json_real(per((double)(b->rx_packets - a->rx_packets), n)));
 	json_object_set_new(o, "busy", json_real(per(busy, cycles)));
 	json_object_set_new(o, "busy_cycles_per_request", json_real(per(busy, n)));
+	/* we never sleep: what is missing to 1 was taken by others */
+	json_object_set_new(o, "cpu_share",
+		json_real(per((double)(b->cpu_us - a->cpu_us) * 1e-6, s)));
 	json_object_set_new(o, "generator_limit", json_boolean(busy > LIMIT_SHARE * cycles));
 }
 

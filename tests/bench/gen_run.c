@@ -11,6 +11,7 @@
 #include "tests/bench/gen_tcp.h"
 
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NEIGH_S 5.0
@@ -38,6 +39,10 @@ static uint64_t ticks(const struct gen *g, double s)
 
 static void sample(const struct gen *g, struct gen_sample *s)
 {
+	struct timespec cpu;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+	s->cpu_us = (uint64_t)cpu.tv_sec * 1000000 + (uint64_t)cpu.tv_nsec / 1000;
 	s->tsc = g->now_tsc;
 	s->busy_tsc = g->busy_tsc;
 	s->requests = g->requests;
