@@ -87,6 +87,12 @@ int link_eal_start(struct gen *g, struct err *err)
 	return 0;
 }
 
+static bool vhost_tso(const struct gen *g)
+{
+	return strncmp(g->link.dev, "net_vhost", strlen("net_vhost")) == 0 &&
+		strstr(g->cfg.vdev, ",tso=1") != NULL;
+}
+
 static void offloads(struct gen *g, const struct rte_eth_dev_info *info, struct rte_eth_conf *conf)
 {
 	struct gen_link *l = &g->link;
@@ -99,9 +105,10 @@ static void offloads(struct gen *g, const struct rte_eth_dev_info *info, struct 
 		conf->rxmode.offloads |= rx & RX_SUMS;
 		conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 	}
-	if (g->cfg.tso && l->tx_sum && (tx & RTE_ETH_TX_OFFLOAD_TCP_TSO)) {
+	/* the vhost driver takes large frames when told tso=1, and does not advertise it */
+	if (g->cfg.tso && l->tx_sum && (tx & RTE_ETH_TX_OFFLOAD_TCP_TSO || vhost_tso(g))) {
 		l->tso = true;
-		conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
+		conf->txmode.offloads |= tx & RTE_ETH_TX_OFFLOAD_TCP_TSO;
 		conf->rxmode.offloads |=
 			rx & (RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_SCATTER);
 	}

@@ -267,6 +267,9 @@ static void judge(struct gen *g)
 
 	if (g->end == END_GOOD && errors(g) > 0)
 		end_with(g, END_WRONG, "errors were counted");
+	else if (g->end == END_GOOD && g->cfg.scenario != CASE_IDLE &&
+		g->to.requests == g->from.requests && (cl->interval_frac == 0 || cl->offered > 0))
+		end_with(g, END_DOWN, "nothing was answered in the time that is measured");
 	else if (g->end == END_GOOD && cl->interval_frac != 0 && right < cl->offered * 95 / 100)
 		end_with(g, END_SLOW, "the offered rate was not kept");
 }
