@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NEIGH_S 5.0
+#define NEIGH_S 10.0
 #define STILL_S 5.0  /* nothing is answered for so long: the other side is down */
 #define RAMP_S 300.0 /* all connections, also a million of them */
 #define DRAIN_S 1.0

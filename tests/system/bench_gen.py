@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from common import check, finish, gateway, lab, load_manifests, route, say, service
@@ -31,6 +32,16 @@ class Run:
             argv = ["ip", "netns", "exec", ns, *argv]
         self.start = time.monotonic()
         self.p = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def await_phase(self, name):
+        """Reads on until the generator (with --verbose) says that this phase begins."""
+        watchdog = threading.Timer(BOUND, self.p.kill)
+        watchdog.start()
+        for line in self.p.stderr:
+            if line.strip() == f"bench_gen: {name}":
+                break
+        watchdog.cancel()
+        self.start = time.monotonic()
 
     def end(self):
         try:
@@ -168,7 +179,8 @@ def through_the_gateway():
                 "10.202.0.1", "--vip", lab.VIP4, "--host", HOST, "--warmup", "0.3"]
         gen = base + ["--duration", "1"]
         j = good("gateway, keep-alive", *gen, ns=ns)
-        check(j["packets_in_per_request"] < 2.5 and j["packets_out_per_request"] < 2.5,
+        # two when nobody is kept waiting; ACKs go by themselves after 40 ms
+        check(j["packets_in_per_request"] < 3.5 and j["packets_out_per_request"] < 3.5,
               f"packets per request: {j['packets_in_per_request']:.2f} in, "
               f"{j['packets_out_per_request']:.2f} out")
         good("gateway, a connection per request", *gen, "--case", "close", ns=ns)
@@ -176,7 +188,7 @@ def through_the_gateway():
         good("gateway, 10 kB", *gen, "--body", "10000", "--connections", "16", ns=ns)
         good("gateway, mixed", *gen, "--body", "mixed", "--connections", "20", "--routes", "10000",
              ns=ns)
-        good("gateway, open loop", *gen, "--rate", "2000", ns=ns)
+        good("gateway, open loop", *gen, "--rate", "200", ns=ns)
         j = bad("no listener", 2, "refuses all connections", *gen, "--vip-port", "81", ns=ns)
         check(j["errors_by_kind"].get("refused", 0) > 0, f"refusals are told: {j['errors_by_kind']}")
         j = bad("no route", 3, "", *gen, "--host", "other.lab", ns=ns)
@@ -189,8 +201,9 @@ def through_the_gateway():
 
 def interrupted(base, ns):
     for sig in (signal.SIGINT, signal.SIGTERM):
-        r = Run(*base, "--duration", "30", ns=ns)
-        time.sleep(2)
+        r = Run(*base, "--duration", "30", "--verbose", ns=ns)
+        r.await_phase("measure")
+        time.sleep(0.5)
         r.p.send_signal(sig)
         r.end()
         check(r.code == 130 and r.took < 10 and r.json.get("complete") is False and
@@ -200,8 +213,9 @@ def interrupted(base, ns):
 
 def silent(box, base, ns):
     """The gateway stops in the middle: a sentence and what was seen until then."""
-    r = Run(*base, "--duration", "30", ns=ns)
-    time.sleep(2)
+    r = Run(*base, "--duration", "30", "--verbose", ns=ns)
+    r.await_phase("measure")
+    time.sleep(0.5)
     box.dataplane.kill(signal.SIGSTOP)
     try:
         r.end()
