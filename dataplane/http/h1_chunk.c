@@ -138,6 +138,7 @@ static int on_data_end(struct h1_chunk *c, char ch)
 /* The name is complete. */
 static int check_trailer_name(const struct h1_chunk *c)
 {
+	size_t kept = c->name_len < H1_CHUNK_NAME_MAX ? c->name_len : H1_CHUNK_NAME_MAX;
 	bool underscore = false;
 	const struct h1_row *row = &h1_rows[0];
 
@@ -145,7 +146,9 @@ static int check_trailer_name(const struct h1_chunk *c)
 		return H1_ERR_TRAILER_FIELD;
 	if (c->name_len <= H1_CHUNK_NAME_MAX)
 		row = h1_row_lookup(str_make(c->name, c->name_len), &underscore);
-	if (underscore || (row->flags & H1_ROW_NO_TRAILER))
+	/* the family shows in the bytes that are kept of a longer name */
+	if (underscore || (row->flags & H1_ROW_NO_TRAILER) ||
+		h1_is_forwarded_family(str_make(c->name, kept)))
 		return H1_ERR_TRAILER_FORBIDDEN;
 	return OK;
 }

@@ -56,6 +56,19 @@ const struct h1_row *h1_row_lookup_slow(const struct h1_row *candidate, struct s
 	return &h1_rows[0];
 }
 
+bool h1_is_forwarded_family(struct str name)
+{
+	static const char family[] = "x-forwarded-";
+
+	if (name.len < sizeof(family) || (name.p[0] | 0x20) != 'x')
+		return false;
+	for (size_t i = 0; i < sizeof(family) - 1; i++)
+		if ((family[i] == '-' ? name.p[i] != '-' && name.p[i] != '_'
+				      : (name.p[i] | 0x20) != family[i]))
+			return false;
+	return true;
+}
+
 enum h1_header_id h1_header_lookup(struct str name)
 {
 	bool underscore;

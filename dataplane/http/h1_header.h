@@ -99,6 +99,9 @@ static inline const struct h1_row *h1_row_candidate(struct str name)
 const struct h1_row *h1_row_lookup_slow(const struct h1_row *candidate, struct str name,
 	bool *ret_underscore);
 
+/* "X-Forwarded-" and more, in any case, with '-' or '_': tells where a request came from. */
+bool h1_is_forwarded_family(struct str name);
+
 static inline const struct h1_row *h1_row_lookup(struct str name, bool *ret_underscore)
 {
 	const struct h1_row *row = h1_row_candidate(name);

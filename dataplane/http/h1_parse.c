@@ -266,21 +266,6 @@ static inline int parse_known_field(struct cursor *c, const char *s, const struc
 	return OK;
 }
 
-/* "X-Forwarded-" and more, in any case, with '-' or '_': a claim about where a request came from.
- */
-static bool is_forwarded_family(struct str name)
-{
-	static const char family[] = "x-forwarded-";
-
-	if (name.len < sizeof(family) || (name.p[0] | 0x20) != 'x')
-		return false;
-	for (size_t i = 0; i < sizeof(family) - 1; i++)
-		if ((family[i] == '-' ? name.p[i] != '-' && name.p[i] != '_'
-				      : (name.p[i] | 0x20) != family[i]))
-			return false;
-	return true;
-}
-
 /* No field behind this one in header.def is for note_field(). */
 #define NOTED_LAST H1_HDR_EXPECT
 static_assert((unsigned)H1_HDR_HOST <= NOTED_LAST &&
@@ -294,7 +279,7 @@ static int note_field(struct h1_header *f, struct h1_framing *fr)
 {
 	switch (f->id) {
 	case H1_HDR_OTHER:
-		if (unlikely(is_forwarded_family(f->name)))
+		if (unlikely(h1_is_forwarded_family(f->name)))
 			f->flags |= H1_HEADER_ORIGIN;
 		return OK;
 	case H1_HDR_HOST:

@@ -9,7 +9,7 @@
  *
  *	http_run(w->http, config, now_us);
  *
- * and may sleep until http_next_us().
+ * and may sleep until http_next_us(). Before it http_set_date(), when a new second has begun.
  *
  * Standards: RFC 9110, RFC 9112.
  */
@@ -68,6 +68,8 @@ void http_set_draining(struct http *h, bool draining);
  * <cfg> NULL: no configuration has come yet, requests get 503.
  */
 void http_run(struct http *h, const struct config *cfg, uint64_t now_us);
+/* Seconds since 1970, told when they change: for the Date field of our own answers. */
+void http_set_date(struct http *h, uint64_t wall_s);
 /* Nothing is due before; 0 while connections with news wait; TIMER_NEVER. */
 uint64_t http_next_us(const struct http *h);
 

@@ -199,6 +199,8 @@ struct http {
 	uint64_t sweep_us;     /* when endpoints are looked over next */
 	uint32_t log_skip;     /* good requests until the next that is logged */
 	uint32_t held_bytes, held_high;
+	char date[64]; /* text for Date fields, see http_set_date() */
+	uint8_t date_len;
 	bool more; /* TCP had more news than one turn takes */
 	bool draining;
 	bool scarce;	     /* the packet pool is nearly empty: smaller budgets */

@@ -31,6 +31,7 @@ static void match(struct http *h, struct exchange *x, struct route_result *ret)
 		.path = h->head.path,
 		.query = h->head.query,
 		.head = &h->head,
+		.trusted = x->trusted,
 	};
 
 	bug_on(!merged); /* a target is shorter than a head may be */

@@ -151,6 +151,7 @@ static uint32_t next_host(struct walk *w, uint32_t scope, enum snapshot_level le
 static bool candidate_matches(struct walk *w, const struct snapshot_candidate *c)
 {
 	const struct h1_head *head = w->req->head;
+	uint8_t hidden = H1_HEADER_HOP | (w->req->trusted ? 0 : H1_HEADER_ORIGIN);
 
 	w->steps++;
 	if (c->method.len > 0 && !is_name(w, c->method, head->method))
@@ -159,7 +160,7 @@ static bool candidate_matches(struct walk *w, const struct snapshot_candidate *c
 		const struct snapshot_predicate *p =
 			snapshot_at(w->s, SNAPSHOT_PREDICATE, c->header_first + i);
 
-		if (!predicate_header(head, snapshot_str(w->s, p->name),
+		if (!predicate_header(head, hidden, snapshot_str(w->s, p->name),
 			    snapshot_str(w->s, p->value)))
 			return false;
 	}

@@ -16,14 +16,14 @@ static bool take(struct str *rest, struct str part)
 	return true;
 }
 
-bool predicate_header(const struct h1_head *head, struct str name, struct str value)
+bool predicate_header(const struct h1_head *head, uint8_t hidden, struct str name, struct str value)
 {
 	bool found = false;
 
 	for (uint32_t i = 0; i < head->header_count; i++) {
 		const struct h1_header *f = &head->headers[i];
 
-		if ((f->flags & H1_HEADER_HOP) || !str_ieq(f->name, name))
+		if ((f->flags & hidden) || !str_ieq(f->name, name))
 			continue;
 		if (found && !take(&value, STR(", ")))
 			return false;

@@ -10,9 +10,10 @@ struct h1_head;
 
 /*
  * Name without case, value exactly. A field that comes several times counts as one, its values
- * joined by ", " (RFC 9110 5.3). Hop-by-hop fields are not there.
+ * joined by ", " (RFC 9110 5.3). Fields with one of the <hidden> flags (H1_HEADER_*) are not there.
  */
-bool predicate_header(const struct h1_head *head, struct str name, struct str value);
+bool predicate_header(const struct h1_head *head, uint8_t hidden, struct str name,
+	struct str value);
 
 /*
  * The first parameter called <name> decides (the API: a repeated one should). Names and values of

@@ -20,6 +20,7 @@ struct route_request {
 	struct str path;	    /* as received, starting with '/' */
 	struct str query;	    /* without '?' */
 	const struct h1_head *head; /* method and fields */
+	bool trusted;		    /* the peer's H1_HEADER_ORIGIN fields are believed */
 };
 
 struct route_result {
@@ -29,9 +30,9 @@ struct route_result {
 };
 
 /*
- * <bind> is tcp_conn_bind() of the connection. A path that does not start with '/' (OPTIONS *)
- * matches no rule. Fields that go no further (H1_HEADER_HOP) are not looked at: what matches is
- * what the backend will see.
+ * <bind> is snapshot_find_bind() of the connection. A path that does not start with '/' (OPTIONS *)
+ * matches no rule. Fields that go no further are not looked at (H1_HEADER_HOP, of a peer that is
+ * not trusted also H1_HEADER_ORIGIN): what matches is what the peer says and the backend will see.
  */
 void route_match(const struct snapshot *snap, uint32_t bind, const struct route_request *req,
 	struct route_result *ret);

@@ -61,6 +61,7 @@ struct worker_clock {
 	uint64_t tsc_base, us_base; /* the last look at the kernel's clock */
 	uint64_t tsc_hz;
 	uint64_t us_per_tsc_32; /* microseconds per tick, times 2^32 */
+	uint64_t wall_s;	/* seconds since 1970 at that look */
 };
 
 /* A nap and how to end it, see worker_idle.c. */
@@ -79,7 +80,8 @@ struct worker {
 	unsigned index;
 	unsigned work; /* things done this turn: 0 may become a nap */
 	unsigned port_count;
-	bool draining; /* what tcp and http have been told */
+	bool draining;	 /* what tcp and http have been told */
+	uint64_t wall_s; /* what http has been told */
 	struct port_queue queues[PORTS_MAX];
 	struct rte_mempool *pool; /* owned */
 	struct net *net;	  /* owned */

@@ -7,6 +7,8 @@
  * other and with the agent. Time
  * never steps back: a counter that ran fast makes it stand still for those microseconds.
  */
+#include <time.h>
+
 #include <rte_cycles.h>
 
 #include "dataplane/base/clock.h"
@@ -14,11 +16,20 @@
 
 #define LOOKS_PER_S 16
 
+static uint64_t wall_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec;
+}
+
 void worker_clock_init(struct worker_clock *c)
 {
 	c->tsc_hz = rte_get_tsc_hz();
 	c->us_per_tsc_32 = (uint64_t)(((unsigned __int128)1000000 << 32) / c->tsc_hz);
 	c->us_base = clock_mono_us();
+	c->wall_s = wall_s();
 	c->tsc_base = rte_rdtsc();
 }
 
@@ -28,6 +39,7 @@ uint64_t worker_clock_us(struct worker_clock *c, uint64_t last_us)
 
 	if (unlikely(tsc - c->tsc_base > c->tsc_hz / LOOKS_PER_S)) {
 		c->us_base = clock_mono_us();
+		c->wall_s = wall_s();
 		c->tsc_base = tsc;
 	}
 	us = c->us_base;

@@ -84,6 +84,14 @@ static void drain_take(struct worker *w)
 	http_set_draining(w->http, draining);
 }
 
+static void date_take(struct worker *w)
+{
+	if (likely(w->clock.wall_s == w->wall_s))
+		return;
+	w->wall_s = w->clock.wall_s;
+	http_set_date(w->http, w->wall_s);
+}
+
 /* The newest configuration and routes; what the last turn read of the old ones is let go. */
 static void config_take(struct worker *w)
 {
@@ -103,6 +111,7 @@ static void config_take(struct worker *w)
 		w->work++;
 	}
 	drain_take(w);
+	date_take(w);
 }
 
 static void bursts_receive(struct worker *w)

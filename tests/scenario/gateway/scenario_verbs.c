@@ -558,6 +558,11 @@ static void verb_thaw(struct run *r, int argc, char **argv, const struct pattern
 	world_settle(&r->w);
 }
 
+static void verb_date(struct run *r, int argc, char **argv, const struct pattern *t)
+{
+	http_set_date(r->w.http, strtoull(argv[1], NULL, 10));
+}
+
 static void verb_draining(struct run *r, int argc, char **argv, const struct pattern *t)
 {
 	http_set_draining(r->w.http, strcmp(argv[1], "on") == 0);
@@ -604,6 +609,7 @@ static const struct verb verbs[] = {
 	{"thaw", 1, false, false, verb_thaw},
 	{"listen", 1, false, false, verb_listen},
 	{"mbufs", 2, false, false, verb_mbufs},
+	{"date", 2, false, false, verb_date},
 };
 
 const struct verb *verb_of(const char *name)

@@ -278,6 +278,20 @@ static void query_predicates_decode_and_take_the_first(void **state)
 	assert_true(predicate_query(STR("q"), STR("q"), STR("")));
 }
 
+static void a_stranger_cannot_choose_a_rule_by_a_forwarding_field(void **state)
+{
+	static const char text[] = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Client-Cert: c\r\n"
+				   "X-Request-Id: i\r\nX-A: a\r\n\r\n";
+	const uint8_t strange = H1_HEADER_HOP | H1_HEADER_ORIGIN;
+	struct h1_head head;
+
+	assert_true(h1_parse_request(text, sizeof(text) - 1, &head) > 0);
+	assert_true(predicate_header(&head, strange, STR("x-a"), STR("a")));
+	assert_false(predicate_header(&head, strange, STR("x-request-id"), STR("i")));
+	assert_false(predicate_header(&head, strange, STR("x-forwarded-client-cert"), STR("c")));
+	assert_true(predicate_header(&head, H1_HEADER_HOP, STR("x-request-id"), STR("i")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +301,7 @@ int main(void)
 		cmocka_unit_test(hostile_hosts_and_paths_cost_a_bounded_number_of_steps),
 		cmocka_unit_test(asterisk_matches_a_listener_and_no_rule),
 		cmocka_unit_test(query_predicates_decode_and_take_the_first),
+		cmocka_unit_test(a_stranger_cannot_choose_a_rule_by_a_forwarding_field),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
