@@ -4,32 +4,14 @@
  */
 #include "dataplane/gateway_config.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "dataplane/base/log.h"
 #include "dataplane/gateway_port.h"
+#include "dataplane/yaml/yaml_config.h"
 
-static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const polls[] = {"adaptive", "busy", NULL};
 static const char *const hugepages[] = {"auto", "never", NULL};
-
-static const char *check_url(struct str s)
-{
-	return str_starts(s, STR("ipc:///")) && s.len > 7 ? NULL
-							  : "must be ipc:// and an "
-							    "absolute path";
-}
-
-static const char *check_mode(struct str s)
-{
-	bool ok = s.len >= 3 && s.len <= 4 && (s.len == 3 || s.p[0] == '0');
-
-	for (size_t i = 0; i < s.len; i++)
-		ok = ok && s.p[i] >= '0' && s.p[i] <= '7';
-	return ok ? NULL : "must be three octal digits in quotes, like \"0660\"";
-}
 
 static const char *check_absolute(struct str s)
 {
@@ -56,9 +38,9 @@ static const struct yaml_field workers_fields[] = {
 static const struct yaml_schema workers_schema = YAML_SCHEMA(struct gateway_config, workers_fields);
 
 static const struct yaml_field control_fields[] = {
-	YAML_CSTR(struct gateway_config, "url", url, .min = 1, .max = 113, .check = check_url,
-		.def = "ipc:///run/sluice/dp0.ipc"),
-	YAML_STR(struct gateway_config, "socketMode", socket_mode, .check = check_mode,
+	YAML_CSTR(struct gateway_config, "url", url, .min = 1, .max = 113,
+		.check = yaml_config_check_url, .def = "ipc:///run/sluice/dp0.ipc"),
+	YAML_STR(struct gateway_config, "socketMode", socket_mode, .check = yaml_config_check_mode,
 		.def = "0660"),
 	YAML_LIST(struct gateway_config, "users", peers, &peer_schema, .max = GATEWAY_PEERS_MAX),
 };
@@ -145,7 +127,8 @@ static const struct yaml_field config_fields[] = {
 	{.key = "memory", .type = YAML_TYPE_OBJECT, .schema = &memory_schema},
 	{.key = "limits", .type = YAML_TYPE_OBJECT, .schema = &limits_schema},
 	{.key = "accessLog", .type = YAML_TYPE_OBJECT, .schema = &access_log_schema},
-	YAML_ENUM(struct gateway_config, "logLevel", log_level, log_levels, .def = "info"),
+	YAML_ENUM(struct gateway_config, "logLevel", log_level, yaml_config_log_levels,
+		.def = "info"),
 	YAML_DURATION(struct gateway_config, "watchdogAbort", watchdog_abort_ms, .max = 3600000,
 		.def = "20s"),
 	YAML_DURATION(struct gateway_config, "drainTimeout", drain_ms, .max = 3600000,
@@ -156,47 +139,14 @@ static const struct yaml_field config_fields[] = {
 static const struct yaml_schema config_schema =
 	YAML_SCHEMA(struct gateway_config, config_fields, .finish = config_finish);
 
-/* Where the first sentence goes. */
-struct loading {
-	const char *name;
-	struct err *err;
-	bool failed;
-};
-
-static void on_report(struct yaml_decoder *d, bool fatal, uint32_t line, const char *path,
-	const char *what)
-{
-	struct loading *l = d->ctx;
-
-	if (!l->failed)
-		err_set(l->err, EINVAL, "%s:%u: %s%s%s", l->name, line, path, path[0] ? ": " : "",
-			what);
-	l->failed = true;
-}
-
 int gateway_config_load(const char *path, struct gateway_config *ret, struct err *err)
 {
-	struct loading l = {path, err, false};
-	struct yaml_decoder d = {.strict = true, .report = on_report, .ctx = &l};
 	struct gateway_config c;
-	struct yaml_file f;
 	struct arena arena;
-	int rc = yaml_load(path, &f, err);
+	int rc = yaml_config_load(path, &config_schema, &c, &arena, err);
 
 	if (rc < 0)
 		return rc;
-	if (f.doc_count > 1) {
-		yaml_file_fini(&f);
-		return err_set(err, EINVAL, "%s: holds more than one document", path);
-	}
-	arena_init(&arena, 0);
-	d.arena = &arena;
-	rc = yaml_decode(&d, f.docs, &config_schema, &c);
-	yaml_file_fini(&f);
-	if (rc < 0) {
-		arena_fini(&arena);
-		return rc;
-	}
 	c.arena = arena;
 	*ret = c;
 	return 0;

@@ -4,14 +4,9 @@
  */
 #include "control/config/config.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "dataplane/base/log.h"
-#include "dataplane/yaml/yaml_decode.h"
-
-static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
+#include "dataplane/yaml/yaml_config.h"
 
 static const char *check_label(struct str s)
 {
@@ -29,39 +24,6 @@ static const char *check_controller(struct str s)
 	return str_find(s, '/') > 0 && s.p[s.len - 1] != '/'
 		? NULL
 		: "must be a domain and a path, like example.com/controller";
-}
-
-static const char *check_url(struct str s)
-{
-	return str_starts(s, STR("ipc:///")) && s.len > 7 ? NULL
-							  : "must be ipc:// and an "
-							    "absolute path";
-}
-
-static const char *check_mode(struct str s)
-{
-	bool ok = s.len >= 3 && s.len <= 4 && (s.len == 3 || s.p[0] == '0');
-
-	for (size_t i = 0; i < s.len; i++)
-		ok = ok && s.p[i] >= '0' && s.p[i] <= '7';
-	return ok ? NULL : "must be three octal digits in quotes, like \"0660\"";
-}
-
-/* What the finish functions need: where the file lies, and where the first sentence goes. */
-struct loading {
-	const char *name; /* of the file */
-	int base_len;	  /* of its folder in <name>, with the slash */
-	struct err *err;
-	bool failed;
-};
-
-static const char *resolve(struct yaml_decoder *d, const char *path)
-{
-	const struct loading *l = d->ctx;
-
-	if (path == NULL || path[0] == '/')
-		return path;
-	return arena_printf(d->arena, "%.*s%s", l->base_len, l->name, path);
 }
 
 /* One spelling for each file below it, whoever puts the path together. */
@@ -82,7 +44,7 @@ static void cluster_finish(struct yaml_decoder *d, const struct yaml_node *n, vo
 	struct config_cluster *c = obj;
 
 	c->line = n->line;
-	c->directory = without_slashes(d, resolve(d, c->directory));
+	c->directory = without_slashes(d, yaml_config_resolve(d, c->directory));
 }
 
 static const struct yaml_field cluster_fields[] = {
@@ -117,7 +79,7 @@ static const struct yaml_field dataplane_fields[] = {
 	YAML_STR(struct config_dataplane, "name", name, .required = true, .min = 1, .max = 63,
 		.check = check_label),
 	YAML_CSTR(struct config_dataplane, "url", url, .required = true, .max = 113,
-		.check = check_url),
+		.check = yaml_config_check_url),
 };
 static const struct yaml_schema dataplane_schema =
 	YAML_SCHEMA(struct config_dataplane, dataplane_fields, .finish = dataplane_finish);
@@ -125,7 +87,8 @@ static const struct yaml_schema dataplane_schema =
 static const struct yaml_field api_fields[] = {
 	YAML_CSTR(struct control_config, "socket", api_socket, .min = 1, .max = 107,
 		.def = "/run/sluice/control.sock"),
-	YAML_STR(struct control_config, "mode", api_mode, .check = check_mode, .def = "0660"),
+	YAML_STR(struct control_config, "mode", api_mode, .check = yaml_config_check_mode,
+		.def = "0660"),
 };
 static const struct yaml_schema api_schema = YAML_SCHEMA(struct control_config, api_fields);
 
@@ -155,8 +118,8 @@ static void config_finish(struct yaml_decoder *d, const struct yaml_node *n, voi
 	UNIQUE(d, yaml_get(n, "pools"), "pools", "name", c->pools, c->pools_count, name);
 	UNIQUE(d, yaml_get(n, "dataplanes"), "dataplanes", "name", c->dataplanes,
 		c->dataplanes_count, name);
-	c->api_socket = resolve(d, c->api_socket);
-	c->state_directory = resolve(d, c->state_directory);
+	c->api_socket = yaml_config_resolve(d, c->api_socket);
+	c->state_directory = yaml_config_resolve(d, c->state_directory);
 }
 
 static const struct yaml_field config_fields[] = {
@@ -174,46 +137,20 @@ static const struct yaml_field config_fields[] = {
 	{.key = "timeouts", .type = YAML_TYPE_OBJECT, .schema = &timeout_schema},
 	YAML_SIZE(struct control_config, "exchangeBytesMax", exchange_bytes_max, .min = 16384,
 		.max = 1 << 30),
-	YAML_ENUM(struct control_config, "logLevel", log_level, log_levels, .def = "info"),
+	YAML_ENUM(struct control_config, "logLevel", log_level, yaml_config_log_levels,
+		.def = "info"),
 };
 static const struct yaml_schema config_schema =
 	YAML_SCHEMA(struct control_config, config_fields, .finish = config_finish);
 
-static void on_report(struct yaml_decoder *d, bool fatal, uint32_t line, const char *path,
-	const char *what)
-{
-	struct loading *l = d->ctx;
-
-	if (!l->failed)
-		err_set(l->err, EINVAL, "%s:%u: %s%s%s", l->name, line, path, path[0] ? ": " : "",
-			what);
-	l->failed = true;
-}
-
 int control_config_load(const char *path, struct control_config *ret, struct err *err)
 {
-	const char *slash = strrchr(path, '/');
-	struct loading l = {path, slash != NULL ? (int)(slash - path) + 1 : 0, err, false};
-	struct yaml_decoder d = {.strict = true, .report = on_report, .ctx = &l};
 	struct control_config c;
-	struct yaml_file f;
 	struct arena arena;
-	int rc = yaml_load(path, &f, err);
+	int rc = yaml_config_load(path, &config_schema, &c, &arena, err);
 
 	if (rc < 0)
 		return rc;
-	if (f.doc_count > 1) {
-		yaml_file_fini(&f);
-		return err_set(err, EINVAL, "%s: holds more than one document", path);
-	}
-	arena_init(&arena, 0);
-	d.arena = &arena;
-	rc = yaml_decode(&d, f.docs, &config_schema, &c);
-	yaml_file_fini(&f);
-	if (rc < 0) {
-		arena_fini(&arena);
-		return rc;
-	}
 	c.arena = arena;
 	*ret = c;
 	return 0;
