@@ -113,7 +113,7 @@ static bool two_digits(struct str s, size_t at, int *ret)
 /* RFC 3339 as API servers write it: 2026-11-21T09:00:00Z. */
 static bool time_parse(struct str s, int64_t *ret)
 {
-	struct tm tm = {.tm_isdst = 0};
+	struct tm tm = {.tm_isdst = 0}, was;
 	uint64_t year;
 
 	if (s.len != 20 || s.p[4] != '-' || s.p[7] != '-' || s.p[10] != 'T' || s.p[13] != ':' ||
@@ -125,8 +125,10 @@ static bool time_parse(struct str s, int64_t *ret)
 		return false;
 	tm.tm_year = (int)year - 1900;
 	tm.tm_mon--;
-	*ret = timegm(&tm);
-	return true;
+	was = tm;
+	*ret = timegm(&tm); /* moves what no calendar has to the next day or month */
+	return tm.tm_mon == was.tm_mon && tm.tm_mday == was.tm_mday && tm.tm_hour == was.tm_hour &&
+		tm.tm_min == was.tm_min;
 }
 
 /* As an API server does: each namespace carries its own name as a label, to be selected by. */

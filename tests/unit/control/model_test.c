@@ -163,6 +163,8 @@ static void a_namespace_carries_its_name_as_a_label(void **state)
 
 static void a_creation_time_is_read(void **state)
 {
+	static const char *const never[] = {"2026-13-01T09:00:00Z", "2026-00-01T09:00:00Z",
+		"2026-02-30T09:00:00Z", "2026-11-21T24:00:00Z", "2026-11-21T09:60:00Z"};
 	struct result r = decode("apiVersion: v1\nkind: Namespace\nmetadata: {name: ns, "
 				 "creationTimestamp: 2026-11-21T09:00:00Z}\n");
 
@@ -178,6 +180,16 @@ static void a_creation_time_is_read(void **state)
 	assert_string_equal(r.problems,
 		"f:3: Namespace ns: metadata.creationTimestamp: must be a time "
 		"like 2026-11-21T09:00:00Z\n");
+	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
+		char text[160];
+
+		snprintf(text, sizeof(text),
+			"apiVersion: v1\nkind: Namespace\n"
+			"metadata: {name: ns, creationTimestamp: %s}\n",
+			never[i]);
+		r = decode(text);
+		assert_null(r.o);
+	}
 }
 
 static void versions_with_the_same_fields_are_read(void **state)
