@@ -102,6 +102,8 @@ def make(Row, top):
             "1 and 2 workers, v4 and v6", demo, build=REL, needs=ROOT),
         Row("system", "operate", "check, status, metrics, trace, conns, log, privileges, drain",
             system("operate.py"), build=REL, needs=ROOT),
+        Row("system", "stop", "drain time-out, second SIGTERM, a stuck worker named with its stage",
+            system("stop.py"), build=REL, needs=ROOT),
         Row("system", "flip", "weights, backends, routes, listeners change under load: none fails",
             system("flip.py"), build=REL, needs=ROOT),
         Row("system", "restart", "control and dataplane killed under load",

@@ -112,6 +112,26 @@ def load_manifests(box, files, workers=1, edit=None):
             f.write(text)
 
 
+V1 = ["10.203.0.11", "10.203.0.12"]  # pods of lab.py that answer "App Version 1"
+V2 = ["10.203.0.21"]
+
+
+def route_app(w1, w2):
+    return route("app", [("app-v1", w1), ("app-v2", w2)], host="app.demo.lab")
+
+
+def start_app(box, workers, edit=None):
+    """Everything, until ready: one Gateway, app.demo.lab 80/20 between app-v1 and app-v2."""
+    box.start_backends()
+    load_manifests(box, {
+        "gw.yaml": gateway(), "route.yaml": route_app(80, 20),
+        "v1.yaml": service("app-v1", V1, 8080), "v2.yaml": service("app-v2", V2, 8080)},
+        workers, edit)
+    box.start_dataplane()
+    box.start_control()
+    box.wait_ready()
+
+
 def put_manifest(box, name, text):
     """Writes or replaces a manifest by rename; text None removes it. Returns the time before."""
     path = box.manifest("us-east", name)

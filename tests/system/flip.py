@@ -13,16 +13,10 @@ import os
 import sys
 import time
 
-from common import check, finish, gateway, lab, load_manifests, percentile, \
-    put_manifest, route, say, service
+from common import V1, V2, check, finish, gateway, lab, percentile, put_manifest, route, \
+    route_app, say, service, start_app
 
-V1 = ["10.203.0.11", "10.203.0.12"]
-V2 = ["10.203.0.21"]
 EDITS = [(80, 20), (50, 50), (0, 100), (100, 0)]
-
-
-def route_app(w1, w2, extra=""):
-    return route("app", [("app-v1", w1), ("app-v2", w2)], host="app.demo.lab") + extra
 
 
 def start_load(box, rate, seconds, record, conns=64, port=80):
@@ -172,14 +166,7 @@ def removed_listener(box):
 def main():
     for workers in (1, 2):
         with lab.Lab() as box:
-            box.start_backends()
-            load_manifests(box, {
-                "gw.yaml": gateway(), "route.yaml": route_app(80, 20),
-                "v1.yaml": service("app-v1", V1, 8080), "v2.yaml": service("app-v2", V2, 8080),
-            }, workers)
-            box.start_dataplane()
-            box.start_control()
-            box.wait_ready()
+            start_app(box, workers)
             weight_edits(box, workers)
             structure_changes(box, workers)
             removed_listener(box)

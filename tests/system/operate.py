@@ -10,8 +10,7 @@ import signal
 import sys
 import time
 
-from common import check, finish, gateway, lab, load_manifests, put_manifest, route, say, service
-from flip import V1, V2
+from common import check, finish, lab, put_manifest, route, say, service, start_app
 
 
 def privileges(box):
@@ -141,14 +140,7 @@ def drain(box):
 
 def main():
     with lab.Lab() as box:
-        box.start_backends()
-        load_manifests(box, {
-            "gw.yaml": gateway(),
-            "route.yaml": route("app", [("app-v1", 80), ("app-v2", 20)], host="app.demo.lab"),
-            "v1.yaml": service("app-v1", V1, 8080), "v2.yaml": service("app-v2", V2, 8080)}, 2)
-        box.start_dataplane()
-        box.start_control()
-        box.wait_ready()
+        start_app(box, 2)
         privileges(box)
         seeing(box)
         connections_and_trace(box)

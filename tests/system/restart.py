@@ -11,9 +11,8 @@ import signal
 import sys
 import time
 
-from common import check, finish, lab, say
-from flip import EDITS, V1, V2, assert_clean, load_report, route_app, start_load
-from common import gateway, load_manifests, put_manifest, service
+from common import check, finish, lab, put_manifest, route_app, say, start_app
+from flip import EDITS, assert_clean, load_report, start_load
 
 
 def kill_control_under_load(box):
@@ -62,14 +61,7 @@ def kill_dataplane_alone(box):
 def main():
     for workers in (1, 2):
         with lab.Lab() as box:
-            box.start_backends()
-            load_manifests(box, {
-                "gw.yaml": gateway(), "route.yaml": route_app(80, 20),
-                "v1.yaml": service("app-v1", V1, 8080), "v2.yaml": service("app-v2", V2, 8080),
-            }, workers)
-            box.start_dataplane()
-            box.start_control()
-            box.wait_ready()
+            start_app(box, workers)
             if workers == 2:
                 kill_control_under_load(box)
             kill_dataplane_alone(box)
