@@ -84,3 +84,7 @@ struct verb {
 	void (*fn)(struct run *r, int argc, char **argv, const struct pattern *t);
 };
 const struct verb *verb_of(const char *name);
+/* "e1" to "e9"; anything else fails the page. */
+unsigned endpoint_of(struct run *r, const char *s);
+/* scenario_world.c: those that are not about a connection. */
+const struct verb *verb_of_world(const char *name);

@@ -89,8 +89,13 @@ void world_fini(struct world *w);
 
 struct ip_addr world_vip(const struct world *w);
 struct ip_addr world_client(const struct world *w);
+struct ip_addr world_source(const struct world *w); /* of connections to endpoints */
 struct ip_addr world_endpoint(const struct world *w, unsigned n);
 
+/* world_config.c: the endpoints that do not refuse listen at the peers' end. */
+void world_peers_listen(struct world *w);
+/* NULL: nothing. */
+void world_config_free(struct world_config *c);
 /* Takes <in> into force (arena and all); the configuration before is freed. */
 void world_apply(struct world *w, struct world_config *c);
 void world_endpoint_mode(struct world *w, unsigned n, enum world_endpoint_mode mode);
