@@ -17,6 +17,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab  # noqa: E402
 
+WEIGHTS = {"canary": (80, 20), "mesh": (99, 1)}  # of each example's route
 failures = []
 
 
@@ -113,14 +114,16 @@ def show(args):
     print("demo: client, router, gateway, cluster us-east, cluster us-west (network namespaces)")
     with lab.Lab(name="sluice-demo") as box:
         box.start(args.example, args.workers)
-        print(f"\n200 requests for Host: app.demo.lab to {lab.VIP4}, as `sort | uniq -c` sees them:\n")
-        uniq(box.curl_many(200))
+        host = lab.HOST[args.example]
+        old, rest = WEIGHTS[args.example]
+        print(f"\n200 requests for Host: {host} to {lab.VIP4}, as `sort | uniq -c` sees them:\n")
+        uniq(box.curl_many(200, host))
         route = os.path.join(box.conf, "clusters", "us-east")
         print(f"""
 Now try, in another terminal:
-  a request     ip netns exec {box.ns('client')} curl -s -H 'Host: app.demo.lab' http://{lab.VIP4}/
-  over IPv6     ip netns exec {box.ns('client')} curl -s -H 'Host: app.demo.lab' 'http://[{lab.VIP6}]/'
-  edit a weight sed -i 's/weight: 80/weight: 50/; s/weight: 20/weight: 50/' $(grep -rl 'weight: 80' {route})
+  a request     ip netns exec {box.ns('client')} curl -s -H 'Host: {host}' http://{lab.VIP4}/
+  over IPv6     ip netns exec {box.ns('client')} curl -s -H 'Host: {host}' 'http://[{lab.VIP6}]/'
+  edit a weight sed -i -E 's/weight: ({old}|{rest})\\b/weight: 50/' $(grep -rl 'weight: {old}' {route})
   kill backends ip netns exec {box.ns('us-west')} ip link set eth0 down
   counters      {box.build}/sluicectl --socket {box.api} counters --nonzero
   status        {box.build}/sluicectl --socket {box.api} status

@@ -29,6 +29,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 
 BOXES = ("client", "router", "gw", "us-east", "us-west")
 SUBNET = {"client": 201, "gw": 202, "us-east": 203, "us-west": 204}
+HOST = {"canary": "app.demo.lab", "mesh": "mesh.demo.lab"}  # of each example
 VIP4, VIP6 = "203.0.113.10", "2001:db8:113::10"
 SOURCES4, SOURCES6 = "10.205.0.0/24", "fd00:205::/64"
 
@@ -217,7 +218,7 @@ class Lab:
         return self
 
     def __exit__(self, *exc):
-        if exc[0] is not None and exc[0] is not KeyboardInterrupt:
+        if exc[0] not in (None, KeyboardInterrupt, SystemExit):
             self.report(sys.stderr)
         self.down()
 

@@ -44,7 +44,7 @@ def up(args):
     with open(STATE, "w") as f:
         json.dump(state, f)
     print(f"""lab: up
-  request:     ip netns exec {box.ns('client')} curl -H 'Host: app.demo.lab' http://{lab.VIP4}/
+  request:     ip netns exec {box.ns('client')} curl -H 'Host: {lab.HOST[args.example]}' http://{lab.VIP4}/
   manifests:   {box.conf}/clusters/
   programs:    {box.build}/sluicectl --socket {box.api} status
   logs:        {box.dir}/*.log

@@ -251,3 +251,32 @@ uint64_t raw_counter(const struct raw *r, const char *name)
 	bug_on(true);
 	return 0;
 }
+
+struct tcp_config raw_config_small(void)
+{
+	struct tcp_config cfg;
+
+	tcp_config_default(&cfg);
+	cfg.conns_max = 8;
+	cfg.timewait_max = 8;
+	cfg.syn_backlog = 4;
+	cfg.rcv_budget = 64 * 1024;
+	return cfg;
+}
+
+struct tcp_conn *raw_open(struct raw *r, struct rte_mempool *pool, uint16_t wnd, uint32_t *ret_iss)
+{
+	struct tcp_config cfg = raw_config_small();
+
+	raw_init(r, &cfg, pool);
+	return raw_accept(r, wnd, ret_iss);
+}
+
+bool raw_end(struct raw *r, struct tcp_conn *c)
+{
+	if (c != NULL)
+		tcp_abort(r->tcp, c, r->now_us);
+	raw_advance(r, 400 * 1000000ull);
+	raw_drop_output(r);
+	return raw_fini(r);
+}

@@ -42,6 +42,8 @@ struct raw {
 };
 
 void raw_init(struct raw *r, const struct tcp_config *cfg, struct rte_mempool *pool);
+/* A stack of a few connections and little memory. */
+struct tcp_config raw_config_small(void);
 /* Frees the stack; true when it was at rest and all mbufs are back. */
 bool raw_fini(struct raw *r);
 /* Sends one segment of the peer and lets the stack take a turn. */
@@ -57,7 +59,11 @@ bool raw_take(struct raw *r, struct raw_segment *ret);
 void raw_drop_output(struct raw *r);
 /* Completes a handshake (peer's ISS 1000, MSS 1460, no other option); returns the connection. */
 struct tcp_conn *raw_accept(struct raw *r, uint16_t wnd, uint32_t *ret_iss);
-/* The same with every option; the peer's TSval is 100, *ret_ts the stack's. */
+/* raw_init() with raw_config_small(), then raw_accept(). */
+struct tcp_conn *raw_open(struct raw *r, struct rte_mempool *pool, uint16_t wnd, uint32_t *ret_iss);
+/* Aborts <c> (or NULL), lets TIME_WAIT pass, raw_fini(). */
+bool raw_end(struct raw *r, struct tcp_conn *c);
+/* raw_accept() with every option; the peer's TSval is 100, *ret_ts the stack's. */
 struct tcp_conn *raw_accept_full(struct raw *r, uint32_t *ret_iss, uint32_t *ret_ts);
 struct tcp_conn *raw_ready(struct raw *r, uint32_t *ret_events);
 /* Writes <len> bytes. */

@@ -13,28 +13,6 @@
 
 static struct rte_mempool *pool;
 
-static struct tcp_config small_config(void)
-{
-	struct tcp_config cfg;
-
-	tcp_config_default(&cfg);
-	cfg.conns_max = 8;
-	cfg.timewait_max = 8;
-	cfg.syn_backlog = 4;
-	cfg.rcv_budget = 64 * 1024;
-	return cfg;
-}
-
-/* Gone for good: abort, let TIME_WAIT pass, look for leaks. */
-static void finish(struct raw *r, struct tcp_conn *c)
-{
-	if (c != NULL)
-		tcp_abort(r->tcp, c, r->now_us);
-	raw_advance(r, 400 * SECOND);
-	raw_drop_output(r);
-	assert_true(raw_fini(r));
-}
-
 /*
  * ICMP and path MTU.
  */
@@ -49,7 +27,6 @@ static struct tcp_icmp_error too_big(const struct tcp_conn *c, uint32_t seq, uin
 
 static void too_big_lowers_the_mss_and_sends_again_in_smaller_pieces(void **state)
 {
-	struct tcp_config cfg = small_config();
 	struct tcp_icmp_error e;
 	struct tcp_conn_info before, info;
 	struct raw_segment s;
@@ -57,8 +34,7 @@ static void too_big_lowers_the_mss_and_sends_again_in_smaller_pieces(void **stat
 	struct tcp_conn *c;
 	uint32_t iss, seq;
 
-	raw_init(&r, &cfg, pool);
-	c = raw_accept(&r, 65535, &iss);
+	c = raw_open(&r, pool, 65535, &iss);
 	raw_write(&r, c, 4 * 1460);
 	tcp_conn_info(c, r.now_us, &before);
 	raw_drop_output(&r);
@@ -78,20 +54,18 @@ static void too_big_lowers_the_mss_and_sends_again_in_smaller_pieces(void **stat
 	raw_send(&r, TCP_SYN, 1, 0, 1000, NULL, NULL, 0);
 	assert_true(raw_take(&r, &s));
 	assert_int_equal(s.opt.mss, 1460);
-	finish(&r, c);
+	assert_true(raw_end(&r, c));
 }
 
 static void forged_icmp_changes_nothing(void **state)
 {
-	struct tcp_config cfg = small_config();
 	struct tcp_icmp_error e;
 	struct tcp_conn_info info;
 	static struct raw r;
 	struct tcp_conn *c;
 	uint32_t iss;
 
-	raw_init(&r, &cfg, pool);
-	c = raw_accept(&r, 65535, &iss);
+	c = raw_open(&r, pool, 65535, &iss);
 	e = too_big(c, iss + 1, 1300); /* nothing is in flight */
 	tcp_icmp_input(r.tcp, &e, r.now_us);
 	raw_write(&r, c, 1000);
@@ -118,12 +92,12 @@ static void forged_icmp_changes_nothing(void **state)
 	assert_int_equal(info.mss, 552 - 40);
 	raw_turn(&r);
 	raw_drop_output(&r);
-	finish(&r, c);
+	assert_true(raw_end(&r, c));
 }
 
 static void a_hard_error_ends_only_an_open_in_progress(void **state)
 {
-	struct tcp_config cfg = small_config();
+	struct tcp_config cfg = raw_config_small();
 	struct tcp_icmp_error e = {.hard = true};
 	struct raw_segment s;
 	static struct raw r;
@@ -143,20 +117,18 @@ static void a_hard_error_ends_only_an_open_in_progress(void **state)
 	assert_int_equal(ev, TCP_EV_CLOSED);
 	assert_int_equal(tcp_close_reason(c), TCP_REASON_UNREACHABLE);
 	tcp_close(r.tcp, c, r.now_us);
-	finish(&r, NULL);
+	assert_true(raw_end(&r, NULL));
 }
 
 static void full_segments_that_vanish_are_tried_smaller(void **state)
 {
-	struct tcp_config cfg = small_config();
 	struct tcp_conn_info info;
 	struct raw_segment s;
 	static struct raw r;
 	struct tcp_conn *c;
 	uint32_t iss, len = 0;
 
-	raw_init(&r, &cfg, pool);
-	c = raw_accept(&r, 65535, &iss);
+	c = raw_open(&r, pool, 65535, &iss);
 	raw_write(&r, c, 5000);
 	raw_advance(&r, 10 * SECOND);
 	while (raw_take(&r, &s))
@@ -165,7 +137,7 @@ static void full_segments_that_vanish_are_tried_smaller(void **state)
 	tcp_conn_info(c, r.now_us, &info);
 	assert_int_equal(info.mss, 536);
 	assert_int_equal(raw_counter(&r, "tcp_pmtu_blackhole"), 1);
-	finish(&r, c);
+	assert_true(raw_end(&r, c));
 }
 
 /*
@@ -174,14 +146,12 @@ static void full_segments_that_vanish_are_tried_smaller(void **state)
 
 static void challenge_acks_are_limited(void **state)
 {
-	struct tcp_config cfg = small_config();
 	struct raw_segment s;
 	static struct raw r;
 	struct tcp_conn *c;
 	uint32_t iss, n = 0;
 
-	raw_init(&r, &cfg, pool);
-	c = raw_accept(&r, 65535, &iss);
+	c = raw_open(&r, pool, 65535, &iss);
 	for (unsigned i = 0; i < 1000; i++)
 		raw_send(&r, TCP_RST, 1001 + 1 + i, 0, 0, NULL, NULL, 0);
 	while (raw_take(&r, &s)) {
@@ -191,7 +161,7 @@ static void challenge_acks_are_limited(void **state)
 	assert_in_range(n, 50, 150);
 	assert_int_equal(raw_counter(&r, "tcp_challenge_limited"), 1000 - n);
 	assert_int_equal(tcp_conn_state(c), TCP_ESTABLISHED);
-	finish(&r, c);
+	assert_true(raw_end(&r, c));
 }
 
 struct bad_row {
@@ -214,7 +184,7 @@ static const struct bad_row bad_rows[] = {
 static void bad_row(void **state)
 {
 	const struct bad_row *row = *state;
-	struct tcp_config cfg = small_config();
+	struct tcp_config cfg = raw_config_small();
 	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
 	static struct raw r;
 	struct mbufq q;
@@ -242,7 +212,7 @@ static void bad_row(void **state)
 	raw_turn(&r);
 	assert_int_equal(raw_counter(&r, row->counter), 1);
 	assert_int_equal(r.net.count, 0);
-	finish(&r, NULL);
+	assert_true(raw_end(&r, NULL));
 }
 
 /*
@@ -252,7 +222,7 @@ static void bad_row(void **state)
 static void a_burst_is_acknowledged_inside_and_at_its_end(void **state)
 {
 	static const uint32_t after[] = {2, 6, 14, 30, 32}; /* segments */
-	struct tcp_config cfg = small_config();
+	struct tcp_config cfg = raw_config_small();
 	struct raw_segment s;
 	static struct raw r;
 	struct tcp_conn *c;
@@ -271,19 +241,17 @@ static void a_burst_is_acknowledged_inside_and_at_its_end(void **state)
 		}
 		assert_false(raw_take(&r, &s));
 	}
-	finish(&r, c);
+	assert_true(raw_end(&r, c));
 }
 
 static void after_a_pause_the_path_is_learnt_anew(void **state)
 {
-	struct tcp_config cfg = small_config();
 	struct tcp_conn_info info;
 	static struct raw r;
 	struct tcp_conn *c;
 	uint32_t iss, srtt;
 
-	raw_init(&r, &cfg, pool);
-	c = raw_accept(&r, 65535, &iss);
+	c = raw_open(&r, pool, 65535, &iss);
 	raw_write(&r, c, 100);
 	r.now_us += 1000;
 	raw_send(&r, TCP_ACK, 1001, iss + 101, 65535, NULL, NULL, 0);
@@ -297,7 +265,7 @@ static void after_a_pause_the_path_is_learnt_anew(void **state)
 	assert_int_equal(info.ssthresh, TCP_CC_SSTHRESH_INF);
 	assert_int_equal(info.srtt_us, srtt);
 	raw_drop_output(&r);
-	finish(&r, c);
+	assert_true(raw_end(&r, c));
 }
 
 /*
@@ -306,7 +274,7 @@ static void after_a_pause_the_path_is_learnt_anew(void **state)
 
 static void a_stale_peer_is_reset_and_the_next_port_tried_at_once(void **state)
 {
-	struct tcp_config cfg = small_config();
+	struct tcp_config cfg = raw_config_small();
 	struct raw_segment syn, s;
 	static struct raw r;
 	struct tcp_conn *c;
@@ -329,20 +297,18 @@ static void a_stale_peer_is_reset_and_the_next_port_tried_at_once(void **state)
 	raw_send(&r, TCP_SYN | TCP_ACK, 5555, s.seq + 1, 1000, NULL, NULL, 0);
 	assert_ptr_equal(raw_ready(&r, &ev), c);
 	assert_int_equal(ev, TCP_EV_CONNECTED);
-	finish(&r, c);
+	assert_true(raw_end(&r, c));
 }
 
 /* Closed with an upload still coming: it is drained for a while, then reset. */
 static void a_closed_connection_drains_and_then_resets(void **state)
 {
-	struct tcp_config cfg = small_config();
 	struct raw_segment s;
 	static struct raw r;
 	struct tcp_conn *c;
 	uint32_t iss, seq = 1001;
 
-	raw_init(&r, &cfg, pool);
-	c = raw_accept(&r, 65535, &iss);
+	c = raw_open(&r, pool, 65535, &iss);
 	raw_write(&r, c, 500);
 	tcp_close(r.tcp, c, r.now_us);
 	raw_turn(&r);
@@ -361,19 +327,17 @@ static void a_closed_connection_drains_and_then_resets(void **state)
 	assert_true(raw_take(&r, &s));
 	assert_int_equal(s.flags & TCP_RST, TCP_RST);
 	assert_int_equal(raw_counter(&r, "tcp_linger_rst"), 1);
-	finish(&r, NULL);
+	assert_true(raw_end(&r, NULL));
 }
 
 static void an_orphan_does_not_wait_for_ever_for_a_fin(void **state)
 {
-	struct tcp_config cfg = small_config();
 	struct tcp_usage u;
 	static struct raw r;
 	struct tcp_conn *c;
 	uint32_t iss;
 
-	raw_init(&r, &cfg, pool);
-	c = raw_accept(&r, 65535, &iss);
+	c = raw_open(&r, pool, 65535, &iss);
 	tcp_close(r.tcp, c, r.now_us);
 	raw_turn(&r);
 	raw_send(&r, TCP_ACK, 1001, iss + 2, 65535, NULL, NULL, 0);
@@ -384,19 +348,17 @@ static void an_orphan_does_not_wait_for_ever_for_a_fin(void **state)
 	tcp_usage(r.tcp, &u);
 	assert_int_equal(u.conns, 0);
 	assert_int_equal(raw_counter(&r, "tcp_orphan_timeout"), 1);
-	finish(&r, NULL);
+	assert_true(raw_end(&r, NULL));
 }
 
 static void an_orphan_with_a_peer_that_takes_nothing_is_reset(void **state)
 {
-	struct tcp_config cfg = small_config();
 	struct tcp_usage u;
 	static struct raw r;
 	struct tcp_conn *c;
 	uint32_t iss;
 
-	raw_init(&r, &cfg, pool);
-	c = raw_accept(&r, 0, &iss);
+	c = raw_open(&r, pool, 0, &iss);
 	raw_write(&r, c, 5000);
 	tcp_close(r.tcp, c, r.now_us);
 	for (unsigned i = 0; i < 40; i++) {
@@ -406,19 +368,17 @@ static void an_orphan_with_a_peer_that_takes_nothing_is_reset(void **state)
 	tcp_usage(r.tcp, &u);
 	assert_int_equal(u.conns, 0);
 	raw_drop_output(&r);
-	finish(&r, NULL);
+	assert_true(raw_end(&r, NULL));
 }
 
 static void keepalive_asks_five_times_and_gives_up(void **state)
 {
-	struct tcp_config cfg = small_config();
 	struct raw_segment s;
 	static struct raw r;
 	struct tcp_conn *c;
 	uint32_t iss, ev;
 
-	raw_init(&r, &cfg, pool);
-	c = raw_accept(&r, 65535, &iss);
+	c = raw_open(&r, pool, 65535, &iss);
 	raw_advance(&r, 59 * SECOND);
 	assert_false(raw_take(&r, &s));
 	raw_advance(&r, 2 * SECOND);
@@ -434,20 +394,18 @@ static void keepalive_asks_five_times_and_gives_up(void **state)
 	assert_int_equal(tcp_close_reason(c), TCP_REASON_KEEPALIVE);
 	assert_int_equal(raw_counter(&r, "tcp_keepalive_probe"), 6);
 	tcp_close(r.tcp, c, r.now_us);
-	finish(&r, NULL);
+	assert_true(raw_end(&r, NULL));
 }
 
 static void what_a_dead_connection_had_queued_is_released(void **state)
 {
-	struct tcp_config cfg = small_config();
 	static struct raw r;
 	struct tcp_conn *c;
 	struct rte_mbuf *m;
 	struct mbufq q;
 	uint32_t iss, ev;
 
-	raw_init(&r, &cfg, pool);
-	c = raw_accept(&r, 0, &iss);
+	c = raw_open(&r, pool, 0, &iss);
 	mbufq_init(&q);
 	m = rte_pktmbuf_alloc(pool);
 	*pkt_of(m) = (struct pkt){.charge = 1234};
@@ -465,7 +423,7 @@ static void what_a_dead_connection_had_queued_is_released(void **state)
 	tcp_write(r.tcp, c, &q); /* too late: it comes straight back */
 	assert_int_equal(tcp_released_take(c), 77);
 	tcp_close(r.tcp, c, r.now_us);
-	finish(&r, NULL);
+	assert_true(raw_end(&r, NULL));
 }
 
 int main(void)

@@ -11,28 +11,6 @@
 
 static struct rte_mempool *pool;
 
-static struct tcp_config small_config(void)
-{
-	struct tcp_config cfg;
-
-	tcp_config_default(&cfg);
-	cfg.conns_max = 8;
-	cfg.timewait_max = 8;
-	cfg.syn_backlog = 4;
-	cfg.rcv_budget = 64 * 1024;
-	return cfg;
-}
-
-/* Gone for good: abort, let TIME_WAIT pass, look for leaks. */
-static void finish(struct raw *r, struct tcp_conn *c)
-{
-	if (c != NULL)
-		tcp_abort(r->tcp, c, r->now_us);
-	raw_advance(r, 400 * SECOND);
-	raw_drop_output(r);
-	assert_true(raw_fini(r));
-}
-
 /*
  * Memory.
  */
@@ -47,26 +25,24 @@ static uint32_t charged(struct tcp_conn *c)
 
 static void a_flood_of_single_bytes_pins_kilobytes(void **state)
 {
-	struct tcp_config cfg = small_config();
 	static struct raw r;
 	struct tcp_conn *c;
 	uint32_t iss, n = 20000;
 
-	raw_init(&r, &cfg, pool);
-	c = raw_accept(&r, 65535, &iss);
+	c = raw_open(&r, pool, 65535, &iss);
 	for (uint32_t i = 0; i < n; i++) {
 		raw_send(&r, TCP_ACK, 1001 + i, iss + 1, 65535, NULL, NULL, 1);
 		raw_drop_output(&r);
 	}
 	assert_int_equal(tcp_peek(c)->bytes, n);
 	assert_in_range(charged(c), 1, 12 * TRUESIZE);
-	finish(&r, c);
+	assert_true(raw_end(&r, c));
 }
 
 /* Segments of 300 bytes in every second place: none may be merged with another. */
 static void out_of_order_pieces_stay_within_the_budget_and_leave_room(void **state)
 {
-	struct tcp_config cfg = small_config();
+	struct tcp_config cfg = raw_config_small();
 	static struct raw r;
 	struct tcp_conn *c;
 	uint32_t iss;
@@ -83,12 +59,12 @@ static void out_of_order_pieces_stay_within_the_budget_and_leave_room(void **sta
 	assert_int_equal(tcp_peek(c)->bytes, 600);
 	assert_int_equal(raw_counter(&r, "tcp_drop_budget"), 0);
 	raw_drop_output(&r);
-	finish(&r, c);
+	assert_true(raw_end(&r, c));
 }
 
 static void full_segments_in_the_window_are_never_refused(void **state)
 {
-	struct tcp_config cfg = small_config();
+	struct tcp_config cfg = raw_config_small();
 	static struct raw r;
 	struct raw_segment s;
 	struct tcp_conn *c;
@@ -105,20 +81,18 @@ static void full_segments_in_the_window_are_never_refused(void **state)
 	assert_int_equal(tcp_peek(c)->bytes, seq - 1001);
 	assert_int_equal(raw_counter(&r, "tcp_drop_budget"), 0);
 	assert_in_range(charged(c), 20 * TRUESIZE, cfg.rcv_budget);
-	finish(&r, c);
+	assert_true(raw_end(&r, c));
 }
 
 static void credit_reopens_a_closed_window(void **state)
 {
-	struct tcp_config cfg = small_config();
 	static struct raw r;
 	struct raw_segment s = {.wnd = 1460};
 	struct tcp_conn *c;
 	struct mbufq q;
 	uint32_t iss, seq = 1001, all;
 
-	raw_init(&r, &cfg, pool);
-	c = raw_accept(&r, 65535, &iss);
+	c = raw_open(&r, pool, 65535, &iss);
 	for (unsigned i = 0; i < 100 && s.wnd > 0; i++) {
 		raw_send(&r, TCP_ACK, seq, iss + 1, 65535, NULL, NULL, RTE_MIN(s.wnd, 1460u));
 		while (raw_take(&r, &s))
@@ -141,21 +115,19 @@ static void credit_reopens_a_closed_window(void **state)
 	raw_turn(&r);
 	assert_true(raw_take(&r, &s));
 	assert_true(s.wnd > 20000);
-	finish(&r, c);
+	assert_true(raw_end(&r, c));
 }
 
 /* What waits behind a hole has had its memory: credit opens as much window as without the hole. */
 static void a_hole_does_not_cost_window(void **state)
 {
-	struct tcp_config cfg = small_config();
 	static struct raw r;
 	struct raw_segment s = {.wnd = 0};
 	struct tcp_conn *c;
 	struct mbufq q;
 	uint32_t iss, edge, in_order = 6 * 1460;
 
-	raw_init(&r, &cfg, pool);
-	c = raw_accept(&r, 65535, &iss);
+	c = raw_open(&r, pool, 65535, &iss);
 	for (uint32_t i = 0; i < 12; i++)
 		if (i != 6)
 			raw_send(&r, TCP_ACK, 1001 + i * 1460, iss + 1, 65535, NULL, NULL, 1460);
@@ -169,20 +141,18 @@ static void a_hole_does_not_cost_window(void **state)
 	raw_turn(&r);
 	assert_true(raw_take(&r, &s));
 	assert_true(s.ack + s.wnd >= edge + in_order - 1460);
-	finish(&r, c);
+	assert_true(raw_end(&r, c));
 }
 
 static void an_empty_pool_delays_and_loses_nothing(void **state)
 {
-	struct tcp_config cfg = small_config();
 	static struct rte_mbuf *held[8192];
 	static struct raw r;
 	struct raw_segment s;
 	struct tcp_conn *c;
 	uint32_t iss, n = 0;
 
-	raw_init(&r, &cfg, pool);
-	c = raw_accept(&r, 65535, &iss);
+	c = raw_open(&r, pool, 65535, &iss);
 	raw_write(&r, c, 100);
 	assert_true(raw_take(&r, &s));
 	while ((held[n] = rte_pktmbuf_alloc(pool)) != NULL)
@@ -197,7 +167,7 @@ static void an_empty_pool_delays_and_loses_nothing(void **state)
 	assert_true(raw_take(&r, &s));
 	assert_int_equal(s.seq, iss + 1);
 	assert_int_equal(s.len, 100);
-	finish(&r, c);
+	assert_true(raw_end(&r, c));
 }
 
 /*
@@ -206,7 +176,7 @@ static void an_empty_pool_delays_and_loses_nothing(void **state)
 
 static void a_source_has_its_limit(void **state)
 {
-	struct tcp_config cfg = small_config();
+	struct tcp_config cfg = raw_config_small();
 	struct tcp_conn *c[4];
 	struct raw_segment s;
 	static struct raw r;
@@ -233,12 +203,12 @@ static void a_source_has_its_limit(void **state)
 	c[2] = raw_accept(&r, 65535, &iss);
 	tcp_abort(r.tcp, c[2], r.now_us);
 	tcp_abort(r.tcp, c[3], r.now_us);
-	finish(&r, c[1]);
+	assert_true(raw_end(&r, c[1]));
 }
 
 static void a_full_pool_refuses_until_an_orphan_can_go(void **state)
 {
-	struct tcp_config cfg = small_config();
+	struct tcp_config cfg = raw_config_small();
 	struct tcp_conn *c[8];
 	struct raw_segment s;
 	static struct raw r;
@@ -257,7 +227,7 @@ static void a_full_pool_refuses_until_an_orphan_can_go(void **state)
 	assert_int_equal(raw_counter(&r, "tcp_orphan_evicted"), 1);
 	for (unsigned i = 1; i < 8; i++)
 		tcp_abort(r.tcp, c[i], r.now_us);
-	finish(&r, c[0]);
+	assert_true(raw_end(&r, c[0]));
 }
 
 static void a_full_backlog_is_answered_with_cookies_that_work(void **state)
@@ -270,7 +240,7 @@ static void a_full_backlog_is_answered_with_cookies_that_work(void **state)
 		.has_wscale = true,
 		.wscale = 5};
 	struct tcp_options ack = {.has_ts = true, .tsval = 101};
-	struct tcp_config cfg = small_config();
+	struct tcp_config cfg = raw_config_small();
 	struct tcp_conn_info info;
 	struct raw_segment s;
 	struct tcp_usage u;
@@ -303,13 +273,13 @@ static void a_full_backlog_is_answered_with_cookies_that_work(void **state)
 		;
 	assert_int_equal(s.opt.sack_count, 1);
 	assert_int_equal(s.opt.sack[0].start, 7101);
-	finish(&r, c);
+	assert_true(raw_end(&r, c));
 }
 
 /* 1000 ports towards one destination; TIME_WAIT gives them back after a second. */
 static void ports_run_out_by_name_and_come_back(void **state)
 {
-	struct tcp_config cfg = small_config();
+	struct tcp_config cfg = raw_config_small();
 	struct tcp_options syn_ack = {.has_mss = true, .mss = 1460, .has_ts = true, .tsval = 5};
 	static struct tcp_conn *c[1000];
 	struct tcp_conn *extra;
@@ -361,12 +331,12 @@ static void ports_run_out_by_name_and_come_back(void **state)
 	assert_int_equal(raw_counter(&r, "tcp_timewait_reused"), 1);
 	for (unsigned i = 1; i < 1000; i++)
 		tcp_close(r.tcp, c[i], r.now_us);
-	finish(&r, extra);
+	assert_true(raw_end(&r, extra));
 }
 
 static void connects_are_refused_by_name(void **state)
 {
-	struct tcp_config cfg = small_config();
+	struct tcp_config cfg = raw_config_small();
 	struct tcp_conn *c[8], *extra;
 	struct ip_addr v6;
 	static struct raw r;
@@ -385,7 +355,7 @@ static void connects_are_refused_by_name(void **state)
 	r.net.mtu = 1500;
 	for (unsigned i = 1; i < 8; i++)
 		tcp_close(r.tcp, c[i], r.now_us);
-	finish(&r, c[0]);
+	assert_true(raw_end(&r, c[0]));
 }
 
 int main(void)
