@@ -20,9 +20,10 @@ EDITS = [(80, 20), (50, 50), (0, 100), (100, 0)]
 
 
 def start_load(box, rate, seconds, record, conns=64, port=80):
-    return box.spawn("client", f"load-{os.path.basename(record)}", os.path.join(
-        box.build, "tests/tools/load"), lab.VIP4, str(port), "--conns", str(conns), "--rate",
-        str(rate), "--seconds", str(seconds), "--record", record)
+    vip = lab.VIP6 if box.v6 else lab.VIP4
+    return box.spawn("client", f"load-{os.path.basename(record)}",
+                     os.path.join(box.build, "tests/tools/load"), vip, str(port), "--conns",
+                     str(conns), "--rate", str(rate), "--seconds", str(seconds), "--record", record)
 
 
 def load_report(proc, timeout=120):
@@ -126,18 +127,18 @@ def change_route(box, n):
     host = f"r{n}.demo.lab"
     if n % 2 == 0:
         put_manifest(box, "extra.yaml", route("extra", [("app-v2", 1)], host=host))
-        return soon(lambda: box.curl(host=host) == (200, "App Version 2\n"))
+        return soon(lambda: box.curl(host=host, v6=box.v6) == (200, "App Version 2\n"))
     put_manifest(box, "extra.yaml", None)
-    return soon(lambda: box.curl(host=f"r{n - 1}.demo.lab")[0] == 404)
+    return soon(lambda: box.curl(host=f"r{n - 1}.demo.lab", v6=box.v6)[0] == 404)
 
 
 def change_listener(box, n):
     """A second listener opens on another port, then closes."""
     if n % 2 == 0:
         put_manifest(box, "gw.yaml", gateway() + "  - {name: alt, protocol: HTTP, port: 8081}\n")
-        return soon(lambda: box.curl(port=8081)[0] == 200)
+        return soon(lambda: box.curl(port=8081, v6=box.v6)[0] == 200)
     put_manifest(box, "gw.yaml", gateway())
-    return soon(lambda: box.curl("/", "app.demo.lab", False, 8081, "--connect-timeout", "1",
+    return soon(lambda: box.curl("/", "app.demo.lab", box.v6, 8081, "--connect-timeout", "1",
                                  check=False)[0] == 0)
 
 
@@ -151,7 +152,7 @@ def change_endpoints(box, n):
 def removed_listener(box):
     """Connections of a removed listener are closed after their answer, none of the others."""
     put_manifest(box, "gw.yaml", gateway() + "  - {name: alt, protocol: HTTP, port: 8082}\n")
-    soon(lambda: box.curl(port=8082)[0] == 200)
+    soon(lambda: box.curl(port=8082, v6=box.v6)[0] == 200)
     keep = start_load(box, 200, 4, os.path.join(box.dir, "keep"), conns=8)
     gone = start_load(box, 200, 4, os.path.join(box.dir, "gone"), conns=8, port=8082)
     time.sleep(1.5)
@@ -166,6 +167,7 @@ def removed_listener(box):
 def main():
     for workers in (1, 2):
         with lab.Lab() as box:
+            box.v6 = workers == 2  # clients come by IPv4 to one worker, by IPv6 to two
             start_app(box, workers)
             weight_edits(box, workers)
             structure_changes(box, workers)

@@ -33,7 +33,7 @@ def request_until_served(box, limit):
     """Seconds until a new connection is answered; polls every 10 ms with a short time-out."""
     start = time.monotonic()
     while time.monotonic() - start < limit:
-        status, _ = box.curl("/", "app.demo.lab", False, 80, "--connect-timeout", "0.2",
+        status, _ = box.curl("/", "app.demo.lab", box.v6, 80, "--connect-timeout", "0.2",
                              "--max-time", "0.5", check=False)
         if status == 200:
             return time.monotonic() - start
@@ -43,9 +43,9 @@ def request_until_served(box, limit):
 
 def kill_dataplane_alone(box):
     put_manifest(box, "route.yaml", route_app(100, 0))
-    lab.wait_until("100/0", lambda: set(box.curl_many(20)) == {"App Version 1"}, 5)
+    lab.wait_until("100/0", lambda: set(box.curl_many(20, v6=box.v6)) == {"App Version 1"}, 5)
     put_manifest(box, "route.yaml", route_app(0, 100))
-    lab.wait_until("0/100", lambda: set(box.curl_many(20)) == {"App Version 2"}, 5)
+    lab.wait_until("0/100", lambda: set(box.curl_many(20, v6=box.v6)) == {"App Version 2"}, 5)
     box.control.stop(signal.SIGKILL)
     box.procs.remove(box.control)
     box.dataplane.stop(signal.SIGKILL)
@@ -54,13 +54,14 @@ def kill_dataplane_alone(box):
     took = request_until_served(box, 5)
     say(f"dataplane killed: new connections served after {took and round(took, 2)} s")
     check(took is not None and took <= 1.0, f"served within 1 s of the restart ({took})")
-    bodies = set(box.curl_many(40))
+    bodies = set(box.curl_many(40, v6=box.v6))
     check(bodies == {"App Version 2"}, f"with the weights last acknowledged, control down: {bodies}")
 
 
 def main():
     for workers in (1, 2):
         with lab.Lab() as box:
+            box.v6 = workers == 2  # clients come by IPv4 to one worker, by IPv6 to two
             start_app(box, workers)
             if workers == 2:
                 kill_control_under_load(box)
