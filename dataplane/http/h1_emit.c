@@ -110,15 +110,14 @@ static const char *line_end(const struct h1_head *h, uint32_t i)
 typedef bool (*keep_fn)(const struct h1_header *f, const void *ctx);
 
 /*
- * Copies the field lines that <keep> keeps, each run of neighbours at once. Fields without any flag
- * stay unasked, unless <all> are to be asked about.
+ * Copies the field lines from <i> on that <keep> keeps, each run of neighbours at once; a run that
+ * begins at <run> goes before. Fields without any flag stay unasked, unless <all> are to be asked
+ * about.
  */
-static inline void put_fields(struct out *o, const struct h1_head *h, bool all, keep_fn keep,
-	const void *ctx)
+static inline void put_fields(struct out *o, const struct h1_head *h, const char *run, uint32_t i,
+	bool all, keep_fn keep, const void *ctx)
 {
-	const char *run = NULL;
-
-	for (uint32_t i = 0; i < h->header_count; i++) {
+	for (; i < h->header_count; i++) {
 		const struct h1_header *f = &h->headers[i];
 
 		if (likely(!all && f->flags == 0) || keep(f, ctx)) {
@@ -130,7 +129,7 @@ static inline void put_fields(struct out *o, const struct h1_head *h, bool all, 
 		}
 	}
 	if (run != NULL)
-		put(o, str_make(run, (size_t)(line_end(h, h->header_count - 1) - run)));
+		put(o, str_make(run, (size_t)(h->fields.p + h->fields.len - run)));
 }
 
 static bool keep_in_request(const struct h1_header *f, const void *ctx)
@@ -192,6 +191,47 @@ static void put_origin(struct out *o, const struct h1_head *h, const struct h1_r
 		put_line(o, "X-Request-Id: ", out->request_id);
 }
 
+/* Without asking for room. */
+static inline char *add(char *p, struct str s)
+{
+	if (__builtin_constant_p(s.len))
+		memcpy(p, s.p, s.len);
+	else
+		copy(p, s.p, s.len);
+	return p + s.len;
+}
+
+static inline char *add_port(char *p, unsigned v)
+{
+	char *end = p + 1 + (v > 9) + (v > 99) + (v > 999) + (v > 9999);
+
+	for (char *q = end; q > p; v /= 10)
+		*--q = (char)('0' + v % 10);
+	return end;
+}
+
+/* put_origin() of a request from nobody trusted, with a Host, when there is room; else false. */
+static inline bool put_all_origin(struct out *o, const struct h1_head *h,
+	const struct h1_request_out *out)
+{
+	static const char fixed[] = "X-Forwarded-For: \r\nX-Forwarded-Proto: \r\n"
+				    "X-Forwarded-Host: \r\nX-Forwarded-Port: 65535\r\n"
+				    "X-Request-Id: \r\n";
+	size_t n = sizeof(fixed) + out->client.len + out->proto.len + h->host.len +
+		out->request_id.len;
+	char *p = o->p;
+
+	if (unlikely(out->trusted || h->host.len == 0 || (size_t)(o->end - p) < n))
+		return false;
+	p = add(add(p, STR("X-Forwarded-For: ")), out->client);
+	p = add(add(p, STR("\r\nX-Forwarded-Proto: ")), out->proto);
+	p = add(add(p, STR("\r\nX-Forwarded-Host: ")), h->host);
+	p = add_port(add(p, STR("\r\nX-Forwarded-Port: ")), out->port);
+	p = add(add(p, STR("\r\nX-Request-Id: ")), out->request_id);
+	o->p = add(p, STR("\r\n"));
+	return true;
+}
+
 /* Options of the next hop's connection; nothing of the peer's survives (RFC 9110 7.6.1). */
 static void put_connection(struct out *o, const struct h1_head *h, bool close, bool keep_alive,
 	bool upgrade)
@@ -206,27 +246,60 @@ static void put_connection(struct out *o, const struct h1_head *h, bool close, b
 	}
 }
 
+/*
+ * Do the request line and the Host behind it already read as they are to go out? The path lies where
+ * it came in origin-form, the version is ours and the Host line has one blank.
+ */
+static inline bool starts_as_it_leaves(const struct h1_head *h)
+{
+	const struct h1_header *f = h->headers;
+	const char *version = h->fields.p - strlen("1\r\n");
+
+	return likely(h->header_count > 0 && f->id == H1_HDR_HOST && h->host.p == f->value.p &&
+		f->value.p == f->name.p + strlen("Host: ") &&
+		line_end(h, 0) == f->value.p + f->value.len + strlen("\r\n") &&
+		h->path.p == h->method.p + h->method.len + 1 && *version == '1');
+}
+
+static void put_request_start(struct out *o, const struct h1_head *h,
+	const struct h1_request_out *out)
+{
+	put(o, h->method);
+	put(o, STR(" "));
+	put(o, h->path);
+	if (h->query.p != NULL) {
+		put(o, STR("?"));
+		put(o, h->query);
+	}
+	put(o, STR(" HTTP/1.1\r\n"));
+	/* RFC 9112 3.2, 3.3: always a Host; without one, what the connection was made to */
+	put_line(o, "Host: ", h->host.len > 0 ? h->host : out->authority);
+}
+
+/* What is seldom said. */
+static void put_request_rest(struct out *o, const struct h1_head *h,
+	const struct h1_request_out *out)
+{
+	put_edits(o, out->edits, out->edit_count);
+	put_connection(o, h, out->close, false, out->upgrade && h->upgrade);
+}
+
 size_t h1_emit_request(const struct h1_head *h, const struct h1_request_out *out, char *buf,
 	size_t size)
 {
 	struct out o = {buf, buf + size, false};
+	bool lies = starts_as_it_leaves(h);
 
-	put(&o, h->method);
-	put(&o, STR(" "));
-	put(&o, h->path);
-	if (h->query.p != NULL) {
-		put(&o, STR("?"));
-		put(&o, h->query);
-	}
-	put(&o, STR(" HTTP/1.1\r\n"));
-	/* RFC 9112 3.2, 3.3: always a Host; without one, what the connection was made to */
-	put_line(&o, "Host: ", h->host.len > 0 ? h->host : out->authority);
-	put_fields(&o, h, out->edit_count > 0, keep_in_request, out);
+	if (!lies)
+		put_request_start(&o, h, out);
+	put_fields(&o, h, lies ? h->method.p : NULL, lies, out->edit_count > 0, keep_in_request,
+		out);
 	if (h->body == H1_BODY_CHUNKED)
 		put_field(&o, STR("Transfer-Encoding"), STR("chunked"));
-	put_origin(&o, h, out);
-	put_edits(&o, out->edits, out->edit_count);
-	put_connection(&o, h, out->close, false, out->upgrade && h->upgrade);
+	if (!put_all_origin(&o, h, out))
+		put_origin(&o, h, out);
+	if (unlikely(out->edit_count > 0 || out->close || out->upgrade))
+		put_request_rest(&o, h, out);
 	put(&o, STR("\r\n"));
 	return finish(&o, buf);
 }
@@ -260,7 +333,7 @@ size_t h1_emit_response(const struct h1_head *h, const struct h1_response_out *o
 	struct out o = {buf, buf + size, false};
 
 	put_status_line(&o, h->status, h->reason);
-	put_fields(&o, h, true, keep_in_response, out);
+	put_fields(&o, h, NULL, 0, true, keep_in_response, out);
 	if (out->body == H1_BODY_CHUNKED)
 		put_field(&o, STR("Transfer-Encoding"), STR("chunked"));
 	if (out->date.len > 0 && !has(h, H1_HDR_DATE))
