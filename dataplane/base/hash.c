@@ -4,6 +4,7 @@
  */
 #include "dataplane/base/hash.h"
 
+#include <endian.h>
 #include <string.h>
 
 #define ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
@@ -20,7 +21,15 @@ static inline void sip_round(struct sip *s)
 	s->v2 += s->v1, s->v1 = ROTL(s->v1, 17), s->v1 ^= s->v2, s->v2 = ROTL(s->v2, 32);
 }
 
-static uint64_t le64(const uint8_t *p, size_t n)
+static uint64_t le64(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, 8);
+	return le64toh(v);
+}
+
+static uint64_t le64_tail(const uint8_t *p, size_t n)
 {
 	uint64_t v = 0;
 
@@ -49,8 +58,8 @@ uint64_t siphash(const struct hash_key *key, const void *data, size_t len)
 	};
 
 	for (; left >= 8; p += 8, left -= 8)
-		sip_word(&s, le64(p, 8));
-	sip_word(&s, le64(p, left) | ((uint64_t)len << 56));
+		sip_word(&s, le64(p));
+	sip_word(&s, le64_tail(p, left) | ((uint64_t)len << 56));
 	s.v2 ^= 0xff;
 	for (int i = 0; i < 4; i++)
 		sip_round(&s);

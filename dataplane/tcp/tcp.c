@@ -89,10 +89,8 @@ static bool alloc_tables(struct tcp *t)
 
 static void make_secrets(struct tcp *t)
 {
-	for (unsigned i = 0; i < 2; i++) {
-		t->isn_key.k[i] = rng_u64(t->rng);
-		t->ts_key.k[i] = rng_u64(t->rng);
-	}
+	for (unsigned i = 0; i < 2; i++)
+		t->flow_key.k[i] = rng_u64(t->rng);
 	tcp_cookies_init(&t->cookies, t->rng, t->now_us);
 	tcp_pmtu_init(&t->pmtu, t->rng);
 	tcp_ports_init(&t->ports, t->rng);

@@ -83,27 +83,20 @@ static uint32_t conn_ref(const struct tcp *t, const struct tcp_conn *c)
 	return TCP_REF_CONN | (uint32_t)(c - t->conns);
 }
 
-static uint32_t flow_digest(const struct hash_key *key, const struct tcp_flow *f)
+struct tcp_flow_secrets tcp_flow_secrets(const struct tcp *t, const struct tcp_flow *f)
 {
+	uint64_t digest;
 	uint8_t b[36];
 
 	memcpy(b, f->local.b, 16);
 	memcpy(b + 16, f->remote.b, 16);
 	memcpy(b + 32, &f->local_port, 2);
 	memcpy(b + 34, &f->remote_port, 2);
-	return (uint32_t)siphash(key, b, sizeof(b));
-}
-
-/* RFC 6528 3: ISN = M + F(flow, secret), M ticks every 4 microseconds. */
-uint32_t tcp_isn(const struct tcp *t, const struct tcp_flow *f)
-{
-	return (uint32_t)(t->now_us / 4) + flow_digest(&t->isn_key, f);
-}
-
-/* RFC 7323 5.4: a random offset, so that timestamps tell nothing about our uptime. */
-uint32_t tcp_ts_offset(const struct tcp *t, const struct tcp_flow *f)
-{
-	return flow_digest(&t->ts_key, f);
+	digest = siphash(&t->flow_key, b, sizeof(b));
+	return (struct tcp_flow_secrets){
+		.isn = (uint32_t)(t->now_us / 4) + (uint32_t)digest,
+		.ts_offset = (uint32_t)(digest >> 32),
+	};
 }
 
 void tcp_conn_init(struct tcp *t, struct tcp_conn *c, const struct tcp_flow *f, uint64_t hash)
@@ -112,8 +105,6 @@ void tcp_conn_init(struct tcp *t, struct tcp_conn *c, const struct tcp_flow *f, 
 	c->hash = hash;
 	c->bind = UINT32_MAX;
 	c->budget = t->cfg.rcv_budget;
-	c->iss = tcp_isn(t, f);
-	c->ts_offset = tcp_ts_offset(t, f);
 	c->rcvd_us = t->now_us;
 	c->ack_every = TCP_ACK_EVERY;
 	for (unsigned i = 0; i < TCP_DUE_COUNT; i++)

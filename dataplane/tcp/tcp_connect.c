@@ -91,6 +91,10 @@ static enum tcp_reason choose(struct tcp *t, struct choice *ch)
 /* The SYN of a connection whose flow is set; its timer starts. */
 static void open_flow(struct tcp *t, struct tcp_conn *c, const struct choice *ch)
 {
+	struct tcp_flow_secrets secrets = tcp_flow_secrets(t, &c->flow);
+
+	c->iss = secrets.isn;
+	c->ts_offset = secrets.ts_offset;
 	if (ch->has_min && !seq_gt(c->iss, ch->iss_min))
 		c->iss = ch->iss_min + 1 + (uint32_t)rng_below(t->rng, 1u << 16);
 	tcp_sack_reset(&c->sack, c->iss);
@@ -161,8 +165,6 @@ bool tcp_connect_next_port(struct tcp *t, struct tcp_conn *c)
 	c->flow = ch.flow;
 	c->hash = ch.hash;
 	tcp_table_insert(&t->table, c->hash, ref);
-	c->iss = tcp_isn(t, &c->flow);
-	c->ts_offset = tcp_ts_offset(t, &c->flow);
 	c->rtt.backoff = 0;
 	c->retries = 0;
 	c->syn_rtx = false;

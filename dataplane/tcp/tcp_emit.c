@@ -198,8 +198,33 @@ static bool payload_append(struct tcp *t, struct tcp_conn *c, struct rte_mbuf *h
  * Segments of a connection.
  */
 
-/* The part of the header that every segment with ACK has; <room> bytes may be spent on SACK. */
-static void ack_header(struct tcp *t, struct tcp_conn *c, struct header *h, uint32_t room)
+/*
+ * What is left for SACK behind <bytes> of payload. RFC 9293 3.7.1, MUST-16: the path and the peer
+ * bound payload and options together.
+ */
+static uint32_t sack_room(const struct tcp_conn *c, uint32_t bytes)
+{
+	uint32_t full = RTE_MIN(tcp_mss_of_mtu(&c->flow.remote, c->mtu), c->mss_peer);
+	uint32_t used = bytes + (c->ts_on ? 12 : 0);
+
+	if (bytes == 0)
+		return TCP_OPTIONS_MAX;
+	return used < full ? full - used : 0;
+}
+
+static void sack_blocks(struct tcp_conn *c, struct header *h, uint32_t bytes)
+{
+	uint32_t room = sack_room(c, bytes);
+	/* with timestamps three blocks fit into the 40 bytes, RFC 2018 3 */
+	unsigned max = c->ts_on ? 3 : 4;
+
+	if (room >= 12)
+		h->opt.sack_count = (uint8_t)tcp_reasm_blocks(&c->reasm, c->rcv_nxt, h->opt.sack,
+			RTE_MIN((room - 4) / 8, max));
+}
+
+/* The part of the header that every segment with ACK has; <bytes> of payload follow. */
+static void ack_header(struct tcp *t, struct tcp_conn *c, struct header *h, uint32_t bytes)
 {
 	h->ack = c->rcv_nxt;
 	h->wnd = tcp_window_announce(t, c);
@@ -208,13 +233,8 @@ static void ack_header(struct tcp *t, struct tcp_conn *c, struct header *h, uint
 		h->opt.tsval = tcp_ts_now(t, c->ts_offset);
 		h->opt.tsecr = c->ts_recent;
 	}
-	if (c->sack_on && room >= 12 && tcp_reasm_has_blocks(&c->reasm)) {
-		/* with timestamps three blocks fit into the 40 bytes, RFC 2018 3 */
-		unsigned max = RTE_MIN((room - 4) / 8, c->ts_on ? 3u : 4u);
-
-		h->opt.sack_count =
-			(uint8_t)tcp_reasm_blocks(&c->reasm, c->rcv_nxt, h->opt.sack, max);
-	}
+	if (c->sack_on && tcp_reasm_has_blocks(&c->reasm))
+		sack_blocks(c, h, bytes);
 }
 
 static void ack_settled(struct tcp_conn *c)
@@ -229,9 +249,6 @@ bool tcp_emit_data(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t len
 {
 	bool fin = seq + len == c->snd_end + 1;
 	uint32_t bytes = len - fin;
-	/* RFC 9293 3.7.1, MUST-16: the path and the peer bound payload and options together */
-	uint32_t full = RTE_MIN(tcp_mss_of_mtu(&c->flow.remote, c->mtu), c->mss_peer);
-	uint32_t used = bytes + (c->ts_on ? 12 : 0);
 	struct header h = {.seq = seq, .flags = TCP_ACK};
 	struct rte_mbuf *m = mbuf_alloc(t);
 
@@ -241,7 +258,7 @@ bool tcp_emit_data(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t len
 		h.flags |= TCP_FIN;
 	if (bytes > 0 && seq + bytes == c->snd_end)
 		h.flags |= TCP_PSH; /* RFC 9293 3.9.1: the last of what was written */
-	ack_header(t, c, &h, used < full ? full - used : 0);
+	ack_header(t, c, &h, bytes);
 	header_append(m, &c->flow, &h);
 	if (!payload_append(t, c, m, seq, bytes)) {
 		rte_pktmbuf_free(m);
@@ -259,7 +276,7 @@ static bool emit_bare(struct tcp *t, struct tcp_conn *c, uint32_t seq)
 
 	if (m == NULL)
 		return false;
-	ack_header(t, c, &h, TCP_OPTIONS_MAX);
+	ack_header(t, c, &h, 0);
 	header_append(m, &c->flow, &h);
 	ack_settled(c);
 	transmit(t, m, &c->flow, c->mss, &c->dst);

@@ -119,13 +119,14 @@ static void syn_fill(struct tcp *t, struct tcp_syn *y, const struct tcp_flow *f,
 	const struct tcp_listener *l, const struct tcp_segment *s)
 {
 	const struct tcp_options *o = &s->opt;
+	struct tcp_flow_secrets secrets = tcp_flow_secrets(t, f);
 
 	y->flow = *f;
 	y->hash = hash;
 	y->bind = l->bind;
 	y->irs = s->seq;
-	y->iss = tcp_isn(t, f);
-	y->ts_offset = tcp_ts_offset(t, f);
+	y->iss = secrets.isn;
+	y->ts_offset = secrets.ts_offset;
 	y->sent_us = t->now_us;
 	y->mss = tcp_peer_mss(t, &f->remote, o);
 	y->wnd = s->wnd;
@@ -246,7 +247,7 @@ static void listen_ack(struct tcp *t, const struct tcp_flow *f, uint64_t hash,
 	y.wnd = s->wnd;
 	y.ts_on = k.ts_on;
 	y.ts_recent = s->opt.tsval;
-	y.ts_offset = tcp_ts_offset(t, f);
+	y.ts_offset = tcp_flow_secrets(t, f).ts_offset;
 	y.sack_on = k.sack_on;
 	y.ws_on = k.ws_on;
 	y.wscale = RTE_MIN(k.wscale, TCP_WSCALE_MAX);

@@ -166,6 +166,7 @@ static void recall(struct tcp *t, struct tcp_conn *c, const struct tcp_parked_re
 	c->bytes_out = r->bytes_out;
 	c->iss = r->snd_nxt; /* RFC 6582 3.2 step 1: recover begins behind nothing in flight */
 	c->snd_end = r->snd_nxt;
+	c->ts_offset = tcp_flow_secrets(t, &r->flow).ts_offset;
 	c->snd_wnd = r->snd_wnd;
 	c->snd_wnd_max = r->snd_wnd_max;
 	c->snd_wl1 = r->snd_wl1;

@@ -97,7 +97,7 @@ struct tcp {
 	struct tcp_ports ports;
 	uint64_t no_port_dst, no_port_until_us; /* the last destination without a free port */
 
-	struct hash_key isn_key, ts_key;
+	struct hash_key flow_key;
 	struct tcp_challenge challenge;
 	uint32_t charged; /* sum over connections */
 	uint64_t counters[TCP_N_COUNT + 1];
@@ -119,6 +119,7 @@ static inline uint64_t tcp_flow_hash(const struct tcp *t, const struct tcp_flow 
 /* tcp_conn.c: slots, states, events, death */
 struct tcp_conn *tcp_conn_alloc(struct tcp *t);
 void tcp_conn_free(struct tcp *t, struct tcp_conn *c);
+/* ISS, timestamp offset and scoreboard are the caller's to set. */
 void tcp_conn_init(struct tcp *t, struct tcp_conn *c, const struct tcp_flow *f, uint64_t hash);
 void tcp_set_state(struct tcp *t, struct tcp_conn *c, enum tcp_state s);
 /* Tells the owner, who finds the connection on the ready list. */
@@ -132,8 +133,12 @@ void tcp_conn_to_timewait(struct tcp *t, struct tcp_conn *c);
 /* The table knows the flow by <ref> from here on; the connection is free without a trace. */
 void tcp_conn_give_way(struct tcp *t, struct tcp_conn *c, uint32_t ref);
 void tcp_want_output(struct tcp *t, struct tcp_conn *c);
-uint32_t tcp_isn(const struct tcp *t, const struct tcp_flow *f);
-uint32_t tcp_ts_offset(const struct tcp *t, const struct tcp_flow *f);
+/* What nobody else can know of a flow: one digest under a key of ours, half of it for each. */
+struct tcp_flow_secrets {
+	uint32_t isn;	    /* RFC 6528 3: M + F(flow, secret), M ticks every 4 microseconds */
+	uint32_t ts_offset; /* RFC 7323 5.4: so that timestamps tell nothing about our uptime */
+};
+struct tcp_flow_secrets tcp_flow_secrets(const struct tcp *t, const struct tcp_flow *f);
 static inline uint32_t tcp_ts_now(const struct tcp *t, uint32_t offset)
 {
 	return (uint32_t)(t->now_us / 1000) + offset;

@@ -67,7 +67,7 @@ static void emit_ack(struct tcp *t, const struct tcp_timewait_record *r, const s
 		.wnd = r->wnd,
 		.flags = TCP_ACK,
 		.opt = {.has_ts = r->ts_on,
-			.tsval = r->ts_on ? tcp_ts_now(t, tcp_ts_offset(t, f)) : 0,
+			.tsval = r->ts_on ? tcp_ts_now(t, tcp_flow_secrets(t, f).ts_offset) : 0,
 			.tsecr = r->ts_recent},
 	};
 	struct net_dst dst = {0};

@@ -112,12 +112,13 @@ static void words_fold_as_single_letters_do(void **state)
 
 static void addresses_parse_and_print(void **state)
 {
-	static const char *const same[] = {"192.0.2.1", "2001:db8::1", "::"};
+	static const char *const same[] = {"192.0.2.1", "2001:db8::1", "::", "0.0.0.0",
+		"255.254.100.99", "10.9.101.200"};
 	char buf[IP_ADDR_STRLEN];
 	struct ip_addr a;
 	struct ip_net n;
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
 		assert_true(ip_parse(str_of(same[i]), &a));
 		assert_string_equal(ip_format(&a, buf), same[i]);
 	}
