@@ -102,7 +102,7 @@ class Run:
               f"{bench_report.number(v)}/s", file=sys.stderr, flush=True)
 
     def go(self):
-        self.dir = tempfile.mkdtemp(prefix="sluice-bench-")
+        self.dir = tempfile.mkdtemp(prefix=f"sluice-bench-{os.getpid()}-")
         self.stack.callback(shutil.rmtree, self.dir, ignore_errors=True)
         os.chmod(self.dir, 0o755)
         with self.stack:

@@ -73,7 +73,7 @@ def as_json(result, hz):
     r = result.row
 
     def num(v, digits=3):
-        return None if v is None else round(v, digits)
+        return None if v is None else round(float(v), digits)
     return {
         "case": "idle" if r.idle else r.case, "port": r.port, "subject": r.subject,
         "variant": r.variant, "offered_per_s": num(result.offered, 1), "poll": poll_of(r),
