@@ -68,6 +68,7 @@ void worker_idle_run(struct worker *w)
 {
 	uint64_t us;
 
+	w->stats.empty = w->work == 0;
 	if (w->work > 0) {
 		w->idle.worked_us = w->now_us;
 		w->stats.counters[WORKER_C_TURNS_WORK]++;

@@ -19,24 +19,41 @@
 
 #define TIMERS_PER_TURN 64 /* of each layer: a million connections must not expire in one turn */
 
+/* A turn's cycles go to the stages when it did something, else to one counter. */
+static void turn_account(struct worker_stats *st)
+{
+	for (unsigned i = 0; i < WORKER_STAGE_COUNT; i++) {
+		if (st->empty)
+			st->counters[WORKER_C_EMPTY_CYCLES] += st->turn_cycles[i];
+		else
+			st->cycles[i] += st->turn_cycles[i];
+		st->turn_cycles[i] = 0;
+	}
+}
+
+static void stage_account(struct worker_stats *st, enum worker_stage s)
+{
+	uint64_t tsc = rte_rdtsc();
+
+	st->turn_cycles[atomic_load_explicit(&st->stage, memory_order_relaxed)] +=
+		tsc - st->stage_tsc;
+	st->stage_tsc = tsc;
+	if (s == WORKER_STAGE_CONFIG) /* the next turn begins */
+		turn_account(st);
+}
+
 /* The stage marker: what the watchdog names, and where cycles are counted. */
 static inline void stage(struct worker *w, enum worker_stage s)
 {
-	struct worker_stats *st = &w->stats;
-
-	if (unlikely(w->group->cfg.profile)) {
-		uint64_t tsc = rte_rdtsc();
-
-		st->cycles[atomic_load_explicit(&st->stage, memory_order_relaxed)] +=
-			tsc - st->stage_tsc;
-		st->stage_tsc = tsc;
-	}
-	atomic_store_explicit(&st->stage, s, memory_order_relaxed);
+	if (unlikely(w->group->cfg.profile))
+		stage_account(&w->stats, s);
+	atomic_store_explicit(&w->stats.stage, s, memory_order_relaxed);
 }
 
 static void worker_begin(struct worker *w)
 {
 	trace_self = w->trace;
+	w->stats.stage_tsc = rte_rdtsc();
 	/* a nap of 20 us must not become one of 70: the default slack is 50 us */
 	prctl(PR_SET_TIMERSLACK, 1);
 	rte_rcu_qsbr_thread_online(w->group->qsbr, w->index);

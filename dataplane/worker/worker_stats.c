@@ -49,11 +49,21 @@ static const char *worker_counter_help(unsigned i)
 	return counter_helps[i];
 }
 
+static const char *stage_counter_name(unsigned i)
+{
+	return worker_stage_name((enum worker_stage)i);
+}
+
+static const char *stage_counter_help(unsigned i)
+{
+	return "TSC cycles spent in this stage, in turns that did something";
+}
+
 unsigned worker_counter_sets(const struct worker *w, struct counter_set *ret)
 {
 	unsigned n = 0;
 
-	static_assert(PORTS_MAX + 4 <= WORKER_COUNTER_SETS_MAX, "one set per layer and port");
+	static_assert(PORTS_MAX + 5 <= WORKER_COUNTER_SETS_MAX, "one set per layer and port");
 	for (unsigned p = 0; p < w->port_count; p++)
 		ret[n++] = (struct counter_set){"port", w->queues[p].port->name,
 			w->queues[p].counters, PORT_C_COUNT, port_counter_name, port_counter_help};
@@ -68,6 +78,9 @@ unsigned worker_counter_sets(const struct worker *w, struct counter_set *ret)
 	n++;
 	ret[n++] = (struct counter_set){"worker", "", w->stats.counters, WORKER_C_COUNT,
 		worker_counter_name, worker_counter_help};
+	if (w->group->cfg.profile)
+		ret[n++] = (struct counter_set){"cycles", "", w->stats.cycles, WORKER_STAGE_COUNT,
+			stage_counter_name, stage_counter_help};
 	return n;
 }
 

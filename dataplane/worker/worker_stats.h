@@ -37,8 +37,10 @@ struct worker_stats {
 	_Atomic uint32_t stage; /* enum worker_stage; watchdog: ro */
 	_Atomic uint64_t turns; /* watchdog: ro */
 	uint64_t stage_tsc;	/* when the stage began, while cycles are counted */
-	uint64_t cycles[WORKER_STAGE_COUNT];
-	uint64_t counters[WORKER_C_COUNT]; /* worker: rw, agent: ro */
+	bool empty;		/* the last turn found nothing to do */
+	uint64_t turn_cycles[WORKER_STAGE_COUNT]; /* of this turn */
+	uint64_t cycles[WORKER_STAGE_COUNT];	  /* of turns that did something */
+	uint64_t counters[WORKER_C_COUNT];	  /* worker: rw, agent: ro */
 };
 
 const char *worker_stage_name(enum worker_stage s);
