@@ -87,11 +87,13 @@ class Run:
                 result.offered = float(row.rate)
         return result.offered
 
-    def trial(self, result):
+    def trial(self, result, number):
+        """The first round counts cycles per stage; that costs 1 %, so the others do not."""
         row = result.row
         try:
             rate = self.rate(result)
-            result.trials.append(self.path(row.port).trial(row, rate, self.warmup, self.duration))
+            result.trials.append(self.path(row.port).trial(row, rate, self.warmup, self.duration,
+                                                           number == 0))
         except (BenchError, lab.LabError, OSError, ValueError, KeyError) as e:
             result.failure = str(e) or repr(e)
             print(f"  {row.name()} {row.subject}: {result.failure}", file=sys.stderr, flush=True)
@@ -109,7 +111,7 @@ class Run:
             for number in range(max(r.row.rounds for r in self.results)):
                 for result in self.results:
                     if number < result.row.rounds and result.failure is None:
-                        self.trial(result)
+                        self.trial(result, number)
                         self.progress(number, result)
 
     def report(self):

@@ -21,7 +21,6 @@ import bench_wire
 import lab
 from bench_machine import (BenchError, CpuTimes, Hugepages, children, popen, process_memory,
                            process_seconds, stop_child)
-from bench_veth import empty_share
 
 VIP = "203.0.113.10"
 CLIENTS, BACKENDS, SOURCES = "10.64.0.0/24", "10.65.0.0/24", 8
@@ -37,7 +36,7 @@ IFACE = "fast0"
 class Forwarder:
     """testpmd in the gateway's place: every frame goes back where it came from."""
 
-    def __init__(self, fast, kind, row):
+    def __init__(self, fast, kind):
         self.fast, self.kind = fast, kind
         self.p = None
 
@@ -66,14 +65,15 @@ class Forwarder:
 class FastGateway(bench_gateway.Gateway):
     """The gateway with one port, in a namespace whose tap carries the port's addresses."""
 
-    def __init__(self, fast, kind, row, connections=None):
+    def __init__(self, fast, kind, row, connections=None, profile=False):
         backends = [f"10.65.0.{i + 1}" for i in range(BACKEND_COUNT)]
         connections = connections or max(32768, row.connections + row.connections // 64)
         super().__init__(
             os.path.join(fast.dir, "gateway"), fast.build, [kind.yaml(IFACE)],
             [f"10.205.0.{i + 1}" for i in range(SOURCES)], VIP, backends, 8080, ns=fast.ns,
             routes=row.routes, workers=row.workers, poll=row.poll, connections=connections,
-            packets=65536 if row.connections > 1000 else 32768, hugepages="auto")
+            packets=65536 if row.connections > 1000 else 32768, hugepages="auto",
+            profile=profile)
 
     def stop(self):
         super().stop()
@@ -142,12 +142,13 @@ class Fast:
         return {"fast_port": {"profile": self.kind, "why": why,
                               "copies": bench_wire.KINDS[self.kind].copies, "ceiling": rates}}
 
-    def trial(self, row, rate, warmup, duration):
+    def trial(self, row, rate, warmup, duration, profile):
         if row.idle:
             return self._idle(row)
         kind = bench_wire.Virtio(self.dir, tso=True) if row.variant == "tso" else \
             bench_wire.KINDS[self.kind](self.dir)
-        subject = (Forwarder if row.subject == "testpmd" else FastGateway)(self, kind, row)
+        subject = Forwarder(self, kind) if row.subject == "testpmd" else \
+            FastGateway(self, kind, row, profile=profile)
         return self._measure(row, subject, self._argv(row, kind, rate, warmup, duration),
                              warmup + duration + OVERTIME_S)
 
@@ -286,6 +287,6 @@ def fast_values(row, a, begin, end):
     if a["generator_limit"]:
         v["limit"] = f"the generator is the limit ({a['busy'] * 100:.0f} % busy)"
     if end.counters is not None:
-        v["empty_turns"] = empty_share(begin.counters, end.counters)
+        v.update(bench_gateway.Gateway.spent(begin.counters, end.counters))
         v["opened"] = min(v["opened"], held(end.counters))
     return v

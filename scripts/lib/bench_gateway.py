@@ -182,6 +182,19 @@ class Gateway:
     def pids(self):
         return children(self.dataplane.pid)
 
+    @staticmethod
+    def spent(before, after):
+        """What the counters of two moments tell of the loop's cycles; empty without profileStages."""
+        def grown(name):
+            return after.get(name, 0) - before.get(name, 0)
+        requests = grown("http.requests_ok")
+        stages = {k: grown(k) for k in after if k.startswith("cycles.")}
+        work, empty = sum(stages.values()), grown("worker.empty_cycles")
+        if requests == 0 or work == 0:
+            return {}
+        return {"cycles_outside_rxtx": (work - stages["cycles.rx"] - stages["cycles.tx"]) / requests,
+                "work_cycles_per_request": work / requests, "waits": empty / (work + empty)}
+
     def counters(self):
         """The dataplane's counters as one flat dictionary, by names like port.front.rx_packets."""
         flat = {}

@@ -20,7 +20,7 @@ READY_S = 10
 class Kernel:
     """A proxy on kernel sockets."""
 
-    def __init__(self, path, folder, build, row):
+    def __init__(self, path, folder, build, row, profile=False):
         self.path, self.dir, self.row = path, folder, row
         self.target = bench_net.VIP
 
@@ -82,7 +82,7 @@ class Nginx(Kernel):
 class Testpmd:
     """testpmd in the proxy's place: frames from one interface go to the other, nothing else."""
 
-    def __init__(self, path, folder, build, row):
+    def __init__(self, path, folder, build, row, profile=False):
         self.path, self.dir = path, folder
         self.target = bench_net.WIRE
 
@@ -126,7 +126,7 @@ class Testpmd:
 class Sluice:
     """The gateway with a port on either interface."""
 
-    def __init__(self, path, folder, build, row):
+    def __init__(self, path, folder, build, row, profile=False):
         self.path, self.row = path, row
         self.target = bench_net.VIP
         ports = [f"{{name: {n}, profile: af_packet, iface: {i}}}"
@@ -134,7 +134,7 @@ class Sluice:
         self.gw = bench_gateway.Gateway(
             os.path.join(folder, "gateway"), build, ports, ["10.205.0.1", "10.205.0.2"],
             self.target, ["10.2.0.2"], bench_net.PORTS[row.body], ns=path.ns("proxy"),
-            routes=row.routes, workers=row.workers, poll=row.poll)
+            routes=row.routes, workers=row.workers, poll=row.poll, profile=profile)
 
     def start(self):
         self.gw.start()

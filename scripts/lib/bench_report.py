@@ -13,8 +13,7 @@ import statistics
 from bench_rows import poll_of
 
 FULL = 0.97  # a core busier than this is the limit
-EMPTY = 0.95  # share of a busy loop's turns without work above which it waits for its load: an empty
-#               turn costs a hundredth of one with packets
+WAITS = 0.1  # share of a busy loop's cycles in empty turns above which its load is the limit
 
 
 class Result:
@@ -58,8 +57,8 @@ class Result:
         if idle and self.offered is None:
             c0 = statistics.median(i[0] for i in idle)
             c1 = statistics.median(i[1] for i in idle)
-            empty = self.median("empty_turns") or 0
-            if c0 < 1 - FULL and (c1 > 2 * (1 - FULL) or empty > EMPTY):
+            waits = self.median("waits") or 0
+            if c0 < 1 - FULL and (c1 > 2 * (1 - FULL) or waits > WAITS):
                 notes.append("client and backend on core 0 are the limit")
             elif c0 < 1 - FULL:
                 notes.append("core 0 is full too")

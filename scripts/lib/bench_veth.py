@@ -11,6 +11,7 @@ import threading
 import bench_net
 import bench_peers
 import lab
+from bench_gateway import Gateway
 from bench_machine import (BenchError, CpuTimes, Process, popen, process_memory, process_seconds,
                            stop_child)
 
@@ -63,9 +64,9 @@ class Veth:
         self.keepalive = keepalive
         lab.wait_until("the backend", lambda: ":8083" in self.path.exec("backend", "ss", "-Hltn"))
 
-    def trial(self, row, rate, warmup, duration):
+    def trial(self, row, rate, warmup, duration, profile):
         self._backend(0 if row.variant == "upstream-close" else 3600)
-        subject = bench_peers.SUBJECTS[row.subject](self.path, self.dir, self.build, row)
+        subject = bench_peers.SUBJECTS[row.subject](self.path, self.dir, self.build, row, profile)
         subject.start()
         try:
             return self._measure(row, subject, rate, warmup, duration)
@@ -121,12 +122,5 @@ def trial_values(row, a, begin, end):
     }
     v["cpu_s_per_1e6"] = v["busy_s_per_1e6"]
     if end.turns is not None:
-        v["empty_turns"] = empty_share(begin.turns, end.turns)
+        v.update(Gateway.spent(begin.turns, end.turns))
     return v
-
-
-def empty_share(before, after):
-    """Share of the loop's turns that found nothing to do."""
-    empty = after.get("worker.turns_empty", 0) - before.get("worker.turns_empty", 0)
-    work = after.get("worker.turns_working", 0) - before.get("worker.turns_working", 0)
-    return empty / (empty + work) if empty + work else 0.0

@@ -73,6 +73,10 @@ def check_row(row):
     rate = row["requests_per_s"]
     check(row["errors"] == 0 and rate["median"] and rate["min"] <= rate["median"] <= rate["max"],
           f"{name}: {rate['median']}/s, {row['errors']} errors")
+    if row["subject"] == "sluice":
+        inside = row["cycles_outside_rxtx"]
+        check(inside is not None and inside > 0,
+              f"{name}: {inside} of {row['cycles_per_request']} cycles outside rx and tx")
 
 
 WRONG = {  # what a server says, and what the client has to count
