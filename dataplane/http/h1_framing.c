@@ -57,14 +57,21 @@ static int parse_connection(struct h1_head *h, struct str list, struct h1_framin
 	return OK;
 }
 
-static int check_connection(struct h1_head *h, struct h1_framing *fr)
+static int parse_connections(struct h1_head *h, struct h1_framing *fr)
 {
 	unsigned options = 0;
 	int rc = OK;
 
-	for (uint32_t i = 0; fr->connection && i < h->header_count && rc == OK; i++)
+	for (uint32_t i = 0; i < h->header_count && rc == OK; i++)
 		if (h->headers[i].id == H1_HDR_CONNECTION)
 			rc = parse_connection(h, h->headers[i].value, fr, &options);
+	return rc;
+}
+
+static inline int check_connection(struct h1_head *h, struct h1_framing *fr)
+{
+	int rc = fr->connection ? parse_connections(h, fr) : OK;
+
 	/* RFC 9112 9.3; HTTP/1.0 asks for persistence, HTTP/1.1 for its end */
 	h->keep_alive = !fr->opt_close && (h->minor == 1 || fr->opt_keep_alive);
 	/* RFC 9110 7.8: a server must ignore an Upgrade field received in an HTTP/1.0 request */
@@ -101,8 +108,26 @@ static int check_coding(const struct h1_head *h, const struct h1_framing *fr)
 	return is_chunked_on_top(fr->coding->value) ? H1_ERR_CODING_UNKNOWN : H1_ERR_CODING_INVALID;
 }
 
+/* RFC 9110 8.6: 1*DIGIT, so no sign, list or blank; and what a signed peer can count */
+static inline bool parse_length(struct str s, uint64_t *ret)
+{
+	uint64_t v = 0;
+
+	if (s.len == 0 || s.len > 19) /* twenty digits do not fit, nineteen do */
+		return false;
+	for (const char *p = s.p, *end = p + s.len; p < end; p++) {
+		unsigned digit = (unsigned)((uint8_t)*p - '0');
+
+		if (digit > 9)
+			return false;
+		v = v * 10 + digit;
+	}
+	*ret = v;
+	return v <= INT64_MAX;
+}
+
 /* RFC 9112 6.3, as far as both kinds of messages agree. */
-static int check_body(struct h1_head *h, const struct h1_framing *fr)
+static inline int check_body(struct h1_head *h, const struct h1_framing *fr)
 {
 	if (fr->coding != NULL) {
 		h->body = H1_BODY_CHUNKED;
@@ -110,9 +135,7 @@ static int check_body(struct h1_head *h, const struct h1_framing *fr)
 	}
 	if (fr->length == NULL)
 		return OK;
-	/* RFC 9110 8.6: 1*DIGIT, so no sign, list or blank; and what a signed peer can count */
-	if (fr->length->value.len > 19 || !str_to_u64(fr->length->value, &h->content_length) ||
-		h->content_length > INT64_MAX)
+	if (!parse_length(fr->length->value, &h->content_length))
 		return H1_ERR_LENGTH_INVALID;
 	h->body = h->content_length > 0 ? H1_BODY_LENGTH : H1_BODY_NONE;
 	return OK;

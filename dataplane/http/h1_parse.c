@@ -60,13 +60,21 @@ static int line_end(struct cursor *c, enum h1_error other)
 	return rc;
 }
 
+static inline int line_end_fast(struct cursor *c, enum h1_error other)
+{
+	if (unlikely(!is_line_end(c->p, c->end)))
+		return line_end(c, other);
+	c->p += 2;
+	return OK;
+}
+
 /* "HTTP/1." DIGIT; any other major is an error of its own. */
-static int parse_version(struct cursor *c, enum h1_error malformed, struct h1_head *h)
+static int parse_version_slow(struct cursor *c, enum h1_error malformed, struct h1_head *h)
 {
 	static const char pattern[8] = {'H', 'T', 'T', 'P', '/', '1', '.', '1'};
 	size_t n = (size_t)(c->end - c->p);
 
-	if (likely(n >= 8 && memcmp(c->p, pattern, 7) == 0 && H1_IS_DIGIT(c->p[7]))) {
+	if (n >= 8 && memcmp(c->p, pattern, 7) == 0 && H1_IS_DIGIT(c->p[7])) {
 		/* RFC 9110 2.5: a higher minor is treated as the highest one we know */
 		h->minor = c->p[7] != '0';
 		c->p += 8;
@@ -79,6 +87,15 @@ static int parse_version(struct cursor *c, enum h1_error malformed, struct h1_he
 			return (int)malformed;
 	}
 	return n < 8 ? MORE : H1_ERR_VERSION;
+}
+
+static inline int parse_version(struct cursor *c, enum h1_error malformed, struct h1_head *h)
+{
+	if (unlikely(c->end - c->p < 8 || memcmp(c->p, "HTTP/1.1", 8) != 0))
+		return parse_version_slow(c, malformed, h);
+	h->minor = 1;
+	c->p += 8;
+	return OK;
 }
 
 static enum h1_method method_id(struct str m)
@@ -102,7 +119,7 @@ static enum h1_method method_id(struct str m)
 }
 
 /* RFC 9112 3: request-line = method SP request-target SP HTTP-version CRLF, single blanks. */
-static int parse_method(struct cursor *c, struct h1_head *h)
+static int parse_method_slow(struct cursor *c, struct h1_head *h)
 {
 	const char *sp = scan(c, c->p, &h1_token, false);
 
@@ -120,7 +137,17 @@ static int parse_method(struct cursor *c, struct h1_head *h)
 	return OK;
 }
 
-static int parse_target(struct cursor *c, struct h1_head *h)
+static inline int parse_method(struct cursor *c, struct h1_head *h)
+{
+	if (unlikely(c->end - c->p < 4 || memcmp(c->p, "GET ", 4) != 0))
+		return parse_method_slow(c, h);
+	h->method = str_make(c->p, 3);
+	h->method_id = H1_GET;
+	c->p += 4;
+	return OK;
+}
+
+static inline int parse_target(struct cursor *c, struct h1_head *h)
 {
 	const char *sp = scan(c, c->p, &h1_target, false);
 
@@ -135,7 +162,7 @@ static int parse_target(struct cursor *c, struct h1_head *h)
 	return h1_target_parse(h);
 }
 
-static int parse_request_line(struct cursor *c, struct h1_head *h)
+static inline int parse_request_line(struct cursor *c, struct h1_head *h)
 {
 	int rc;
 
@@ -150,17 +177,14 @@ static int parse_request_line(struct cursor *c, struct h1_head *h)
 		rc = parse_target(c, h);
 	if (rc == OK)
 		rc = parse_version(c, H1_ERR_REQUEST_LINE, h);
-	return rc == OK ? line_end(c, H1_ERR_REQUEST_LINE) : rc;
+	return rc == OK ? line_end_fast(c, H1_ERR_REQUEST_LINE) : rc;
 }
 
-/* RFC 9112 4: HTTP-version SP status-code SP [ reason-phrase ]; the last SP is often forgotten. */
-static int parse_status_line(struct cursor *c, struct h1_head *h)
+/* SP status-code */
+static int parse_status(struct cursor *c, struct h1_head *h)
 {
-	int rc = parse_version(c, H1_ERR_STATUS_LINE, h);
 	unsigned status = 0;
 
-	if (rc != OK)
-		return rc;
 	for (int i = 0; i < 4; i++, c->p++) {
 		if (c->p == c->end)
 			return MORE;
@@ -173,6 +197,18 @@ static int parse_status_line(struct cursor *c, struct h1_head *h)
 	if (status < 100 || status > 599)
 		return H1_ERR_STATUS_LINE;
 	h->status = (uint16_t)status;
+	return OK;
+}
+
+/* RFC 9112 4: HTTP-version SP status-code SP [ reason-phrase ]; the last SP is often forgotten. */
+static int parse_status_line_slow(struct cursor *c, struct h1_head *h)
+{
+	int rc = parse_version(c, H1_ERR_STATUS_LINE, h);
+
+	if (rc == OK)
+		rc = parse_status(c, h);
+	if (rc != OK)
+		return rc;
 	if (c->p < c->end && *c->p == ' ')
 		c->p++;
 	else
@@ -181,6 +217,20 @@ static int parse_status_line(struct cursor *c, struct h1_head *h)
 	c->p = scan(c, c->p, &h1_control, true);
 	h->reason.len = (size_t)(c->p - h->reason.p);
 	return line_end(c, H1_ERR_STATUS_LINE);
+}
+
+static inline int parse_status_line(struct cursor *c, struct h1_head *h)
+{
+	static const char ok[] = "HTTP/1.1 200 OK\r\n";
+
+	if (unlikely((size_t)(c->end - c->p) < sizeof(ok) - 1 ||
+		    memcmp(c->p, ok, sizeof(ok) - 1) != 0))
+		return parse_status_line_slow(c, h);
+	h->minor = 1;
+	h->status = 200;
+	h->reason = str_make(c->p + strlen("HTTP/1.1 200 "), strlen("OK"));
+	c->p += sizeof(ok) - 1;
+	return OK;
 }
 
 /* Why a name was not followed by its colon. */
@@ -380,9 +430,18 @@ static int parse_fields(struct cursor *in, struct h1_head *h, struct h1_framing 
 }
 
 /* Everything but the array of fields, which is filled up to header_count. */
-static void head_init(struct h1_head *h)
+static inline void head_init(struct h1_head *h)
 {
-	memset(h, 0, offsetof(struct h1_head, headers));
+	h->method = h->target = h->reason = h->path = h->query = h->host = h->host_name =
+		(struct str){NULL, 0};
+	h->fields = (struct str){NULL, 0};
+	h->method_id = H1_METHOD_OTHER;
+	h->status = 0;
+	h->minor = 0;
+	h->keep_alive = h->expect_continue = h->upgrade = h->slashes = h->hop = false;
+	h->body = H1_BODY_NONE;
+	h->content_length = 0;
+	h->header_count = 0;
 }
 
 /* A head ends within the limit or never. */

@@ -99,7 +99,7 @@ int h1_authority_parse(struct str s, struct str *ret_name, struct str *ret_port)
 			return H1_ERR_HOST_INVALID;
 		p++;
 	} else {
-		p = h1_scan(p, end, &h1_host, false);
+		p = h1_scan_after(s.p, p, end, &h1_host, false);
 	}
 	*ret_name = str_make(s.p, (size_t)(p - s.p));
 	*ret_port = (struct str){NULL, 0};
