@@ -82,9 +82,26 @@ static void split_path(struct walk *w, unsigned n)
 	w->path_done = done;
 }
 
-static bool is_name(struct walk *w, struct snapshot_ref ref, struct str name)
+/* Names are short: words that overlap, not a call. */
+static inline bool is_name(struct walk *w, struct snapshot_ref ref, struct str name)
 {
-	return str_eq(snapshot_str(w->s, ref), name);
+	const char *p = snapshot_str(w->s, ref).p;
+	uint64_t a, b;
+	size_t i = 0;
+
+	if (ref.len != name.len)
+		return false;
+	if (name.len < 8)
+		return name.len == 0 || memcmp(p, name.p, name.len) == 0;
+	for (; i + 8 < name.len; i += 8) {
+		memcpy(&a, p + i, 8);
+		memcpy(&b, name.p + i, 8);
+		if (a != b)
+			return false;
+	}
+	memcpy(&a, p + name.len - 8, 8);
+	memcpy(&b, name.p + name.len - 8, 8);
+	return a == b;
 }
 
 /* The slot <k> places behind the home of <hash>. */
@@ -96,7 +113,7 @@ static const struct snapshot_slot *slot_at(struct walk *w, enum snapshot_section
 }
 
 /* The host with this key, or SLOT_NONE. <labels> labels of the request's host are its name. */
-static uint32_t find_host(struct walk *w, uint32_t scope, enum snapshot_level level,
+static inline uint32_t find_host(struct walk *w, uint32_t scope, enum snapshot_level level,
 	enum snapshot_host_kind kind, unsigned labels)
 {
 	uint64_t hash =
@@ -127,7 +144,7 @@ static uint32_t find_host(struct walk *w, uint32_t scope, enum snapshot_level le
  * Hosts of a scope that match the request, the most specific first: exact, wildcards from the most
  * labels to the fewest, any. *<it> counts them; start with 0. SLOT_NONE: no more.
  */
-static uint32_t next_host(struct walk *w, uint32_t scope, enum snapshot_level level,
+static inline uint32_t next_host(struct walk *w, uint32_t scope, enum snapshot_level level,
 	unsigned wild_labels, unsigned *it)
 {
 	unsigned wild = w->labels > 0 ? w->labels - 1 : 0; /* '*' stands for a label at least */
