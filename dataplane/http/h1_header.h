@@ -29,7 +29,9 @@ struct h1_row {
 extern const struct h1_row h1_rows[H1_HDR_COUNT]; /* by id */
 extern const uint8_t h1_row_slots[256];		  /* hash -> id, 0: none */
 
-#define H1_ROW_HASH(len, first, last_but_one) (((len) + 3 * (first) + 18 * (last_but_one)) & 255)
+/* Of letters the low five bits are the same in both cases. */
+#define H1_ROW_HASH(len, first, last_but_one) \
+	(((len) + 3 * ((first)&31) + 18 * ((last_but_one)&31)) & 255)
 
 static inline bool h1_folds_to8(const char *p, const char *lower)
 {
@@ -75,8 +77,7 @@ static inline bool h1_row_is(const struct h1_row *row, struct str name)
 /* The row that a token of these letters can be; two bytes before <name> are readable. */
 static inline unsigned h1_row_slot(const char *name, size_t len)
 {
-	return h1_row_slots[H1_ROW_HASH((unsigned)len, (uint8_t)name[0] | 0x20u,
-		(uint8_t)name[len - 2] | 0x20u)];
+	return h1_row_slots[H1_ROW_HASH((unsigned)len, (uint8_t)name[0], (uint8_t)name[len - 2])];
 }
 
 /*
