@@ -27,6 +27,7 @@ const struct api_route api_routes[] = {
 	{"GET", "/api/v1/dataplanes", view_dataplanes, "", json},
 	{"GET", "/api/v1/endpoints", view_endpoints, "", json},
 	{"GET", "/api/v1/counters", view_counters, "", json},
+	{"GET", "/api/v1/workers", view_workers, "dataplane", json},
 	{"GET", "/api/v1/conns", view_conns, "dataplane worker cursor limit", json},
 	{"GET", "/api/v1/trace", view_trace, "", json},
 	{"POST", "/api/v1/trace", view_trace_start, "", json},

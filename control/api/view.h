@@ -31,6 +31,7 @@ void view_status_object(struct api_request *r);
 void view_dataplanes(struct api_request *r);
 void view_endpoints(struct api_request *r);
 void view_conns(struct api_request *r);
+void view_workers(struct api_request *r);
 void view_trace(struct api_request *r);
 void view_trace_start(struct api_request *r);
 void view_trace_stop(struct api_request *r);

@@ -197,6 +197,35 @@ void view_conns(struct api_request *r)
 	json_decref(args);
 }
 
+/* --- /api/v1/workers --- */
+
+static void workers_done(struct gather *g)
+{
+	json_t *items = json_array(), *w;
+	size_t i;
+
+	for (unsigned p = 0; p < g->part_count; p++)
+		json_array_foreach (json_object_get(g->parts[p].answer, "workers"), i, w) {
+			json_object_set_new(w, "dataplane", view_str(g->parts[p].name));
+			json_array_append(items, w);
+		}
+	api_reply_json(g->req, 200,
+		json_pack("{s:o, s:o}", "items", items, "errors", gather_errors(g)));
+}
+
+void view_workers(struct api_request *r)
+{
+	const struct gather_options opt = {
+		.queries = {{.verb = STR("workers")}},
+		.query_count = 1,
+		.only = api_query_param(r, "dataplane"),
+		.partial = true,
+		.fn = workers_done,
+	};
+
+	gather_start(r, &opt);
+}
+
 /* --- /api/v1/trace --- */
 
 static void trace_done(struct gather *g)

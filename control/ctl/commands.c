@@ -32,6 +32,9 @@ const struct command commands[] = {
 		"  --client ADDR      either end: address, address:port, [v6]:port or network\n"
 		"  --count N          stop after N packets (default 1)\n"
 		"  --seconds S        stop after S seconds (default 10)"},
+	{"cycles", "[--seconds S]", "cycles by worker and stage of the loop", cmd_cycles,
+		"Counted when gateway.yaml says profileStages: true.\n"
+		"  --seconds S        time between the two looks (default 2)"},
 	{"dataplanes", "", "links to the dataplanes", cmd_dataplanes, ""},
 	{"version", "", "versions of sluicectl and control", cmd_version, ""},
 };

@@ -38,6 +38,7 @@ int cmd_endpoints(struct ctl *c);
 int cmd_counters(struct ctl *c);
 int cmd_drops(struct ctl *c);
 int cmd_conns(struct ctl *c);
+int cmd_cycles(struct ctl *c);
 int cmd_trace(struct ctl *c);
 int cmd_dataplanes(struct ctl *c);
 int cmd_version(struct ctl *c);

@@ -169,17 +169,50 @@ static uint64_t in_turn_us(const struct inspect *in, unsigned i)
 	return clock_mono_us() - in->turn_us[i];
 }
 
+/* What the worker has done since its start; written by its lcore, read relaxed. */
+static json_t *work_json(const struct worker *w)
+{
+	const uint64_t *own = w->stats.counters, *http;
+	uint64_t in = 0, out = 0, requests = 0;
+	unsigned count;
+
+	for (unsigned p = 0; p < w->port_count; p++) {
+		in += w->queues[p].counters[PORT_C_RX_PACKETS];
+		out += w->queues[p].counters[PORT_C_TX_PACKETS];
+	}
+	http = http_counters(w->http, &count);
+	for (unsigned i = 0; i < count; i++)
+		if (str_starts(str_of(http_counter_name(i)), STR("requests_")))
+			requests += http[i];
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "packets_in", (json_int_t)in, "packets_out",
+		(json_int_t)out, "requests", (json_int_t)requests, "turns_working",
+		(json_int_t)own[WORKER_C_TURNS_WORK], "turns_empty",
+		(json_int_t)own[WORKER_C_TURNS_EMPTY]);
+}
+
+/* By stage in the order of the loop; all zero unless the configuration asks for them. */
+static json_t *cycles_json(const struct worker *w)
+{
+	json_t *j = json_object();
+
+	for (unsigned s = 0; s < WORKER_STAGE_COUNT; s++)
+		json_object_set_new(j, worker_stage_name((enum worker_stage)s),
+			json_integer((json_int_t)w->stats.cycles[s]));
+	return j;
+}
+
 static json_t *worker_json(const struct inspect *in, unsigned i)
 {
 	const struct worker *w = in->g->w[i];
 	uint32_t stage = atomic_load_explicit(&w->stats.stage, memory_order_relaxed);
 	struct usage u;
-	json_t *j = json_pack("{s:i, s:s, s:I, s:I, s:{s:I, s:I}}", "worker", (int)i, "stage",
-		worker_stage_name((enum worker_stage)stage), "turns",
+	json_t *j = json_pack("{s:i, s:s, s:I, s:I, s:{s:I, s:I}, s:o, s:b, s:o}", "worker", (int)i,
+		"stage", worker_stage_name((enum worker_stage)stage), "turns",
 		(json_int_t)atomic_load_explicit(&w->stats.turns, memory_order_relaxed),
 		"in_turn_us", (json_int_t)in_turn_us(in, i), "packets", "free",
 		(json_int_t)rte_mempool_avail_count(w->pool), "in_use",
-		(json_int_t)rte_mempool_in_use_count(w->pool));
+		(json_int_t)rte_mempool_in_use_count(w->pool), "work", work_json(w), "profiling",
+		in->g->cfg.profile, "cycles", cycles_json(w));
 
 	if (!worker_call(in->g, i, take_usage, &u, INSPECT_CALL_US))
 		return j; /* its stage says why */

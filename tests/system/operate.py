@@ -49,6 +49,11 @@ def connections_and_trace(box):
     out = box.ctl("conns")
     check("ESTABLISHED" in out and "10.201.0.2" in out, "sluicectl conns shows the client's leg")
     check(re.search(r"cwnd|CWND", out) is not None, "sluicectl conns shows the congestion window")
+    out = box.ctl("cycles", "--seconds", "1")
+    check(re.search(r"dp0/0: [1-9]\d* requests", out) is not None,
+          "sluicectl cycles counts each worker's requests")
+    check(re.search(r"(?m)^http +[1-9]\d* ", out) is not None,
+          "sluicectl cycles says what the http stage took")
     trace = box.ctl("trace", "--client", "10.201.0.2", "--count", "1")
     stages = [s for s in ("eth_input", "ip4_input", "tcp_input", "http_route", "http_response",
                           "ip_output") if s in trace]
@@ -138,9 +143,13 @@ def drain(box):
     check(box.control.stop() == 0, "control ends on SIGTERM with exit 0")
 
 
+def count_cycles(name, text):
+    return text + "\nprofileStages: true\n" if name == "gateway.yaml" else text
+
+
 def main():
     with lab.Lab() as box:
-        start_app(box, 2)
+        start_app(box, 2, edit=count_cycles)
         privileges(box)
         seeing(box)
         connections_and_trace(box)
