@@ -12,6 +12,7 @@
  * hold at the moment, or before it: a timer that fires too early is put back, which costs less than
  * taking it off the wheel and on again with each request.
  */
+#include "dataplane/base/hex.h"
 #include "dataplane/http/http_flow.h"
 #include "dataplane/port/trace.h"
 
@@ -43,22 +44,6 @@ static void record_request(struct http *h, struct exchange *x)
 		r->flags |= ACCESS_CUT;
 }
 
-/* The sixteen digits of <v>, in some order: who reads them knows no better. */
-static void put_hex(char *p, uint64_t v)
-{
-	const uint64_t ones = 0x0101010101010101u;
-
-	for (unsigned half = 0; half < 2; half++, v >>= 32) {
-		uint64_t x = (uint32_t)v;
-
-		x = (x | x << 16) & 0x0000ffff0000ffffu;
-		x = (x | x << 8) & 0x00ff00ff00ff00ffu;
-		x = (x | x << 4) & (ones * 0x0f); /* a nibble a byte */
-		x += ones * '0' + ((x + ones * 6) >> 4 & ones) * ('a' - '9' - 1); /* 10 and up */
-		memcpy(p + 8 * half, &x, 8);
-	}
-}
-
 /* 128 random bits, unless a trusted peer has named the request already. */
 static void set_id(struct http *h, struct exchange *x)
 {
@@ -71,8 +56,8 @@ static void set_id(struct http *h, struct exchange *x)
 			x->rec.flags |= ACCESS_CUT;
 		return;
 	}
-	put_hex(x->rec.id, rng_u64(h->rng));
-	put_hex(x->rec.id + 16, rng_u64(h->rng));
+	hex_digits(x->rec.id, rng_u64(h->rng));
+	hex_digits(x->rec.id + 16, rng_u64(h->rng));
 	x->rec.id_len = 32;
 }
 

@@ -15,6 +15,7 @@
 #include "dataplane/base/csum.h"
 #include "dataplane/base/err.h"
 #include "dataplane/base/hash.h"
+#include "dataplane/base/hex.h"
 #include "dataplane/base/ip.h"
 #include "dataplane/base/rng.h"
 #include "dataplane/base/str.h"
@@ -108,6 +109,24 @@ static void words_fold_as_single_letters_do(void **state)
 			for (size_t i = 0; i < len; i++)
 				assert_int_equal(out[i], ascii_lower(in[at + i]));
 		}
+}
+
+static void hexadecimal_twins_agree(void **state)
+{
+	char text[17] = {0};
+	struct rng r;
+
+	hex_digits_portable(text, 0xf0debc9a78563412);
+	assert_string_equal(text, "123456789abcdef0");
+	rng_seed(&r, 3);
+	for (unsigned i = 0; i < 1000; i++) {
+		uint64_t v = rng_u64(&r);
+		char a[16], b[16];
+
+		hex_digits(a, v);
+		hex_digits_portable(b, v);
+		assert_memory_equal(a, b, 16);
+	}
 }
 
 static void addresses_parse_and_print(void **state)
@@ -226,6 +245,7 @@ int main(void)
 		cmocka_unit_test(numbers_are_strict),
 		cmocka_unit_test(slices_cut_and_trim),
 		cmocka_unit_test(words_fold_as_single_letters_do),
+		cmocka_unit_test(hexadecimal_twins_agree),
 		cmocka_unit_test(addresses_parse_and_print),
 		cmocka_unit_test(arena_refuses_beyond_its_limit),
 		cmocka_unit_test(errors_are_wrapped_in_front),
