@@ -42,7 +42,8 @@ static void show_worker(const json_t *before, const json_t *now)
 	double out = grown(before, now, "work", "packets_out");
 	double requests = grown(before, now, "work", "requests");
 	double working = grown(before, now, "work", "turns_working");
-	double empty = grown(before, now, "work", "turns_empty"), all = total_cycles(before, now);
+	double empty = grown(before, now, "work", "turns_empty");
+	double spun = grown(before, now, "work", "empty_cycles"), all = total_cycles(before, now);
 	struct table *t;
 	const char *stage;
 	json_t *v;
@@ -55,6 +56,8 @@ static void show_worker(const json_t *before, const json_t *now)
 		printf("cycles are not counted: profileStages in gateway.yaml is false\n");
 		return;
 	}
+	printf("turns without work took %.1f %% of all cycles; the others':\n",
+		100 * over(spun, spun + all));
 	t = table_new(heads);
 	json_object_foreach (json_object_get(now, "cycles"), stage, v) {
 		double c = grown(before, now, "cycles", stage);
@@ -64,7 +67,7 @@ static void show_worker(const json_t *before, const json_t *now)
 		table_add(t, "%.1f %%", 100 * over(c, all));
 		table_add(t, "%.0f", over(c, requests));
 		table_add(t, "%.0f", over(c, in + out));
-		table_add(t, "%.0f", over(c, working + empty));
+		table_add(t, "%.0f", over(c, working));
 	}
 	table_print(t);
 }

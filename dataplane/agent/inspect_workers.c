@@ -184,13 +184,14 @@ static json_t *work_json(const struct worker *w)
 	for (unsigned i = 0; i < count; i++)
 		if (str_starts(str_of(http_counter_name(i)), STR("requests_")))
 			requests += http[i];
-	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "packets_in", (json_int_t)in, "packets_out",
-		(json_int_t)out, "requests", (json_int_t)requests, "turns_working",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "packets_in", (json_int_t)in,
+		"packets_out", (json_int_t)out, "requests", (json_int_t)requests, "turns_working",
 		(json_int_t)own[WORKER_C_TURNS_WORK], "turns_empty",
-		(json_int_t)own[WORKER_C_TURNS_EMPTY]);
+		(json_int_t)own[WORKER_C_TURNS_EMPTY], "empty_cycles",
+		(json_int_t)own[WORKER_C_EMPTY_CYCLES]);
 }
 
-/* By stage in the order of the loop; all zero unless the configuration asks for them. */
+/* By stage in the order of the loop, of turns that did something; all zero unless the configuration asks for them. */
 static json_t *cycles_json(const struct worker *w)
 {
 	json_t *j = json_object();
