@@ -191,7 +191,7 @@ static json_t *work_json(const struct worker *w)
 		(json_int_t)own[WORKER_C_EMPTY_CYCLES]);
 }
 
-/* By stage in the order of the loop, of turns that did something; all zero unless the configuration asks for them. */
+/* By stage in the order of the loop, of turns that did something; zero unless they are wanted. */
 static json_t *cycles_json(const struct worker *w)
 {
 	json_t *j = json_object();
