@@ -247,8 +247,8 @@ static void put_connection(struct out *o, const struct h1_head *h, bool close, b
 }
 
 /*
- * Do the request line and the Host behind it already read as they are to go out? The path lies where
- * it came in origin-form, the version is ours and the Host line has one blank.
+ * Do the request line and the Host behind it already read as they are to go out? The path lies
+ * where it came in origin-form, the version is ours and the Host line has one blank.
  */
 static inline bool starts_as_it_leaves(const struct h1_head *h)
 {

@@ -1,64 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * h1_parse.c: request and response heads, from bytes to struct h1_head.
+ * h1_parse.c: request and response heads, from bytes to struct h1_head; the start line is here.
  *
- * One pass from left to right, in the order of RFC 9112: start line, field lines, then what the
- * fields mean together (h1_framing.c). The first offence in that order is the answer, so it is the
- * same however the bytes were cut: a prefix of a head says "more" or already gives the error that
- * the whole gives. Nothing is kept between calls.
+ * One pass from left to right, in the order of RFC 9112: start line, field lines (h1_fields.c),
+ * then what the fields mean together (h1_framing.c). The first offence in that order is the answer,
+ * so it is the same however the bytes were cut: a prefix of a head says "more" or already gives the
+ * error that the whole gives. Nothing is kept between calls.
  *
  * Strict where implementations differ, because a gateway that accepts what its backend reads in
  * another way is a smuggling device: lines end with CRLF only, no folding, no blanks before a
  * colon, one Host, one Content-Length or one "Transfer-Encoding: chunked" but not both, paths that
  * mean the same to everybody. What is refused here is refused for responses too (RFC 9112 11.1).
- * Behind a call that returned OK cursor.p stands after what was accepted.
  * Standards: RFC 9112 2-6, RFC 9110 4-7, RFC 3986 3.
  */
 #include "dataplane/http/h1_parse.h"
-
-#include <assert.h>
-
-#include "dataplane/http/h1_line.h"
-
-struct cursor {
-	const char *p, *end;
-	const char *begin; /* of the head: readable from here on */
-};
-
-static inline const char *scan(const struct cursor *c, const char *p, const struct h1_class *cl,
-	bool stop)
-{
-	return h1_scan_after(c->begin, p, c->end, cl, stop);
-}
-
-/* CRLF at <p>, or the name of what is wrong with it; <other> when it is no line end at all. */
-static int line_end_at(const char *p, const char *end, enum h1_error other)
-{
-	if (p == end)
-		return MORE;
-	if (*p == '\n')
-		return H1_ERR_BARE_LF;
-	if (*p != '\r')
-		return other;
-	if (p + 1 == end)
-		return MORE;
-	/* RFC 9112 2.2: a recipient of a bare CR must consider the element invalid or replace it */
-	return p[1] == '\n' ? OK : H1_ERR_BARE_CR;
-}
-
-static inline bool is_line_end(const char *p, const char *end)
-{
-	return end - p >= 2 && memcmp(p, "\r\n", 2) == 0;
-}
-
-static int line_end(struct cursor *c, enum h1_error other)
-{
-	int rc = line_end_at(c->p, c->end, other);
-
-	if (rc == OK)
-		c->p += 2;
-	return rc;
-}
 
 static inline int line_end_fast(struct cursor *c, enum h1_error other)
 {
@@ -233,202 +188,6 @@ static inline int parse_status_line(struct cursor *c, struct h1_head *h)
 	return OK;
 }
 
-/* Why a name was not followed by its colon. */
-static int name_error(const char *name, const char *at)
-{
-	if (at > name && (*at == ' ' || *at == '\t'))
-		return H1_ERR_FIELD_SPACE;
-	return H1_ERR_FIELD_NAME;
-}
-
-static int parse_name(const struct cursor *c, const char *p, struct h1_header *f)
-{
-	const char *colon = scan(c, p, &h1_token, false);
-	bool underscore = false;
-	const struct h1_row *row;
-
-	f->name = str_make(p, (size_t)(colon - p));
-	if (colon == c->end)
-		return MORE;
-	if (*colon != ':' || f->name.len == 0)
-		return name_error(p, colon);
-	row = h1_row_lookup(f->name, &underscore);
-	f->id = row->id;
-	f->flags = row->header_flags;
-	/* told when its line is whole, as all that is wrong with a line before it */
-	return underscore ? H1_ERR_FIELD_UNDERSCORE : OK;
-}
-
-static inline bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-/* OWS field-value OWS CRLF at c->p; before <from> nothing ends it. */
-static int parse_value(struct cursor *c, const char *from, struct h1_header *f)
-{
-	const char *p = c->p, *last = scan(c, from, &h1_control, true);
-	int rc = line_end_at(last, c->end, H1_ERR_FIELD_VALUE);
-
-	c->p = last + 2;
-	while (p < last && is_blank(*p))
-		p++;
-	while (last > p && is_blank(last[-1]))
-		last--;
-	f->value = str_make(p, (size_t)(last - p));
-	return rc;
-}
-
-/* RFC 9112 5: field-name ":" OWS field-value OWS CRLF */
-static int parse_field(struct cursor *c, struct h1_header *f)
-{
-	int rc = parse_name(c, c->p, f), rc_value;
-
-	if (rc != OK && rc != H1_ERR_FIELD_UNDERSCORE)
-		return rc;
-	c->p += f->name.len + 1;
-	rc_value = parse_value(c, c->p, f);
-	return rc_value != OK ? rc_value : rc;
-}
-
-/* The same for a line whose name is known; <s> is the line, or a copy of it. */
-static inline int parse_known_field(struct cursor *c, const char *s, const struct h1_line *line,
-	struct h1_header *f)
-{
-	size_t n = line->row->len, from = n + 1, to = line->stop;
-
-	f->name = str_make(c->p, n);
-	f->id = line->row->id;
-	f->flags = line->row->header_flags;
-	if (likely(s[from] == ' '))
-		from++;
-	/* One blank in front and none behind is what everybody sends; before <to> nothing else is
-	 * as small. */
-	if (unlikely(memcmp(s + to, "\r\n", 2) != 0 || (uint8_t)s[from] <= ' ' ||
-		    (uint8_t)s[to - 1] <= ' ')) {
-		const char *stop = c->p + to;
-
-		c->p += n + 1;
-		return parse_value(c, stop, f);
-	}
-	f->value = str_make(c->p + from, to - from);
-	c->p += to + 2;
-	return OK;
-}
-
-/* No field behind this one in header.def is for note_field(). */
-#define NOTED_LAST H1_HDR_EXPECT
-static_assert((unsigned)H1_HDR_HOST <= NOTED_LAST &&
-		(unsigned)H1_HDR_CONTENT_LENGTH <= NOTED_LAST &&
-		(unsigned)H1_HDR_TRANSFER_ENCODING <= NOTED_LAST &&
-		(unsigned)H1_HDR_CONNECTION <= NOTED_LAST && (unsigned)H1_HDR_UPGRADE <= NOTED_LAST,
-	"those that decide come first");
-
-/* Remembers the fields that decide about the message; doubles are errors at once. */
-static int note_field(struct h1_header *f, struct h1_framing *fr)
-{
-	switch (f->id) {
-	case H1_HDR_OTHER:
-		if (unlikely(h1_is_forwarded_family(f->name)))
-			f->flags |= H1_HEADER_ORIGIN;
-		return OK;
-	case H1_HDR_HOST:
-		/* RFC 9112 3.2: 400 to any request with more than one Host field line */
-		if (fr->host != NULL)
-			return H1_ERR_HOST_TWICE;
-		fr->host = f;
-		return OK;
-	case H1_HDR_CONTENT_LENGTH:
-		if (fr->length != NULL)
-			return H1_ERR_LENGTH_TWICE;
-		fr->length = f;
-		return OK;
-	case H1_HDR_TRANSFER_ENCODING:
-		if (fr->coding != NULL)
-			return H1_ERR_CODING_TWICE;
-		fr->coding = f;
-		return OK;
-	case H1_HDR_EXPECT:
-		if (fr->expect != NULL)
-			return H1_ERR_EXPECT;
-		fr->expect = f;
-		return OK;
-	case H1_HDR_CONNECTION:
-		fr->connection = true;
-		return OK;
-	case H1_HDR_UPGRADE:
-		fr->upgrade = true;
-		return OK;
-	}
-	return OK;
-}
-
-/* What stands where a field should begin and is none, or one too many. */
-static int fields_end(struct cursor *c, struct h1_head *h)
-{
-	h->fields.len = (size_t)(c->p - h->fields.p);
-	if (likely(is_line_end(c->p, c->end))) {
-		c->p += 2;
-		return OK;
-	}
-	if (*c->p > ' ' && h->header_count == H1_HEADERS_MAX)
-		return H1_ERR_FIELDS_MANY;
-	/* RFC 9112 5.2: reject obs-fold; 2.2: and blanks before the first field */
-	if (is_blank(*c->p))
-		return H1_ERR_OBS_FOLD;
-	if (*c->p != '\r' && *c->p != '\n')
-		return H1_ERR_FIELD_NAME;
-	return line_end(c, H1_ERR_FIELD_NAME);
-}
-
-/* The last bytes of the input, with NULs behind them. */
-static const char *tail_copy(char tail[static H1_LINE_BEFORE + 2 * H1_LINE_BEHIND], const char *p,
-	const char *end)
-{
-	memset(tail, 0, H1_LINE_BEFORE + 2 * H1_LINE_BEHIND);
-	memcpy(tail + H1_LINE_BEFORE, p, (size_t)(end - p));
-	return tail + H1_LINE_BEFORE;
-}
-
-/*
- * Fields up to the empty line. The lines at the end of the input are looked at in a copy, behind
- * which there is something readable: NULs, which end a line and are no line end.
- */
-static int parse_fields(struct cursor *in, struct h1_head *h, struct h1_framing *fr)
-{
-	char tail[H1_LINE_BEFORE + 2 * H1_LINE_BEHIND];
-	struct cursor c = *in; /* in registers: fields are stored in between */
-	struct h1_header *f = h->headers, *last = f + H1_HEADERS_MAX;
-	const char *direct = c.end - c.p < H1_LINE_BEHIND ? c.p : c.end - H1_LINE_BEHIND + 1;
-	ptrdiff_t shift = 0;
-	struct h1_line line;
-	uint8_t flags = 0;
-	int rc = OK;
-
-	h->fields.p = c.p;
-	for (; f < last; f++) {
-		if (unlikely(c.p >= direct)) {
-			shift = tail_copy(tail, c.p, c.end) - c.p;
-			direct = c.end;
-		}
-		if (likely(h1_line_look(c.p + shift, &line)))
-			rc = parse_known_field(&c, c.p + shift, &line, f);
-		else if (c.p == c.end || *c.p <= ' ')
-			break;
-		else
-			rc = parse_field(&c, f);
-		if (rc == OK && f->id <= NOTED_LAST)
-			rc = note_field(f, fr);
-		if (unlikely(rc != OK))
-			return rc;
-		flags |= f->flags;
-	}
-	h->header_count = (uint32_t)(f - h->headers);
-	h->hop = (flags & H1_HEADER_HOP) != 0;
-	in->p = c.p;
-	return c.p == c.end ? MORE : fields_end(in, h);
-}
-
 /* Everything but the array of fields, which is filled up to header_count. */
 static inline void head_init(struct h1_head *h)
 {
@@ -469,7 +228,7 @@ ssize_t h1_parse_request(const char *buf, size_t len, struct h1_head *ret)
 	rc = parse_request_line(&c, ret);
 	if (rc != OK)
 		return result(rc, &c, buf, H1_ERR_TARGET_LONG);
-	rc = parse_fields(&c, ret, &fr);
+	rc = h1_fields_parse(&c, ret, &fr);
 	if (rc == OK)
 		rc = h1_framing_request(ret, &fr);
 	return result(rc, &c, buf, H1_ERR_HEAD_LARGE);
@@ -485,7 +244,7 @@ ssize_t h1_parse_response(const char *buf, size_t len, enum h1_method request_me
 	head_init(ret);
 	rc = parse_status_line(&c, ret);
 	if (rc == OK)
-		rc = parse_fields(&c, ret, &fr);
+		rc = h1_fields_parse(&c, ret, &fr);
 	if (rc == OK)
 		rc = h1_framing_response(ret, request_method, &fr);
 	return result(rc, &c, buf, H1_ERR_HEAD_LARGE);

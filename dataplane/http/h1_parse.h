@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * h1_parse.h: what the parser's files share: h1_parse.c (lines), h1_target.c (request target and
- * authority), h1_framing.c (what the fields mean together).
+ * h1_parse.h: what the parser's files share: h1_parse.c (start lines), h1_target.c (request target
+ * and authority), h1_fields.c (field lines), h1_framing.c (what the fields mean together).
  *
- * Functions return OK, MORE or an enum h1_error.
+ * Functions return OK, MORE or an enum h1_error. Behind a call that returned OK cursor.p stands
+ * after what was accepted.
  */
 #pragma once
 
@@ -15,6 +16,46 @@
 #define OK 0
 #define MORE (-1)
 
+struct cursor {
+	const char *p, *end;
+	const char *begin; /* of the head: readable from here on */
+};
+
+static inline const char *scan(const struct cursor *c, const char *p, const struct h1_class *cl,
+	bool stop)
+{
+	return h1_scan_after(c->begin, p, c->end, cl, stop);
+}
+
+/* CRLF at <p>, or the name of what is wrong with it; <other> when it is no line end at all. */
+static inline int line_end_at(const char *p, const char *end, enum h1_error other)
+{
+	if (p == end)
+		return MORE;
+	if (*p == '\n')
+		return H1_ERR_BARE_LF;
+	if (*p != '\r')
+		return other;
+	if (p + 1 == end)
+		return MORE;
+	/* RFC 9112 2.2: a recipient of a bare CR must consider the element invalid or replace it */
+	return p[1] == '\n' ? OK : H1_ERR_BARE_CR;
+}
+
+static inline bool is_line_end(const char *p, const char *end)
+{
+	return end - p >= 2 && memcmp(p, "\r\n", 2) == 0;
+}
+
+static inline int line_end(struct cursor *c, enum h1_error other)
+{
+	int rc = line_end_at(c->p, c->end, other);
+
+	if (rc == OK)
+		c->p += 2;
+	return rc;
+}
+
 /* The fields that decide about a message, as found, and the options of Connection. */
 struct h1_framing {
 	struct h1_header *host, *length, *coding, *expect;
@@ -22,6 +63,8 @@ struct h1_framing {
 	bool opt_close, opt_keep_alive, opt_upgrade;
 };
 
+/* Field lines up to the empty line and with it; <fr> gets those that decide. */
+int h1_fields_parse(struct cursor *c, struct h1_head *h, struct h1_framing *fr);
 /* Fills path, query, and for an absolute target host, from h->target. */
 int h1_target_parse(struct h1_head *h);
 /* uri-host [ ":" port ]; *ret_port is text and may be empty. */
