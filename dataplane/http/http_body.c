@@ -224,6 +224,8 @@ bool body_write(struct http *h, struct h1_conn *src, struct h1_conn *dst, enum h
 	uint32_t own = 0;
 	struct mbufq q;
 
+	if (mbufq_is_empty(data) && kind != H1_BODY_CHUNKED && mbufq_is_empty(&src->trailer))
+		return true; /* nothing came, and an end without chunks has no bytes */
 	mbufq_init(&q);
 	if (kind == H1_BODY_CHUNKED && !mbufq_is_empty(data))
 		ok = frame_chunk(h, &q, data, &own);
