@@ -12,6 +12,7 @@
  * hold at the moment, or before it: a timer that fires too early is put back, which costs less than
  * taking it off the wheel and on again with each request.
  */
+#include "dataplane/base/bytes.h"
 #include "dataplane/base/hex.h"
 #include "dataplane/http/http_flow.h"
 #include "dataplane/port/trace.h"
@@ -65,7 +66,7 @@ static void init(struct http *h, struct exchange *x, struct http_down *d)
 {
 	const struct h1_head *m = &h->head;
 
-	memset(x, 0, offsetof(struct exchange, rec.method)); /* the texts have their lengths */
+	bytes_zero(x, offsetof(struct exchange, rec.method)); /* the texts have their lengths */
 	x->down = d;
 	x->ep.slot = SLOT_NONE;
 	x->deadline_us = TIMER_NEVER;
