@@ -3,6 +3,7 @@
  * file.c: see file.h. For the control path: it waits for the disk.
  */
 #include "dataplane/base/file.h"
+#include "dataplane/base/pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,6 +59,7 @@ int file_read(const char *path, size_t max, void **ret_data, size_t *ret_len, st
 	data = malloc(st.st_size > 0 ? (size_t)st.st_size : 1);
 	if (data == NULL)
 		return err_set(err, ENOMEM, "%s: no memory", path);
+	pages_wish_large(data, (size_t)st.st_size);
 	if (read_all(fd, data, (size_t)st.st_size) != 0)
 		return fail(err, "read", path);
 	*ret_data = data;

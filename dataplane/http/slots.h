@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "dataplane/base/bug.h"
+#include "dataplane/base/pages.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -45,6 +46,7 @@ static inline bool slots_init(struct slots *s, uint32_t count, size_t size)
 		*s = (struct slots){0};
 		return false;
 	}
+	pages_wish_large(s->mem, s->size * count);
 	for (uint32_t i = 0; i < count; i++)
 		s->free[i] = count - 1 - i;
 	s->free_count = count;

@@ -13,6 +13,7 @@
  * at tcp_new(). Nothing here looks at a clock or rolls dice: both are arguments.
  */
 #include "dataplane/tcp/tcp_stack.h"
+#include "dataplane/base/pages.h"
 
 #include <stdlib.h>
 
@@ -49,7 +50,10 @@ static void *slots_alloc(size_t n, size_t size)
 {
 	size_t bytes = (n * size + 63) / 64 * 64;
 
-	return aligned_alloc(64, bytes > 0 ? bytes : 64);
+	void *p = aligned_alloc(64, bytes > 0 ? bytes : 64);
+
+	pages_wish_large(p, bytes);
+	return p;
 }
 
 static bool alloc_slots(struct tcp *t)

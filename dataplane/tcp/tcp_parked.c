@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "dataplane/base/bug.h"
+#include "dataplane/base/pages.h"
 #include "dataplane/port/trace.h"
 #include "dataplane/tcp/tcp_stack.h"
 
@@ -35,6 +36,7 @@ bool tcp_parked_init(struct tcp_parked *p, uint32_t max)
 	};
 	/* written when first used, so memory that is never needed stays unmapped */
 	p->r = malloc((size_t)(max > 0 ? max : 1) * sizeof(*p->r));
+	pages_wish_large(p->r, max * sizeof(*p->r));
 	return p->r != NULL;
 }
 

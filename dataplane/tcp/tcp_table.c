@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "dataplane/base/bug.h"
+#include "dataplane/base/pages.h"
 
 bool tcp_table_init(struct tcp_table *t, uint32_t capacity, struct rng *rng)
 {
@@ -21,6 +22,7 @@ bool tcp_table_init(struct tcp_table *t, uint32_t capacity, struct rng *rng)
 	t->b = aligned_alloc(64, (size_t)buckets * sizeof(*t->b));
 	if (t->b == NULL)
 		return false;
+	pages_wish_large(t->b, (size_t)buckets * sizeof(*t->b));
 	memset(t->b, 0, (size_t)buckets * sizeof(*t->b));
 	t->mask = buckets - 1;
 	t->used = 0;

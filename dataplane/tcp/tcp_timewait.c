@@ -22,11 +22,13 @@
 #include <stdlib.h>
 
 #include "dataplane/base/bug.h"
+#include "dataplane/base/pages.h"
 
 bool tcp_timewait_init(struct tcp_timewait *w, uint32_t max)
 {
 	*w = (struct tcp_timewait){.max = max};
 	w->r = calloc(max > 0 ? max : 1, sizeof(*w->r));
+	pages_wish_large(w->r, max * sizeof(*w->r));
 	return w->r != NULL;
 }
 

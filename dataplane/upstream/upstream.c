@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "dataplane/upstream/endpoint.h"
+#include "dataplane/base/pages.h"
 
 void upstream_config_default(struct upstream_config *cfg)
 {
@@ -34,6 +35,8 @@ static bool counters_new(struct upstream *u)
 		u->rows.users[s] = calloc(slots, sizeof(uint32_t));
 		if (u->rows.counters[s] == NULL || u->rows.users[s] == NULL)
 			return false;
+		pages_wish_large(u->rows.counters[s],
+			(size_t)slots * counter_count(s) * sizeof(uint64_t));
 	}
 	return true;
 }
