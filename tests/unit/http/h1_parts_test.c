@@ -91,7 +91,7 @@ static void line_lookers_agree(void **state)
 	rng_seed(&r, 3);
 	memcpy(buf, "\r\n", H1_LINE_BEFORE);
 	for (unsigned round = 0; round < 50000; round++) {
-		struct h1_line vector, portable;
+		struct h1_line vector = {0}, portable = {0};
 		bool is_known;
 
 		line_make(&r, s, H1_LINE_BEHIND);
