@@ -25,6 +25,7 @@ void tcp_accept(struct tcp *t, const struct tcp_syn *y, struct tcp_segment *s)
 		tcp_count(t, TCP_N_DROP_CONNS_LIMIT);
 		return;
 	}
+	c->dst = y->dst; /* the SYN-ACK's way */
 	tcp_conn_init(t, c, &y->flow, y->hash);
 	tcp_set_state(t, c, TCP_SYN_RECEIVED);
 	c->iss = y->iss;
