@@ -25,6 +25,15 @@ struct gateway_virtio {
 	bool packed, in_order, mergeable;
 };
 
+struct gateway_vhost {
+	struct str socket;
+	int role; /* enum port_role */
+};
+
+struct gateway_xdp {
+	struct str device;
+};
+
 struct gateway_port {
 	struct str name;
 	int profile;	       /* enum port_profile */
@@ -33,6 +42,8 @@ struct gateway_port {
 	int offloads;			     /* enum port_offload_mode */
 	const struct gateway_memif *memif;   /* NULL: another profile */
 	const struct gateway_virtio *virtio; /* NULL: another profile */
+	const struct gateway_vhost *vhost;   /* NULL: another profile */
+	const struct gateway_xdp *xdp;	     /* NULL: another profile */
 	uint32_t line;
 };
 

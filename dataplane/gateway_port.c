@@ -11,6 +11,8 @@
 
 #include "dataplane/gateway_config.h"
 
+#define AF_XDP_MTU_MAX 3400 /* a frame, its headroom and its mbuf share a page */
+
 static const char *const profiles[] = {
 #define PORT_PROFILE(NAME, name, help) name,
 #include "dataplane/port/profile.def"
@@ -106,6 +108,19 @@ static const struct yaml_field virtio_fields[] = {
 static const struct yaml_schema virtio_schema =
 	YAML_SCHEMA(struct gateway_virtio, virtio_fields, .finish = virtio_finish);
 
+static const struct yaml_field vhost_fields[] = {
+	YAML_STR(struct gateway_vhost, "socket", socket, .required = true, .min = 2,
+		.max = PORT_SOCKET_MAX - 1, .check = check_socket),
+	YAML_ENUM(struct gateway_vhost, "role", role, roles, .def = "server"),
+};
+static const struct yaml_schema vhost_schema = YAML_SCHEMA(struct gateway_vhost, vhost_fields);
+
+static const struct yaml_field xdp_fields[] = {
+	YAML_STR(struct gateway_xdp, "device", device, .required = true, .min = 1,
+		.max = IFNAMSIZ - 1, .check = check_iface),
+};
+static const struct yaml_schema xdp_schema = YAML_SCHEMA(struct gateway_xdp, xdp_fields);
+
 /* A map or string that one profile needs and the others must not have. */
 static void goes_with(struct yaml_decoder *d, const struct yaml_node *n, const char *key,
 	bool present, bool wanted, int profile, const char *owner)
@@ -125,6 +140,13 @@ static void port_finish(struct yaml_decoder *d, const struct yaml_node *n, void 
 	goes_with(d, n, "memif", p->memif != NULL, p->profile == PORT_MEMIF, p->profile, "memif");
 	goes_with(d, n, "virtioUser", p->virtio != NULL, p->profile == PORT_VIRTIO_USER, p->profile,
 		"virtio_user");
+	goes_with(d, n, "vhostUser", p->vhost != NULL, p->profile == PORT_VHOST_USER, p->profile,
+		"vhost_user");
+	goes_with(d, n, "afXdp", p->xdp != NULL, p->profile == PORT_AF_XDP, p->profile, "af_xdp");
+	if (p->xdp != NULL && str_eq(p->xdp->device, p->iface))
+		yaml_report(d, n, "iface", "must not be the device: it is the tap made beside it");
+	if (p->profile == PORT_AF_XDP && p->mtu > AF_XDP_MTU_MAX)
+		yaml_report(d, n, "mtu", "is at most %u with profile af_xdp", AF_XDP_MTU_MAX);
 }
 
 static const struct yaml_field port_fields[] = {
@@ -138,6 +160,8 @@ static const struct yaml_field port_fields[] = {
 	YAML_ENUM(struct gateway_port, "offloads", offloads, offloads, .def = "auto"),
 	YAML_POINTER(struct gateway_port, "memif", memif, &memif_schema),
 	YAML_POINTER(struct gateway_port, "virtioUser", virtio, &virtio_schema),
+	YAML_POINTER(struct gateway_port, "vhostUser", vhost, &vhost_schema),
+	YAML_POINTER(struct gateway_port, "afXdp", xdp, &xdp_schema),
 };
 const struct yaml_schema gateway_port_schema =
 	YAML_SCHEMA(struct gateway_port, port_fields, .finish = port_finish);
@@ -164,4 +188,10 @@ void gateway_config_port(const struct gateway_port *p, struct port_config *ret)
 			.in_order = p->virtio->in_order,
 			.mergeable = p->virtio->mergeable};
 	}
+	if (p->vhost != NULL) {
+		snprintf(ret->socket, sizeof(ret->socket), "%.*s", STR_FMT(p->vhost->socket));
+		ret->vhost.role = (enum port_role)p->vhost->role;
+	}
+	if (p->xdp != NULL)
+		snprintf(ret->device, sizeof(ret->device), "%.*s", STR_FMT(p->xdp->device));
 }

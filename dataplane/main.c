@@ -463,6 +463,17 @@ static struct options options_parse(int argc, char **argv)
 	return o;
 }
 
+static void check_print(const char *path, const struct gateway_config *c)
+{
+	for (uint32_t i = 0; i < c->ports_count; i++)
+		if (port_profile_has_tap((enum port_profile)c->ports[i].profile))
+			printf("%s:%u: ports[%u]: note: the kernel's own packets do not pass "
+			       "through this port; %.*s only names its addresses and routes\n",
+				path, c->ports[i].line, i, STR_FMT(c->ports[i].iface));
+	printf("%s: good: %u ports, %u workers, %u sources\n", path, c->ports_count,
+		c->workers_count, c->sources_count);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = options_parse(argc, argv);
@@ -478,8 +489,7 @@ int main(int argc, char **argv)
 	}
 	log_level_max = (enum log_level)(o.log_level >= 0 ? o.log_level : app.cfg.log_level);
 	if (o.check) {
-		printf("%s: good: %u ports, %u workers, %u sources\n", o.path, app.cfg.ports_count,
-			app.cfg.workers_count, app.cfg.sources_count);
+		check_print(o.path, &app.cfg);
 		gateway_config_fini(&app.cfg);
 		return EXIT_OK;
 	}

@@ -110,6 +110,15 @@ def make(Row, top):
             system("restart.py"), build=REL, needs=ROOT),
         Row("system", "ping", "beside the kernel: echo, unreachable, routes, link, rules, tap",
             system("ping.py"), build=REL, needs=ROOT),
+    ]
+    for profile, claim in (
+            ("memif", "canary over memif; all sums right, harmed frames dropped by name"),
+            ("virtio-user", "the same, checksums and segmentation left to the port, or not"),
+            ("vhost-user", "the same as the vhost side, checksums left to the port, or not"),
+            ("af-xdp", "the same on the queues of a veth, in copy mode")):
+        out.append(Row("system", "port-" + profile, claim,
+                       system("ports.py", profile.replace("-", "_")), build=REL, needs=ROOT))
+    out += [
         Row("system", "idle", "at rest <= 5 % of a core, first request within 5 ms",
             system("idle.py"), build=REL, needs=ROOT),
         Row("system", "big-body", "2 GiB up and down, slow and stalled readers, bounded",

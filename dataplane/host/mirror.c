@@ -105,7 +105,7 @@ static bool nic_carrier(const struct port *p)
 
 	if (p->profile != PORT_PCI)
 		return true;
-	rte_eth_link_get_nowait(p->ethdev, &link);
+	rte_eth_link_get_nowait(p->lanes[0], &link);
 	return link.link_status == RTE_ETH_LINK_UP;
 }
 

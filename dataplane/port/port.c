@@ -39,6 +39,11 @@ const char *port_profile_name(enum port_profile p)
 	return profile_names[p];
 }
 
+bool port_profile_has_tap(enum port_profile p)
+{
+	return p != PORT_AF_PACKET && p != PORT_TAP;
+}
+
 /* Receives what is for groups too: Neighbour Discovery asks for our VIPs there. */
 static void groups_receive(uint16_t ethdev)
 {
@@ -46,14 +51,20 @@ static void groups_receive(uint16_t ethdev)
 		rte_eth_promiscuous_enable(ethdev); /* eth_input() filters */
 }
 
-static int queues_setup(struct port *p, struct rte_mempool *const *pools, uint16_t rx, uint16_t tx)
+/* An ethdev, and which queues of the port are there. */
+struct lane {
+	uint16_t ethdev, queues;
+	struct rte_mempool *const *pools; /* of these queues */
+};
+
+static int queues_setup(const struct lane *l, uint16_t rx, uint16_t tx)
 {
 	int rc = 0;
 
-	for (uint16_t q = 0; q < p->queues && rc == 0; q++) {
-		rc = rte_eth_rx_queue_setup(p->ethdev, q, rx, SOCKET_ID_ANY, NULL, pools[q]);
+	for (uint16_t q = 0; q < l->queues && rc == 0; q++) {
+		rc = rte_eth_rx_queue_setup(l->ethdev, q, rx, SOCKET_ID_ANY, NULL, l->pools[q]);
 		if (rc == 0)
-			rc = rte_eth_tx_queue_setup(p->ethdev, q, tx, SOCKET_ID_ANY, NULL);
+			rc = rte_eth_tx_queue_setup(l->ethdev, q, tx, SOCKET_ID_ANY, NULL);
 	}
 	return rc;
 }
@@ -110,68 +121,73 @@ void port_offload_common(const struct port *ports, unsigned count, struct port_o
 		ret->tso_max = ret->refs_max = 0;
 }
 
-static int configure(struct port *p, enum port_offload_mode mode, struct rte_mempool *const *pools,
+static int lane_configure(struct port *p, enum port_offload_mode mode, const struct lane *l,
 	struct err *err)
 {
 	struct rte_eth_dev_info info;
 	struct rte_eth_conf conf = {0};
 	uint16_t rx = p->profile == PORT_TAP ? TAP_DESCS : RING_DESCS, tx = RING_DESCS;
-	int rc = rte_eth_dev_info_get(p->ethdev, &info);
+	int rc = rte_eth_dev_info_get(l->ethdev, &info);
 
 	if (rc < 0)
 		return err_set(err, -rc, "port %s: no device information", p->name);
-	if (info.max_rx_queues < p->queues || info.max_tx_queues < p->queues)
+	if (info.max_rx_queues < l->queues || info.max_tx_queues < l->queues)
 		return err_set(err, EINVAL,
 			"port %s: the device has %u rx and %u tx queues, %u workers need one each",
-			p->name, info.max_rx_queues, info.max_tx_queues, p->queues);
+			p->name, info.max_rx_queues, info.max_tx_queues, l->queues);
 	offloads_choose(p, &info, mode, &conf);
-	if (p->queues > 1 && p->profile == PORT_PCI) {
+	if (l->queues > 1 && p->profile == PORT_PCI) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf =
 			info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP);
 	}
-	rc = rte_eth_dev_configure(p->ethdev, p->queues, p->queues, &conf);
+	rc = rte_eth_dev_configure(l->ethdev, l->queues, l->queues, &conf);
 	if (rc == 0)
-		rc = rte_eth_dev_adjust_nb_rx_tx_desc(p->ethdev, &rx, &tx);
+		rc = rte_eth_dev_adjust_nb_rx_tx_desc(l->ethdev, &rx, &tx);
 	if (rc == 0)
-		rc = queues_setup(p, pools, rx, tx);
+		rc = queues_setup(l, rx, tx);
 	if (rc < 0)
 		return err_set(err, -rc, "port %s: configure: %s", p->name, strerror(-rc));
 	return 0;
 }
 
-/* Configures and starts what <cfg> names; <ret> without its netdev. */
-static int ethdev_start(uint16_t ethdev, const struct port_config *cfg, uint8_t index,
-	struct rte_mempool *const *pools, unsigned queues, struct port *ret, struct err *err)
+static int lane_start(struct port *p, enum port_offload_mode mode, const struct lane *l,
+	struct err *err)
 {
-	struct port p = {.profile = cfg->profile,
+	int rc = lane_configure(p, mode, l, err);
+
+	if (rc < 0)
+		return rc;
+	rc = rte_eth_dev_start(l->ethdev);
+	if (rc < 0)
+		return err_set(err, -rc, "port %s: start: %s", p->name, strerror(-rc));
+	p->lanes[p->lane_count++] = l->ethdev;
+	groups_receive(l->ethdev);
+	return 0;
+}
+
+static void port_init(struct port *p, const struct port_config *cfg, uint8_t index, unsigned queues)
+{
+	*p = (struct port){.profile = cfg->profile,
 		.index = index,
-		.ethdev = ethdev,
 		.queues = (uint16_t)queues,
 		.mtu = RTE_ETHER_MTU,
 		.netdev_fd = -1};
-	int rc;
-
-	snprintf(p.name, sizeof(p.name), "%s", cfg->name);
-	rc = configure(&p, cfg->offloads, pools, err);
-	if (rc < 0)
-		return rc;
-	rc = rte_eth_dev_start(ethdev);
-	if (rc < 0)
-		return err_set(err, -rc, "port %s: start: %s", p.name, strerror(-rc));
-	rte_eth_macaddr_get(ethdev, &p.mac);
-	groups_receive(ethdev);
-	*ret = p;
-	return 0;
+	snprintf(p->name, sizeof(p->name), "%s", cfg->name);
 }
 
 int port_adopt(uint16_t ethdev, const char *name, uint8_t index, struct rte_mempool *const *pools,
 	unsigned queues, struct port *ret, struct err *err)
 {
 	struct port_config cfg = {.profile = PORT_AF_PACKET};
+	struct lane l = {ethdev, (uint16_t)queues, pools};
+	int rc;
 
 	snprintf(cfg.name, sizeof(cfg.name), "%s", name);
-	return ethdev_start(ethdev, &cfg, index, pools, queues, ret, err);
+	port_init(ret, &cfg, index, queues);
+	rc = lane_start(ret, cfg.offloads, &l, err);
+	rte_eth_macaddr_get(ethdev, &ret->mac);
+	return rc;
 }
 
 /*
@@ -213,7 +229,7 @@ static int netdev_settle(struct port *p, const struct port_config *cfg, struct e
 	int rc = 0;
 
 	snprintf(p->iface, sizeof(p->iface), "%s", cfg->iface);
-	if (cfg->profile != PORT_AF_PACKET && cfg->profile != PORT_TAP)
+	if (port_profile_has_tap(cfg->profile))
 		rc = netdev_join(p, err);
 	p->ifindex = if_nametoindex(cfg->iface);
 	if (rc == 0 && cfg->profile == PORT_TAP)
@@ -230,7 +246,7 @@ static int mtu_settle(struct port *p, const struct port_config *cfg, uint16_t mt
 	if (cfg->mtu == 0)
 		return 0;
 	if (p->profile == PORT_PCI)
-		rc = rte_eth_dev_set_mtu(p->ethdev, mtu);
+		rc = rte_eth_dev_set_mtu(p->lanes[0], mtu);
 	if (rc == 0)
 		rc = port_netdev_mtu_set(p->iface, mtu);
 	if (rc < 0)
@@ -238,25 +254,61 @@ static int mtu_settle(struct port *p, const struct port_config *cfg, uint16_t mt
 	return 0;
 }
 
+/* Lane <n> of the port: an ethdev made for <queues> of its workers. */
+static int lane_open(struct port *p, const struct port_config *cfg, unsigned n, uint16_t mtu,
+	struct rte_mempool *const *pools, unsigned queues, struct err *err)
+{
+	struct lane l = {.queues = (uint16_t)queues, .pools = pools};
+	char dev[PORT_DEV_NAME_MAX];
+	int rc = port_device_add(cfg, p->index, n, queues, mtu, dev, err);
+
+	if (rc < 0)
+		return rc;
+	if (rte_eth_dev_get_port_by_name(dev, &l.ethdev) < 0)
+		return err_set(err, ENODEV, "port %s: %s is no network device", cfg->name, dev);
+	return lane_start(p, cfg->offloads, &l, err);
+}
+
+static int lanes_open(struct port *p, const struct port_config *cfg, uint16_t mtu,
+	struct rte_mempool *const *pools, struct err *err)
+{
+	int rc = 0;
+
+	/* a driver of AF_XDP shows no more queues than the netdev has "combined" channels */
+	if (cfg->profile != PORT_AF_XDP)
+		return lane_open(p, cfg, 0, mtu, pools, p->queues, err);
+	for (unsigned i = 0; i < p->queues && rc == 0; i++)
+		rc = lane_open(p, cfg, i, mtu, pools + i, 1, err);
+	return rc;
+}
+
+/* vhost has one address for all of its kind, and only what we write into frames counts. */
+static void mac_choose(struct port *p)
+{
+	if (p->profile == PORT_VHOST_USER)
+		rte_eth_random_addr(p->mac.addr_bytes);
+	else
+		rte_eth_macaddr_get(p->lanes[0], &p->mac);
+}
+
 int port_open(const struct port_config *cfg, uint8_t index, struct rte_mempool *const *pools,
 	unsigned queues, struct port *ret, struct err *err)
 {
-	uint16_t mtu = port_mtu_probe(cfg, err), ethdev;
-	char dev[PORT_DEV_NAME_MAX];
+	uint16_t mtu = port_mtu_probe(cfg, err);
 	struct port p;
 	int rc;
 
 	if (mtu == 0)
 		return -ENODEV;
-	rc = port_device_add(cfg, index, queues, mtu, dev, err);
-	if (rc < 0)
-		return rc;
-	if (rte_eth_dev_get_port_by_name(dev, &ethdev) < 0)
-		return err_set(err, ENODEV, "port %s: %s is no network device", cfg->name, dev);
-	rc = ethdev_start(ethdev, cfg, index, pools, queues, &p, err);
-	if (rc < 0)
-		return rc;
-	rc = netdev_settle(&p, cfg, err);
+	bug_on(queues > PORT_QUEUES_MAX);
+	port_init(&p, cfg, index, queues);
+	rc = port_device_check(cfg, queues, err);
+	if (rc == 0)
+		rc = lanes_open(&p, cfg, mtu, pools, err);
+	if (rc == 0) {
+		mac_choose(&p);
+		rc = netdev_settle(&p, cfg, err);
+	}
 	if (rc == 0)
 		rc = mtu_settle(&p, cfg, mtu, err);
 	if (rc < 0)
@@ -270,8 +322,10 @@ void port_close(struct port *p)
 {
 	if (p->queues == 0)
 		return;
-	rte_eth_dev_stop(p->ethdev);
-	rte_eth_dev_close(p->ethdev);
+	for (unsigned i = 0; i < p->lane_count; i++) {
+		rte_eth_dev_stop(p->lanes[i]);
+		rte_eth_dev_close(p->lanes[i]);
+	}
 	if (p->netdev_fd >= 0)
 		close(p->netdev_fd);
 	p->queues = 0;

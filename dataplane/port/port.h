@@ -12,9 +12,10 @@
  *   tap        makes a tap netdev <iface>; the wire is the kernel on its other side, which is our
  *              neighbour and our router. For labs and for machines without any spare interface.
  *   pci        takes a NIC away from the kernel by its PCI address.
- *   memif, virtio_user
+ *   memif, virtio_user, vhost_user
  *              join another program in user space through shared memory, found by a unix socket.
- * The last three have a tap netdev <iface> beside them, made by port_netdev.c: what the kernel says
+ *   af_xdp     takes all frames of a netdev's first queues, one queue and one ethdev per worker.
+ * The last five have a tap netdev <iface> beside them, made by port_netdev.c: what the kernel says
  * there about addresses and routes is true of the port.
  */
 #pragma once
@@ -34,6 +35,7 @@
 #define PORT_MTU_MIN 1280 /* RFC 8200 5 */
 #define PORT_MTU_MAX 9000
 #define PORT_NAME_MAX 32
+#define PORT_QUEUES_MAX 32
 
 #define PORT_SOCKET_MAX 108 /* sockaddr_un */
 
@@ -67,6 +69,10 @@ struct port_memif {
 	bool zero_copy;	     /* client: the packet pools are the shared memory */
 };
 
+struct port_vhost {
+	enum port_role role; /* the server makes the socket */
+};
+
 struct port_virtio {
 	uint16_t queue_size; /* power of two */
 	bool packed, in_order, mergeable;
@@ -79,9 +85,11 @@ struct port_config {
 	char pci[32];	      /* pci: "0000:3b:00.0" */
 	uint16_t mtu;	      /* 0: the netdev's own, else 1500 */
 	enum port_offload_mode offloads;
-	char socket[PORT_SOCKET_MAX]; /* memif, virtio_user */
+	char socket[PORT_SOCKET_MAX]; /* memif, virtio_user, vhost_user */
+	char device[IFNAMSIZ];	      /* af_xdp: the netdev whose queues are taken */
 	struct port_memif memif;
 	struct port_virtio virtio;
+	struct port_vhost vhost;
 };
 
 /* Drops of a queue, by port.def; index into port_queue.counters. */
@@ -95,9 +103,10 @@ enum port_counter {
 struct port {
 	char name[PORT_NAME_MAX];
 	enum port_profile profile;
-	uint8_t index;	 /* in the dataplane: pkt.port */
-	uint16_t ethdev; /* DPDK's port id */
+	uint8_t index; /* in the dataplane: pkt.port */
 	uint16_t queues;
+	uint16_t lanes[PORT_QUEUES_MAX]; /* DPDK's port ids: one, or with af_xdp one per queue */
+	uint16_t lane_count;
 	uint16_t mtu;	      /* IP bytes */
 	unsigned ifindex;     /* of the netdev on the kernel's side; 0: none */
 	char iface[IFNAMSIZ]; /* its name, empty: none */
@@ -110,6 +119,7 @@ struct port {
 
 struct port_queue {
 	const struct port *port; /* borrowed, process lifetime */
+	uint16_t ethdev;	 /* DPDK's port id, and the queue there */
 	uint16_t queue;
 	uint16_t tx_count;
 	struct rte_mempool *pool;	 /* borrowed: for linear copies */
@@ -118,6 +128,8 @@ struct port_queue {
 };
 
 const char *port_profile_name(enum port_profile p);
+/* True: a tap stands beside the port, for the kernel's addresses and routes. */
+bool port_profile_has_tap(enum port_profile p);
 
 /* Lifecycle, main thread. */
 /*

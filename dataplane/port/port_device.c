@@ -7,21 +7,20 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_common.h>
 #include <rte_dev.h>
 
+#include "dataplane/base/cleanup.h"
 #include "dataplane/port/port_frame.h"
 
 #define RING_FRAMES 2048 /* of an af_packet queue: what a fast sender fills during a 1 ms nap */
 #define BIND_HINT "bind it with: dpdk-devbind.py -b vfio-pci %s"
 #define ARGS_MAX 320
-
-struct device {
-	const char *bus;
-	char name[PORT_DEV_NAME_MAX], args[ARGS_MAX];
-};
 
 /* A NIC is usable when it exists and a driver for user space holds it. */
 static int pci_check(const struct port_config *cfg, struct err *err)
@@ -50,90 +49,170 @@ static int pci_check(const struct port_config *cfg, struct err *err)
 
 uint16_t port_mtu_probe(const struct port_config *cfg, struct err *err)
 {
+	const char *netdev;
 	int mtu;
 
 	if (cfg->profile == PORT_PCI && pci_check(cfg, err) < 0)
 		return 0;
 	if (cfg->mtu != 0)
 		return cfg->mtu;
-	if (cfg->profile != PORT_AF_PACKET)
+	if (cfg->profile != PORT_AF_PACKET && cfg->profile != PORT_AF_XDP)
 		return RTE_ETHER_MTU;
-	mtu = port_netdev_mtu(cfg->iface);
+	netdev = cfg->profile == PORT_AF_XDP ? cfg->device : cfg->iface;
+	mtu = port_netdev_mtu(netdev);
 	if (mtu < 0) {
-		err_set(err, -mtu, "port %s: iface %s: %s", cfg->name, cfg->iface, strerror(-mtu));
+		err_set(err, -mtu, "port %s: iface %s: %s", cfg->name, netdev, strerror(-mtu));
 		return 0;
 	}
 	return (uint16_t)RTE_MIN(RTE_MAX(mtu, PORT_MTU_MIN), PORT_MTU_MAX);
 }
 
-static void af_packet_args(const struct port_config *cfg, unsigned queues, uint16_t mtu,
-	struct device *d)
+/* What the arguments are made of, and where they go. */
+struct request {
+	const struct port_config *cfg;
+	unsigned lane, queues;
+	uint16_t mtu;
+	char args[ARGS_MAX];
+};
+
+static void af_packet_args(struct request *r)
 {
-	uint16_t frame = port_frame_size(mtu);
+	uint16_t frame = port_frame_size(r->mtu);
 	unsigned block = RTE_MAX(4096u, (unsigned)frame);
 
-	snprintf(d->args, ARGS_MAX,
-		"iface=%s,qpairs=%u,qdisc_bypass=1,blocksz=%u,framesz=%u,framecnt=%u", cfg->iface,
-		queues, block, frame, RING_FRAMES);
+	snprintf(r->args, ARGS_MAX,
+		"iface=%s,qpairs=%u,qdisc_bypass=1,blocksz=%u,framesz=%u,framecnt=%u",
+		r->cfg->iface, r->queues, block, frame, RING_FRAMES);
 }
 
 /* The client says how large rings and buffers are; a buffer holds a whole frame. */
-static void memif_args(const struct port_config *cfg, unsigned queues, uint16_t mtu,
-	struct device *d)
+static void memif_args(struct request *r)
 {
-	const struct port_memif *m = &cfg->memif;
+	const struct port_memif *m = &r->cfg->memif;
 
-	snprintf(d->args, ARGS_MAX,
+	snprintf(r->args, ARGS_MAX,
 		"role=%s,socket=%s,socket-abstract=no,id=%u,rsize=%u,bsize=%u,zero-copy=%s",
-		m->role == PORT_ROLE_CLIENT ? "client" : "server", cfg->socket, m->id,
-		rte_log2_u32(m->ring_size), port_frame_size(mtu), m->zero_copy ? "yes" : "no");
+		m->role == PORT_ROLE_CLIENT ? "client" : "server", r->cfg->socket, m->id,
+		rte_log2_u32(m->ring_size), port_frame_size(r->mtu), m->zero_copy ? "yes" : "no");
 }
 
-static void virtio_user_args(const struct port_config *cfg, unsigned queues, uint16_t mtu,
-	struct device *d)
+static void virtio_user_args(struct request *r)
 {
-	const struct port_virtio *v = &cfg->virtio;
+	const struct port_virtio *v = &r->cfg->virtio;
 
-	snprintf(d->args, ARGS_MAX,
+	snprintf(r->args, ARGS_MAX,
 		"path=%s,queues=%u,queue_size=%u,packed_vq=%d,in_order=%d,mrg_rxbuf=%d",
-		cfg->socket, queues, v->queue_size, v->packed, v->in_order, v->mergeable);
+		r->cfg->socket, r->queues, v->queue_size, v->packed, v->in_order, v->mergeable);
 }
 
-static void tap_args(const struct port_config *cfg, unsigned queues, uint16_t mtu, struct device *d)
+static void vhost_user_args(struct request *r)
 {
-	snprintf(d->args, ARGS_MAX, "iface=%s", cfg->iface);
+	snprintf(r->args, ARGS_MAX, "iface=%s,queues=%u,client=%d", r->cfg->socket, r->queues,
+		r->cfg->vhost.role == PORT_ROLE_CLIENT);
+}
+
+static void af_xdp_args(struct request *r)
+{
+	snprintf(r->args, ARGS_MAX, "iface=%s,start_queue=%u,queue_count=1", r->cfg->device,
+		r->lane);
+}
+
+static void tap_args(struct request *r)
+{
+	snprintf(r->args, ARGS_MAX, "iface=%s", r->cfg->iface);
 }
 
 static const struct {
 	const char *driver; /* NULL: the device is on the PCI bus */
-	void (*args)(const struct port_config *, unsigned, uint16_t, struct device *);
+	void (*args)(struct request *r);
 } drivers[PORT_PROFILE_COUNT] = {
 	[PORT_AF_PACKET] = {"net_af_packet", af_packet_args},
 	[PORT_TAP] = {"net_tap", tap_args},
 	[PORT_MEMIF] = {"net_memif", memif_args},
 	[PORT_VIRTIO_USER] = {"net_virtio_user", virtio_user_args},
+	[PORT_VHOST_USER] = {"net_vhost", vhost_user_args},
+	[PORT_AF_XDP] = {"net_af_xdp", af_xdp_args},
 };
 
-int port_device_add(const struct port_config *cfg, uint8_t index, unsigned queues, uint16_t mtu,
-	char dev[PORT_DEV_NAME_MAX], struct err *err)
+static bool makes_socket(const struct port_config *cfg)
 {
-	struct device d = {.bus = "vdev"};
+	return (cfg->profile == PORT_MEMIF && cfg->memif.role == PORT_ROLE_SERVER) ||
+		(cfg->profile == PORT_VHOST_USER && cfg->vhost.role == PORT_ROLE_SERVER);
+}
+
+/* One that nobody listens on is left from a life that ended without root; bind(2) minds it. */
+static int socket_clear(const struct port_config *cfg, struct err *err)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct stat st;
+
+	if (lstat(cfg->socket, &st) < 0)
+		return 0;
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", cfg->socket);
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(err, EEXIST, "port %s: %s is no socket", cfg->name, cfg->socket);
+	/* EPROTOTYPE: one of another type, and alive */
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 || errno != ECONNREFUSED)
+		return err_set(err, EADDRINUSE, "port %s: another program listens on %s", cfg->name,
+			cfg->socket);
+	if (unlink(cfg->socket) < 0)
+		return err_set(err, errno, "port %s: %s: %s", cfg->name, cfg->socket,
+			strerror(errno));
+	return 0;
+}
+
+/* What comes in by a queue that no worker has taken passes us by, and nobody would know why. */
+static int queues_check(const struct port_config *cfg, unsigned workers, struct err *err)
+{
+	char path[128];
+	unsigned queues = 0;
+
+	do
+		snprintf(path, sizeof(path), "/sys/class/net/%s/queues/rx-%u", cfg->device, queues);
+	while (access(path, F_OK) == 0 && ++queues <= PORT_QUEUES_MAX);
+	if (queues == workers)
+		return 0;
+	return err_set(err, EINVAL,
+		"port %s: %s has %u receive queues, and each worker takes one: make it %u "
+		"(ethtool -L %s)",
+		cfg->name, cfg->device, queues, workers, cfg->device);
+}
+
+/* Drivers say no more than EINVAL or ENODEV about these. */
+int port_device_check(const struct port_config *cfg, unsigned workers, struct err *err)
+{
+	const char *netdev = NULL;
+
+	if (cfg->profile == PORT_AF_PACKET)
+		netdev = cfg->iface;
+	if (cfg->profile == PORT_AF_XDP)
+		netdev = cfg->device;
+	if (netdev != NULL && if_nametoindex(netdev) == 0)
+		return err_set(err, errno, "port %s: iface %s: %s", cfg->name, netdev,
+			strerror(errno));
+	if (cfg->profile == PORT_AF_XDP)
+		return queues_check(cfg, workers, err);
+	return makes_socket(cfg) ? socket_clear(cfg, err) : 0;
+}
+
+int port_device_add(const struct port_config *cfg, uint8_t index, unsigned lane, unsigned queues,
+	uint16_t mtu, char dev[PORT_DEV_NAME_MAX], struct err *err)
+{
+	struct request r = {.cfg = cfg, .lane = lane, .queues = queues, .mtu = mtu};
+	bool pci = drivers[cfg->profile].driver == NULL;
 	int rc;
 
-	if (cfg->profile == PORT_AF_PACKET && if_nametoindex(cfg->iface) == 0)
-		return err_set(err, errno, "port %s: iface %s: %s", cfg->name, cfg->iface,
-			strerror(errno));
-	if (drivers[cfg->profile].driver == NULL) {
-		d.bus = "pci";
-		snprintf(d.name, sizeof(d.name), "%s", cfg->pci);
+	if (pci) {
+		snprintf(dev, PORT_DEV_NAME_MAX, "%s", cfg->pci);
 	} else {
-		snprintf(d.name, sizeof(d.name), "%s%u", drivers[cfg->profile].driver, index);
-		drivers[cfg->profile].args(cfg, queues, mtu, &d);
+		snprintf(dev, PORT_DEV_NAME_MAX, "%s%u", drivers[cfg->profile].driver,
+			index * PORT_QUEUES_MAX + lane);
+		drivers[cfg->profile].args(&r);
 	}
-	rc = rte_eal_hotplug_add(d.bus, d.name, d.args);
+	rc = rte_eal_hotplug_add(pci ? "pci" : "vdev", dev, r.args);
 	if (rc < 0)
-		return err_set(err, -rc, "port %s: %s %s: %s", cfg->name, d.name, d.args,
+		return err_set(err, -rc, "port %s: %s %s: %s", cfg->name, dev, r.args,
 			strerror(-rc));
-	snprintf(dev, PORT_DEV_NAME_MAX, "%s", d.name);
 	return 0;
 }

@@ -8,9 +8,11 @@
 
 #define PORT_DEV_NAME_MAX 64
 
-/* Tells EAL about the device of <cfg>; its name there goes to <dev>. */
-int port_device_add(const struct port_config *cfg, uint8_t index, unsigned queues, uint16_t mtu,
-	char dev[PORT_DEV_NAME_MAX], struct err *err);
+/* Is the place there that <cfg> names, and free? */
+int port_device_check(const struct port_config *cfg, unsigned workers, struct err *err);
+/* Tells EAL about device <lane> of port <index>; its name there goes to <dev>. */
+int port_device_add(const struct port_config *cfg, uint8_t index, unsigned lane, unsigned queues,
+	uint16_t mtu, char dev[PORT_DEV_NAME_MAX], struct err *err);
 
 /* The MTU that netdev <iface> has, or a negative errno. */
 int port_netdev_mtu(const char *iface);

@@ -25,7 +25,7 @@ static uint8_t csum_flag(const struct port *p, const struct rte_mbuf *m)
 unsigned port_rx(struct port_queue *q, struct rte_mbuf **pkts)
 {
 	const struct port *p = q->port;
-	unsigned got = rte_eth_rx_burst(p->ethdev, q->queue, pkts, PORT_BURST);
+	unsigned got = rte_eth_rx_burst(q->ethdev, q->queue, pkts, PORT_BURST);
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < got; i++) {

@@ -16,7 +16,12 @@
 void port_queue_init(struct port_queue *q, const struct port *p, uint16_t queue,
 	struct rte_mempool *pool)
 {
-	*q = (struct port_queue){.port = p, .queue = queue, .pool = pool};
+	bool own = p->lane_count > 1; /* an ethdev of its own */
+
+	*q = (struct port_queue){.port = p,
+		.ethdev = p->lanes[own ? queue : 0],
+		.queue = own ? 0 : queue,
+		.pool = pool};
 }
 
 /* One buffer with all of a chain's bytes, for drivers that cannot gather; takes <m>. */
@@ -52,8 +57,7 @@ static void frames_prepare(struct port_queue *q)
 	uint16_t done = 0;
 
 	while (done < q->tx_count) {
-		done += rte_eth_tx_prepare(q->port->ethdev, q->queue, q->tx + done,
-			q->tx_count - done);
+		done += rte_eth_tx_prepare(q->ethdev, q->queue, q->tx + done, q->tx_count - done);
 		if (likely(done == q->tx_count))
 			return;
 		q->counters[PORT_C_TX_REFUSED]++;
@@ -77,8 +81,7 @@ void port_tx_flush(struct port_queue *q)
 	for (unsigned try = 0; try < TX_TRIES && sent < q->tx_count; try++) {
 		if (try > 0)
 			q->counters[PORT_C_TX_RETRY]++;
-		sent += rte_eth_tx_burst(q->port->ethdev, q->queue, q->tx + sent,
-			q->tx_count - sent);
+		sent += rte_eth_tx_burst(q->ethdev, q->queue, q->tx + sent, q->tx_count - sent);
 	}
 	q->counters[PORT_C_TX_PACKETS] += sent;
 	q->counters[PORT_C_TX_FULL] += q->tx_count - sent;

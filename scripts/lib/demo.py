@@ -149,4 +149,5 @@ def main():
     return run_check(args) if args.check else show(args)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

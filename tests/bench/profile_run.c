@@ -135,11 +135,11 @@ static unsigned wire(uint16_t from, struct rte_mempool *pool, struct rte_mbuf **
 static void peer_turn(struct bench *b)
 {
 	struct rte_mbuf *pkts[WIRE_BURST];
-	uint16_t gateway = b->group.ports[0].ethdev, sent;
+	uint16_t gateway = b->group.ports[0].lanes[0], sent;
 	unsigned n = wire(gateway, b->pools[1], pkts);
 
 	profile_peer_turn(&b->peer, pkts, n, b->now_us);
-	n = wire(b->port.ethdev, b->pools[0], pkts);
+	n = wire(b->port.lanes[0], b->pools[0], pkts);
 	sent = rte_eth_tx_burst(gateway, 0, pkts, (uint16_t)n);
 	b->lost += n - sent;
 	rte_pktmbuf_free_bulk(pkts + sent, n - sent);

@@ -87,19 +87,22 @@ static void ports_of_every_profile_are_read(void **state)
 	struct port_config p;
 	struct err err;
 
-	assert_int_equal(load(SOURCES "ports:\n"
-				      "- {name: a, profile: af_packet, iface: eth0, mtu: 9000}\n"
-				      "- {name: b, profile: tap, iface: tap0}\n"
-				      "- {name: c, profile: pci, iface: c0, "
-				      "pci: \"0000:3b:00.0\"}\n"
-				      "- {name: d, profile: memif, iface: d0, "
-				      "memif: {socket: /m, role: client, id: 7, ringSize: 2048}}\n"
-				      "- {name: e, profile: virtio_user, iface: e0, "
-				      "offloads: checksum, "
-				      "virtioUser: {socket: /v, packed: false}}\n",
+	assert_int_equal(load(SOURCES
+				 "ports:\n"
+				 "- {name: a, profile: af_packet, iface: eth0, mtu: 9000}\n"
+				 "- {name: b, profile: tap, iface: tap0}\n"
+				 "- {name: c, profile: pci, iface: c0, pci: \"0000:3b:00.0\"}\n"
+				 "- {name: d, profile: memif, iface: d0, "
+				 "memif: {socket: /m, role: client, id: 7, ringSize: 2048}}\n"
+				 "- {name: e, profile: virtio_user, iface: e0, "
+				 "offloads: checksum, "
+				 "virtioUser: {socket: /v, packed: false}}\n"
+				 "- {name: f, profile: vhost_user, iface: f0, "
+				 "vhostUser: {socket: /h, role: client}}\n"
+				 "- {name: g, profile: af_xdp, iface: g0, afXdp: {device: eth1}}\n",
 				 &c, &err),
 		0);
-	assert_int_equal(c.ports_count, 5);
+	assert_int_equal(c.ports_count, 7);
 	gateway_config_port(&c.ports[0], &p);
 	assert_int_equal(p.profile, PORT_AF_PACKET);
 	assert_string_equal(p.iface, "eth0");
@@ -121,6 +124,14 @@ static void ports_of_every_profile_are_read(void **state)
 	assert_int_equal(p.virtio.queue_size, 1024);
 	assert_false(p.virtio.packed);
 	assert_true(p.virtio.in_order);
+	gateway_config_port(&c.ports[5], &p);
+	assert_int_equal(p.profile, PORT_VHOST_USER);
+	assert_string_equal(p.socket, "/h");
+	assert_int_equal(p.vhost.role, PORT_ROLE_CLIENT);
+	gateway_config_port(&c.ports[6], &p);
+	assert_int_equal(p.profile, PORT_AF_XDP);
+	assert_string_equal(p.device, "eth1");
+	assert_string_equal(p.iface, "g0");
 	gateway_config_fini(&c);
 }
 
@@ -172,6 +183,17 @@ static void errors_name_line_and_field(void **state)
 			":3: ports[0].memif.zeroCopy: goes with role client only"},
 		{SOURCES "ports:\n- {name: a, profile: tap, iface: t, memif: {socket: /m}}\n",
 			":3: ports[0].memif: goes with profile memif only"},
+		{SOURCES "ports:\n- {name: a, profile: vhost_user, iface: t, vhostUser: {}}\n",
+			":3: ports[0].vhostUser.socket: is required"},
+		{SOURCES "ports:\n- {name: a, profile: af_xdp, iface: t}\n",
+			":3: ports[0].afXdp: is required by profile af_xdp"},
+		{SOURCES "ports:\n- {name: a, profile: af_xdp, iface: t, afXdp: {device: t}}\n",
+			":3: ports[0].iface: must not be the device"},
+		{SOURCES "ports:\n- {name: a, profile: af_xdp, iface: t, mtu: 9000, "
+			 "afXdp: {device: e}}\n",
+			":3: ports[0].mtu: is at most 3400"},
+		{SOURCES "ports:\n- {name: a, profile: tap, iface: t, offloads: all}\n",
+			":3: ports[0].offloads"},
 		{SOURCES "ports:\n- {name: a, profile: virtio_user, iface: t}\n",
 			":3: ports[0].virtioUser: is required by profile virtio_user"},
 		{SOURCES "ports:\n- {name: a, profile: virtio_user, iface: t, virtioUser: {socket: "
@@ -196,9 +218,11 @@ static void errors_name_line_and_field(void **state)
 static void the_files_we_ship_are_good(void **state)
 {
 	static const char *const files[] = {"gateway.yaml", "examples/canary/gateway.yaml",
-		"examples/mesh/gateway.yaml"};
+		"examples/mesh/gateway.yaml", "examples/ports/memif.yaml",
+		"examples/ports/virtio-user.yaml", "examples/ports/vhost-user.yaml",
+		"examples/ports/af-xdp.yaml"};
 
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		char name[4096];
 		struct gateway_config c;
 		struct err err;

@@ -210,8 +210,8 @@ static void a_nic_without_carrier_is_down_though_its_netdev_is_up(void **state)
 	while (mirror_drain(mirror))
 		;
 	ports[0].profile = PORT_PCI;
-	ports[0].ethdev = RTE_MAX_ETHPORTS - 1; /* a device that is gone */
-	assert_true(mirror_drain(mirror));	/* the kernel knows nothing of it */
+	ports[0].lanes[0] = RTE_MAX_ETHPORTS - 1; /* a device that is gone */
+	assert_true(mirror_drain(mirror));	  /* the kernel knows nothing of it */
 	read_again();
 	ports[0].profile = PORT_AF_PACKET;
 	assert_false(fib_iface(fib, 0)->up);
