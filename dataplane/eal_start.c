@@ -68,14 +68,6 @@ static uint64_t huge_free_mb(void)
 	return mb;
 }
 
-static bool has_pci(const struct gateway_config *c)
-{
-	for (uint32_t i = 0; i < c->ports_count; i++)
-		if (c->ports[i].profile == PORT_PCI)
-			return true;
-	return false;
-}
-
 /* Is a port's peer shown our packet pools themselves? It takes few files, not one per page. */
 static bool has_shared_pools(const struct gateway_config *c)
 {
@@ -100,7 +92,7 @@ static int memory_args(struct arena *m, const struct gateway_config *c, unsigned
 		arg_add(a, "--in-memory");
 		return 0;
 	}
-	if (has_pci(c))
+	if (gateway_config_has(c, PORT_PCI))
 		return err_set(err, ENOMEM,
 			"a port of profile pci needs %lu MB of hugepages, %lu are free", need,
 			c->hugepages == 0 ? have : 0);
@@ -147,7 +139,7 @@ static int lcore_args(struct arena *m, const struct gateway_config *c, const cpu
 
 static void device_args(struct arena *m, const struct gateway_config *c, struct args *a)
 {
-	if (!has_pci(c))
+	if (!gateway_config_has(c, PORT_PCI))
 		arg_add(a, "--no-pci");
 	for (uint32_t i = 0; i < c->ports_count; i++)
 		if (c->ports[i].profile == PORT_PCI)

@@ -96,6 +96,14 @@ static void sources_check(struct yaml_decoder *d, const struct yaml_node *n,
 	}
 }
 
+bool gateway_config_has(const struct gateway_config *c, enum port_profile profile)
+{
+	for (uint32_t i = 0; i < c->ports_count; i++)
+		if (c->ports[i].profile == (int)profile)
+			return true;
+	return false;
+}
+
 static void config_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
 {
 	const struct gateway_config *c = obj;
@@ -105,6 +113,9 @@ static void config_finish(struct yaml_decoder *d, const struct yaml_node *n, voi
 			if (str_eq(c->ports[i].name, c->ports[k].name))
 				yaml_report(d, yaml_get(n, "ports"), "ports",
 					"the name %.*s stands twice", STR_FMT(c->ports[i].name));
+	if (gateway_config_has(c, PORT_AF_XDP) && gateway_config_has(c, PORT_PCI))
+		yaml_report(d, yaml_get(n, "ports"), "ports",
+			"profiles af_xdp and pci want packet buffers of different kinds");
 	sources_check(d, n, c);
 	if (c->connections < c->workers_count * 16 || c->half_open < c->workers_count * 16)
 		yaml_report(d, n, "limits", "leaves a worker fewer than 16 connections");

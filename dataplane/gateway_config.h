@@ -85,6 +85,8 @@ struct gateway_config {
 int gateway_config_load(const char *path, struct gateway_config *ret, struct err *err);
 void gateway_config_fini(struct gateway_config *c);
 
+/* True: a port is of this profile. */
+bool gateway_config_has(const struct gateway_config *c, enum port_profile profile);
 /* What the workers need of it: totals shared out, defaults of the layers filled in. */
 void gateway_config_worker(const struct gateway_config *c, struct worker_config *ret);
 void gateway_config_port(const struct gateway_port *p, struct port_config *ret);

@@ -103,11 +103,14 @@ static int mtu_largest(const struct gateway_config *c, uint16_t *ret, struct err
 
 static int pools_start(struct app *a, uint16_t mtu, struct err *err)
 {
+	bool flat = gateway_config_has(&a->cfg, PORT_AF_XDP);
+	struct rte_mempool *(*make)(const char *, unsigned, uint16_t, struct err *) =
+		flat ? port_pool_new_flat : port_pool_new;
 	char name[32];
 
 	for (uint32_t i = 0; i < a->cfg.workers_count; i++) {
 		snprintf(name, sizeof(name), "packets_%u", i);
-		a->pools[i] = port_pool_new(name, a->cfg.packets, mtu, err);
+		a->pools[i] = make(name, a->cfg.packets, mtu, err);
 		if (a->pools[i] == NULL)
 			return -ENOMEM;
 	}

@@ -139,6 +139,9 @@ bool port_profile_has_tap(enum port_profile p);
 uint16_t port_mtu_probe(const struct port_config *cfg, struct err *err);
 /* One worker's packets: <count> mbufs for frames of up to <mtu>; poisoned in sanitizer builds. */
 struct rte_mempool *port_pool_new(const char *name, unsigned count, uint16_t mtu, struct err *err);
+/* The same in one block without gaps, as AF_XDP needs it; no device can use it by DMA. */
+struct rte_mempool *port_pool_new_flat(const char *name, unsigned count, uint16_t mtu,
+	struct err *err);
 void port_pool_free(struct rte_mempool *pool);
 /* Makes, configures and starts the port with one queue pair per pool. */
 int port_open(const struct port_config *cfg, uint8_t index, struct rte_mempool *const *pools,

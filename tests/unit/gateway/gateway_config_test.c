@@ -98,11 +98,10 @@ static void ports_of_every_profile_are_read(void **state)
 				 "offloads: checksum, "
 				 "virtioUser: {socket: /v, packed: false}}\n"
 				 "- {name: f, profile: vhost_user, iface: f0, "
-				 "vhostUser: {socket: /h, role: client}}\n"
-				 "- {name: g, profile: af_xdp, iface: g0, afXdp: {device: eth1}}\n",
+				 "vhostUser: {socket: /h, role: client}}\n",
 				 &c, &err),
 		0);
-	assert_int_equal(c.ports_count, 7);
+	assert_int_equal(c.ports_count, 6);
 	gateway_config_port(&c.ports[0], &p);
 	assert_int_equal(p.profile, PORT_AF_PACKET);
 	assert_string_equal(p.iface, "eth0");
@@ -128,7 +127,12 @@ static void ports_of_every_profile_are_read(void **state)
 	assert_int_equal(p.profile, PORT_VHOST_USER);
 	assert_string_equal(p.socket, "/h");
 	assert_int_equal(p.vhost.role, PORT_ROLE_CLIENT);
-	gateway_config_port(&c.ports[6], &p);
+	gateway_config_fini(&c);
+	assert_int_equal(load(SOURCES "ports:\n- {name: g, profile: af_xdp, iface: g0, "
+				      "afXdp: {device: eth1}}\n",
+				 &c, &err),
+		0);
+	gateway_config_port(&c.ports[0], &p);
 	assert_int_equal(p.profile, PORT_AF_XDP);
 	assert_string_equal(p.device, "eth1");
 	assert_string_equal(p.iface, "g0");
@@ -207,6 +211,9 @@ static void errors_name_line_and_field(void **state)
 		{SOURCES "ports:\n- {name: a, profile: tap, iface: t}\n"
 			 "- {name: a, profile: tap, iface: u}\n",
 			"the name a stands twice"},
+		{SOURCES "ports:\n- {name: a, profile: pci, iface: t, pci: \"0000:3b:00.0\"}\n"
+			 "- {name: b, profile: af_xdp, iface: u, afXdp: {device: e}}\n",
+			"profiles af_xdp and pci want"},
 		{PORTS SOURCES "limits: {connections: 16}\nworkers: {count: 2}\n", "fewer than 16"},
 		{PORTS SOURCES "---\nname: two\n", "more than one document"},
 	};
