@@ -48,11 +48,13 @@
 /* Bounds. */
 #define HTTP_NEWS_PER_TURN 1024u /* connections looked at per turn; the rest waits one turn */
 #define HTTP_TIMERS_PER_TURN 256u
-#define HTTP_SWEEP_PER_STEP 256u       /* client connections per housekeeping step */
-#define HTTP_HOUSEKEEPING_US 100000u   /* idle pool, sweeps */
-#define HTTP_SWEEP_STEP_US 1000u       /* while a sweep is under way */
-#define HTTP_SWEEP_US 1000000u	       /* endpoints against the configuration */
-#define HTTP_PARK_US 2000000u	       /* without a request, then it costs less memory */
+#define HTTP_SWEEP_PER_STEP 256u     /* client connections per housekeeping step */
+#define HTTP_HOUSEKEEPING_US 100000u /* idle pool, sweeps */
+#define HTTP_SWEEP_STEP_US 1000u     /* while a sweep is under way */
+#define HTTP_SWEEP_US 1000000u	     /* endpoints against the configuration */
+#define HTTP_PARK_US 2000000u	     /* without a request, then it costs less memory */
+#define HTTP_PARK_SOON_US 200000u    /* the same when there are HTTP_PARK_MANY of them */
+#define HTTP_PARK_MANY 32768u
 #define HTTP_DOWN_BUDGET 65536u	       /* receive budget of a client without a request body */
 #define HTTP_EXCHANGE_BYTES_MIN 65536u /* below, a few packets fill it and nothing flows */
 #define HTTP_DISCARD_MAX 65536u	       /* of a request body after an early response */

@@ -29,13 +29,14 @@ static uint64_t idle_until(const struct http *h, const struct http_down *d)
 
 void down_wait(struct http *h, struct http_down *d, uint64_t since_us)
 {
-	uint64_t until;
+	bool many = slots_used(&h->downs) >= HTTP_PARK_MANY;
+	uint64_t park = h->now_us + (many ? HTTP_PARK_SOON_US : HTTP_PARK_US), until;
 
 	d->state = DOWN_IDLE;
 	d->since_us = since_us;
 	until = idle_until(h, d);
-	if (d->requests > 0 && h->now_us + HTTP_PARK_US < until)
-		until = h->now_us + HTTP_PARK_US;
+	if (d->requests > 0 && park < until)
+		until = park;
 	timer_set(&h->wheel, &d->timer, until);
 }
 
