@@ -72,8 +72,7 @@ static uint64_t huge_free_mb(void)
 static bool has_shared_pools(const struct gateway_config *c)
 {
 	for (uint32_t i = 0; i < c->ports_count; i++)
-		if (c->ports[i].profile == PORT_VIRTIO_USER ||
-			(c->ports[i].memif != NULL && c->ports[i].memif->zero_copy))
+		if (c->ports[i].profile == PORT_VIRTIO_USER)
 			return true;
 	return false;
 }

@@ -16,7 +16,6 @@ struct gateway_memif {
 	struct str socket;
 	uint32_t id;
 	uint16_t ring_size;
-	bool zero_copy;
 };
 
 struct gateway_virtio {

@@ -72,8 +72,6 @@ static void memif_finish(struct yaml_decoder *d, const struct yaml_node *n, void
 
 	if (!is_power_of_two(m->ring_size))
 		yaml_report(d, n, "ringSize", "must be a power of two");
-	if (m->zero_copy && m->role != PORT_ROLE_CLIENT)
-		yaml_report(d, n, "zeroCopy", "goes with role client only");
 }
 
 static void virtio_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
@@ -91,7 +89,6 @@ static const struct yaml_field memif_fields[] = {
 	YAML_U32(struct gateway_memif, "id", id, .max = UINT32_MAX, .def = "0"),
 	YAML_U16(struct gateway_memif, "ringSize", ring_size, .min = 64, .max = 16384,
 		.def = "1024"),
-	YAML_BOOL(struct gateway_memif, "zeroCopy", zero_copy, .def = "false"),
 };
 static const struct yaml_schema memif_schema =
 	YAML_SCHEMA(struct gateway_memif, memif_fields, .finish = memif_finish);
@@ -178,8 +175,7 @@ void gateway_config_port(const struct gateway_port *p, struct port_config *ret)
 		snprintf(ret->socket, sizeof(ret->socket), "%.*s", STR_FMT(p->memif->socket));
 		ret->memif = (struct port_memif){.role = (enum port_role)p->memif->role,
 			.id = p->memif->id,
-			.ring_size = p->memif->ring_size,
-			.zero_copy = p->memif->zero_copy};
+			.ring_size = p->memif->ring_size};
 	}
 	if (p->virtio != NULL) {
 		snprintf(ret->socket, sizeof(ret->socket), "%.*s", STR_FMT(p->virtio->socket));

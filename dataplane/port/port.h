@@ -66,7 +66,6 @@ struct port_memif {
 	enum port_role role; /* the server makes the socket, the client the memory */
 	uint32_t id;	     /* of the interface on that socket */
 	uint16_t ring_size;  /* power of two */
-	bool zero_copy;	     /* client: the packet pools are the shared memory */
 };
 
 struct port_vhost {

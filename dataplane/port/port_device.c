@@ -85,15 +85,17 @@ static void af_packet_args(struct request *r)
 		r->cfg->iface, r->queues, block, frame, RING_FRAMES);
 }
 
-/* The client says how large rings and buffers are; a buffer holds a whole frame. */
+/*
+ * The client says how large rings and buffers are; a buffer holds a whole frame. Not zero-copy:
+ * large bodies then came in buffers that were free already (DPDK 22.11).
+ */
 static void memif_args(struct request *r)
 {
 	const struct port_memif *m = &r->cfg->memif;
 
-	snprintf(r->args, ARGS_MAX,
-		"role=%s,socket=%s,socket-abstract=no,id=%u,rsize=%u,bsize=%u,zero-copy=%s",
+	snprintf(r->args, ARGS_MAX, "role=%s,socket=%s,socket-abstract=no,id=%u,rsize=%u,bsize=%u",
 		m->role == PORT_ROLE_CLIENT ? "client" : "server", r->cfg->socket, m->id,
-		rte_log2_u32(m->ring_size), port_frame_size(r->mtu), m->zero_copy ? "yes" : "no");
+		rte_log2_u32(m->ring_size), port_frame_size(r->mtu));
 }
 
 static void virtio_user_args(struct request *r)

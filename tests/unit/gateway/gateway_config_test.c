@@ -182,9 +182,6 @@ static void errors_name_line_and_field(void **state)
 		{SOURCES "ports:\n- {name: a, profile: memif, iface: t, memif: {socket: /m, "
 			 "ringSize: 1000}}\n",
 			":3: ports[0].memif.ringSize: must be a power of two"},
-		{SOURCES "ports:\n- {name: a, profile: memif, iface: t, memif: {socket: /m, "
-			 "zeroCopy: true}}\n",
-			":3: ports[0].memif.zeroCopy: goes with role client only"},
 		{SOURCES "ports:\n- {name: a, profile: tap, iface: t, memif: {socket: /m}}\n",
 			":3: ports[0].memif: goes with profile memif only"},
 		{SOURCES "ports:\n- {name: a, profile: vhost_user, iface: t, vhostUser: {}}\n",
