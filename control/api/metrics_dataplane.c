@@ -192,11 +192,16 @@ static void add_workers(const struct sink *s, const json_t *answer)
 	size_t i;
 
 	json_array_foreach (json_object_get(answer, "workers"), i, w) {
+		json_t *use = json_copy(w);
 		char number[16];
 
+		/* these grow: they are among the counters */
+		json_object_del(use, "work");
+		json_object_del(use, "cycles");
 		snprintf(number, sizeof(number), "%u",
 			(unsigned)number_of(json_object_get(w, "worker")));
-		add_usage(s, str_of(number), "", w);
+		add_usage(s, str_of(number), "", use);
+		json_decref(use);
 	}
 }
 

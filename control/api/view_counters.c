@@ -105,6 +105,9 @@ static void add_usage(json_t *to, const json_t *answer)
 		json_object_del(copy, "stage");
 		json_object_del(copy, "turns");
 		json_object_del(copy, "in_turn_us");
+		json_object_del(copy, "work");
+		json_object_del(copy, "profiling");
+		json_object_del(copy, "cycles");
 		json_object_set_new(to, key, copy);
 	}
 }
