@@ -22,7 +22,7 @@ bool down_park(struct http *h, struct http_down *d)
 {
 	struct tcp_note note = {{d->since_us, d->requests}};
 
-	if (!is_at_rest(d) || h->draining)
+	if (!is_at_rest(d) || h->draining || !down_find_bind(h, d))
 		return false;
 	if (!tcp_park(h->tcp, d->c.tcp, note, d->since_us + h->lim.idle_us))
 		return false;

@@ -170,7 +170,7 @@ static bool is_within_limits(struct tcp *t, const struct ip_addr *remote)
 		tcp_count(t, TCP_N_DROP_SOURCE_LIMIT);
 		return false;
 	}
-	if (t->conns_used == t->cfg.conns_max && list_is_empty(&t->orphans)) {
+	if (t->conns_used + t->parked.used >= t->cfg.conns_max && list_is_empty(&t->orphans)) {
 		tcp_count(t, TCP_N_DROP_CONNS_LIMIT);
 		return false;
 	}

@@ -22,6 +22,8 @@
 #include "dataplane/port/trace.h"
 #include "dataplane/tcp/tcp_stack.h"
 
+#define LATE_MS 2000u /* the most that an end in the queue may be late */
+
 /*
  * The store.
  */
@@ -138,9 +140,13 @@ static void remember(struct tcp_parked_record *r, const struct tcp_conn *c)
 
 bool tcp_park(struct tcp *t, struct tcp_conn *c, struct tcp_note note, uint64_t until_us)
 {
-	uint32_t i;
+	uint32_t i = t->parked.tail;
 
 	if (!is_at_rest(c))
+		return false;
+	/* the list is a queue: what ends well before its tail stays whole, with its own timer */
+	if (i != TCP_PARKED_NONE &&
+		seq_lt((uint32_t)(until_us / 1000) + LATE_MS, t->parked.r[i].until_ms))
 		return false;
 	i = tcp_parked_alloc(&t->parked);
 	if (i == TCP_PARKED_NONE)
