@@ -218,8 +218,10 @@ int h1_framing_response(struct h1_head *h, enum h1_method request_method, struct
 	/* RFC 9112 6.1, RFC 9110 8.6: neither in 1xx and 204; "Content-Length: 0" does no harm */
 	if (bare && h->body != H1_BODY_NONE)
 		return H1_ERR_BODY_FORBIDDEN;
-	if (bare && fr->length != NULL)
+	if (bare && fr->length != NULL) {
 		fr->length->flags |= H1_HEADER_HOP; /* RFC 9110 8.6: nor do we send it */
+		h->hop = true;
+	}
 	/* RFC 9112 6.3 (1), (2): ended by the empty line whatever the fields say */
 	if (bare || h->status == 304 || request_method == H1_HEAD ||
 		(request_method == H1_CONNECT && h->status < 300)) {

@@ -167,6 +167,9 @@ static const struct response_row {
 		"HTTP/1.1 200 OK\r\nConnection: close, X-A\r\nX-A: 1\r\nKeep-Alive: "
 		"1\r\nContent-Length: 5\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", H1_GET, {.body = H1_BODY_LENGTH}},
+	{"204 goes on without a length",
+		"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nX-A: 1\r\n\r\n",
+		"HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n", H1_GET, {.body = H1_BODY_NONE}},
 	{"HTTP/1.0 becomes 1.1 and a lost reason stays lost",
 		"HTTP/1.0 404\r\nContent-Length: 5\r\n\r\n",
 		"HTTP/1.1 404 \r\nContent-Length: 5\r\nConnection: close\r\n\r\n", H1_GET,
