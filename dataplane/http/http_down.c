@@ -252,13 +252,13 @@ void down_on_timer(struct http *h, struct http_down *d)
 {
 	switch (d->state) {
 	case DOWN_IDLE:
-		if (still_reading(h, d))
-			return;
 		if (h->now_us < idle_until(h, d)) {
 			if (!down_park(h, d))
 				down_wait(h, d, d->since_us);
 			return;
 		}
+		if (still_reading(h, d))
+			return;
 		http_count(h, HTTP_DOWN_IDLE_CLOSED);
 		d->c.in.done = true;
 		down_close(h, d);
