@@ -153,7 +153,7 @@ static void merge_second(struct http *h, struct h1_conn *c)
 	memcpy(rte_pktmbuf_append(m, next->data_len), rte_pktmbuf_mtod(next, void *),
 		next->data_len);
 	pkt_of(m)->next = pkt_of(next)->next;
-	pkt_of(m)->flags &= (uint8_t)~PKT_SUM;
+	pkt_sum_forget(m);
 	if (c->rx.tail == next)
 		c->rx.tail = m;
 	c->rx.count--;
@@ -247,8 +247,6 @@ bool h1_own_append(struct http *h, struct mbufq *q, const void *data, uint32_t l
 
 	if (!ok)
 		http_count(h, HTTP_MBUF_EMPTY);
-	if (tail != NULL)
-		pkt_of(tail)->flags &= (uint8_t)~PKT_SUM; /* it may have grown */
 	for (m = tail != NULL ? pkt_of(tail)->next : q->head; m != NULL; m = pkt_of(m)->next) {
 		pkt_of(m)->charge = pkt_truesize(m);
 		*own += pkt_truesize(m);

@@ -90,6 +90,7 @@ static int decode(struct http *h, struct h1_conn *c, struct rte_mbuf *m, struct 
 			d->end = d->start + (uint32_t)p.len;
 		} else if (p.len > 0) {
 			memmove(base + d->end, base + d->used + p.off, p.len);
+			pkt_sum_forget(m);
 			d->end += (uint32_t)p.len;
 		}
 		d->used += (uint32_t)n;
@@ -112,8 +113,6 @@ static void take_whole(struct http *h, struct h1_conn *c, struct mbufq *out,
 		pass_charge(h, c, out, charge);
 		return;
 	}
-	if (d->end - d->start != m->data_len)
-		pkt_of(m)->flags &= (uint8_t)~PKT_SUM;
 	rte_pktmbuf_trim(m, (uint16_t)(m->data_len - d->end));
 	rte_pktmbuf_adj(m, (uint16_t)d->start);
 	mbufq_push(out, m);
@@ -124,7 +123,6 @@ static int take_front(struct http *h, struct h1_conn *c, struct mbufq *out, cons
 {
 	int err = 0;
 
-	pkt_of(c->rx.head)->flags &= (uint8_t)~PKT_SUM;
 	h1_conn_skip(h, c, d->start);
 	if (d->end > d->start)
 		err = move_bytes(h, c, out, d->end - d->start);
@@ -187,7 +185,7 @@ static bool prepend_line(struct mbufq *data, const char *line, uint16_t len)
 		rte_pktmbuf_headroom(m) < RTE_PKTMBUF_HEADROOM + len)
 		return false;
 	memcpy(rte_pktmbuf_prepend(m, len), line, len);
-	pkt_of(m)->flags &= (uint8_t)~PKT_SUM;
+	pkt_sum_forget(m);
 	data->bytes += len;
 	return true;
 }

@@ -41,7 +41,7 @@ static bool replace_front(struct http *h, struct h1_conn *c, uint32_t len, uint3
 	else
 		return false;
 	memcpy(rte_pktmbuf_mtod(m, char *), h->emit, n);
-	pkt_of(m)->flags &= (uint8_t)~PKT_SUM;
+	pkt_sum_forget(m);
 	c->rx.bytes += n - len;
 	return true;
 }

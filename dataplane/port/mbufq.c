@@ -106,6 +106,7 @@ bool mbufq_append(struct mbufq *q, const void *data, uint32_t len, struct rte_me
 		}
 		take = (uint16_t)RTE_MIN(len, (uint32_t)rte_pktmbuf_tailroom(m));
 		memcpy(rte_pktmbuf_append(m, take), p, take);
+		pkt_sum_forget(m);
 		q->bytes += take;
 		p += take;
 		len -= take;

@@ -32,15 +32,16 @@ struct pkt {
 	uint8_t port;		 /* index of the port it came in by */
 	uint8_t flags;		 /* PKT_* */
 	uint8_t worker;		 /* worker whose pool it came from */
-	uint32_t sum;		 /* partial ones' complement sum of the payload, when PKT_SUM */
-	uint32_t unused;
+	uint16_t sum;		 /* RFC 1071, of the bytes as they were received ... */
+	uint16_t sum_off;	 /* ... from here on in the buffer, as data_off */
+	uint16_t sum_len;	 /* ... so many; 0: nobody knows a sum */
+	uint16_t unused;
 };
 #define PKT_CSUM_GOOD 0x01  /* L4 checksum known good (NIC said so) */
 #define PKT_FIN 0x02	    /* TCP: a FIN follows the last byte */
 #define PKT_TRACED 0x04	    /* `sluicectl trace` wants this packet's walk */
 #define PKT_OTHER_HOST 0x08 /* not for a VIP or source: belongs to the host interface */
-#define PKT_SUM 0x10	    /* pkt.sum is valid */
-#define PKT_L2_GROUP 0x20   /* came in a broadcast or multicast frame */
+#define PKT_L2_GROUP 0x10   /* came in a broadcast or multicast frame */
 
 _Static_assert(sizeof(struct pkt) == 64, "struct pkt is one cache line of private area");
 
@@ -49,6 +50,15 @@ _Static_assert(sizeof(struct pkt) == 64, "struct pkt is one cache line of privat
 static inline struct pkt *pkt_of(struct rte_mbuf *m)
 {
 	return rte_mbuf_to_priv(m);
+}
+
+/*
+ * Called by whoever writes into an mbuf that was received: its sum is no longer that of its bytes.
+ * Moving the ends of the data needs no call, the sum's own place tells.
+ */
+static inline void pkt_sum_forget(struct rte_mbuf *m)
+{
+	pkt_of(m)->sum_len = 0;
 }
 
 /* Memory that an mbuf really pins, for budgets. */

@@ -24,6 +24,11 @@ static inline uint16_t csum_fold(uint64_t sum)
 	return (uint16_t)s;
 }
 
+static inline uint16_t csum_swap(uint16_t sum)
+{
+	return (uint16_t)(sum << 8 | sum >> 8);
+}
+
 /* Adds a piece that begins <off> bytes into the whole. */
 static inline uint64_t csum_add(uint64_t sum, uint64_t piece, size_t off)
 {
@@ -32,7 +37,7 @@ static inline uint64_t csum_add(uint64_t sum, uint64_t piece, size_t off)
 	if ((off & 1) == 0)
 		return sum + csum_fold32(piece);
 	f = csum_fold(piece);
-	return sum + (uint16_t)((f << 8) | (f >> 8));
+	return sum + csum_swap(f);
 }
 
 /* RFC 9293 3.1 and RFC 8200 8.1: the sums are equal but for the addresses' length. */
@@ -65,3 +70,13 @@ static inline uint64_t csum_chain(const struct rte_mbuf *m, uint32_t len)
 	}
 	return sum;
 }
+
+#define TCP_CSUM_NOTE_MIN CSUM_WIDE_MIN /* bytes that are worth remembering the sum of */
+
+/* The sum of <n> bytes of <m> from <off> on, remembered by <m>. */
+uint16_t tcp_csum_note(struct rte_mbuf *m, uint32_t off, uint32_t n);
+/*
+ * The same of bytes that are about to be sent: out of what <m> remembers where it can be. <m>
+ * remembers the sum of what follows them then.
+ */
+uint16_t tcp_csum_take(struct rte_mbuf *m, uint32_t off, uint32_t n);

@@ -81,79 +81,91 @@ static void checksum_leave(struct tcp *t, struct rte_mbuf *m, const struct tcp_f
 	memcpy(rte_pktmbuf_mtod_offset(m, char *, 16), &c, 2);
 }
 
-static void checksum_put(struct rte_mbuf *m, const struct tcp_flow *f)
+/* <sum> is of what is behind the first <plain> bytes. */
+static void checksum_put(struct rte_mbuf *m, const struct tcp_flow *f, uint32_t plain, uint64_t sum)
 {
-	uint64_t sum = csum_pseudo(&f->local, &f->remote, m->pkt_len) + csum_chain(m, m->pkt_len);
-	uint16_t c = (uint16_t)~csum_fold(sum);
+	uint16_t c;
 
+	sum += csum_pseudo(&f->local, &f->remote, m->pkt_len);
+	sum += csum_bytes(rte_pktmbuf_mtod(m, const void *), plain);
+	c = (uint16_t)~csum_fold(sum);
 	memcpy(rte_pktmbuf_mtod_offset(m, char *, 16), &c, 2);
 }
 
-/* The checksum, then down. <m> is a chain of pkt_len bytes, in segments of up to <mss>. */
-static void transmit(struct tcp *t, struct rte_mbuf *m, const struct tcp_flow *f, uint16_t mss,
+/* A segment in the making. */
+struct chain {
+	struct rte_mbuf *head, *last;
+	uint32_t plain; /* bytes in <head> that nobody has summed */
+	uint64_t sum;	/* of those behind them, unless the ports do it */
+};
+
+/* The checksum, then down. The chain is of pkt_len bytes, in segments of up to <mss>. */
+static void transmit(struct tcp *t, const struct chain *ch, const struct tcp_flow *f, uint16_t mss,
 	struct net_dst *dst)
 {
+	struct rte_mbuf *m = ch->head;
+
 	if (t->cfg.tx.csum)
 		checksum_leave(t, m, f, mss);
 	else
-		checksum_put(m, f);
+		checksum_put(m, f, ch->plain, ch->sum);
 	pkt_of(m)->l4_len = (uint16_t)m->pkt_len;
 	tcp_count(t, TCP_N_TX_SEGMENTS);
 	ip_output(t->net, m, &f->local, &f->remote, IPPROTO_TCP, 0, dst);
+}
+
+static void transmit_bare(struct tcp *t, struct rte_mbuf *m, const struct tcp_flow *f, uint16_t mss,
+	struct net_dst *dst)
+{
+	struct chain ch = {m, m, m->pkt_len, 0};
+
+	transmit(t, &ch, f, mss, dst);
 }
 
 /*
  * Payload.
  */
 
-static void chain_add(struct rte_mbuf *head, struct rte_mbuf **last, struct rte_mbuf *m)
+static void chain_add(struct chain *ch, struct rte_mbuf *m)
 {
-	(*last)->next = m;
-	*last = m;
-	head->nb_segs++;
+	ch->last->next = m;
+	ch->last = m;
+	ch->head->nb_segs++;
 }
 
 /* <n> bytes of <from> at <off>, by reference. */
-static struct rte_mbuf *refer(struct tcp *t, struct rte_mbuf *from, uint32_t off, uint32_t n)
+static bool refer(struct tcp *t, struct chain *ch, struct rte_mbuf *from, uint32_t off, uint32_t n)
 {
 	struct rte_mbuf *m = mbuf_alloc(t);
 
 	if (m == NULL)
-		return NULL;
+		return false;
 	rte_pktmbuf_attach(m, from);
 	m->data_off = (uint16_t)(from->data_off + off);
 	m->data_len = (uint16_t)n;
 	m->pkt_len = n;
 	m->nb_segs = 1;
 	m->next = NULL;
-	return m;
+	chain_add(ch, m);
+	ch->head->pkt_len += n;
+	return true;
 }
 
-/* One piece of a slice to the end of the chain. */
-static bool payload_piece(struct tcp *t, struct rte_mbuf *head, struct rte_mbuf **last,
-	struct rte_mbuf *from, uint32_t off, uint32_t n, bool copy)
+static bool copy(struct tcp *t, struct chain *ch, struct rte_mbuf *from, uint32_t off, uint32_t n)
 {
-	struct rte_mbuf *m;
+	struct rte_mbuf *m = ch->last;
 
-	if (!copy) {
-		m = refer(t, from, off, n);
+	if (!RTE_MBUF_DIRECT(m) || rte_pktmbuf_tailroom(m) < n) {
+		m = mbuf_alloc(t);
 		if (m == NULL)
 			return false;
-		chain_add(head, last, m);
-	} else {
-		if (!RTE_MBUF_DIRECT(*last) || rte_pktmbuf_tailroom(*last) < n) {
-			m = mbuf_alloc(t);
-			if (m == NULL)
-				return false;
-			chain_add(head, last, m);
-		}
-		m = *last; /* its own last segment, so that append opens poisoned tailroom */
-		memcpy(rte_pktmbuf_append(m, (uint16_t)n),
-			rte_pktmbuf_mtod_offset(from, const char *, off), n);
-		if (m == head)
-			return true; /* append counted it */
+		chain_add(ch, m);
 	}
-	head->pkt_len += n;
+	/* its own last segment, so that append opens poisoned tailroom */
+	memcpy(rte_pktmbuf_append(m, (uint16_t)n), rte_pktmbuf_mtod_offset(from, const char *, off),
+		n);
+	if (m != ch->head)
+		ch->head->pkt_len += n; /* else append counted it */
 	return true;
 }
 
@@ -170,26 +182,43 @@ static struct rte_mbuf *sndq_find(struct tcp_conn *c, struct rte_mbuf **cursor, 
 	return m;
 }
 
-static bool payload_append(struct tcp *t, struct tcp_conn *c, struct rte_mbuf *head, uint32_t seq,
+/* All of a short payload behind the header: one piece to sum. */
+static bool payload_copy(struct tcp *t, struct chain *ch, struct rte_mbuf *m, uint32_t seq,
 	uint32_t len)
 {
-	bool rtx = seq_lt(seq, c->sack.nxt), copy_all = len <= COPY_MAX;
+	for (uint32_t n; len > 0; m = pkt_of(m)->next, seq += n, len -= n) {
+		uint32_t off = seq - pkt_of(m)->seq;
+
+		n = RTE_MIN(m->data_len - off, len);
+		if (!copy(t, ch, m, off, n))
+			return false;
+	}
+	ch->plain = ch->head->pkt_len;
+	return true;
+}
+
+static bool payload_append(struct tcp *t, struct tcp_conn *c, struct chain *ch, uint32_t seq,
+	uint32_t len)
+{
+	bool rtx = seq_lt(seq, c->sack.nxt);
 	uint16_t refs_max = len > c->mss ? t->cfg.tx.refs_max : UINT16_MAX;
-	struct rte_mbuf *m, *last = head;
+	struct rte_mbuf *m;
 
 	if (len == 0)
 		return true;
 	m = sndq_find(c, rtx ? &c->rtx_cursor : &c->snd_cursor, seq);
-	while (len > 0) {
-		uint32_t off = seq - pkt_of(m)->seq, n = RTE_MIN(m->data_len - off, len);
+	if (len <= COPY_MAX)
+		return payload_copy(t, ch, m, seq, len);
+	for (uint32_t done = 0; done < len; m = pkt_of(m)->next) {
+		uint32_t off = seq + done - pkt_of(m)->seq;
+		uint32_t n = RTE_MIN(m->data_len - off, len - done);
+		bool small = n <= COPY_SLICE_MAX || ch->head->nb_segs > refs_max;
 
-		bool copy = copy_all || n <= COPY_SLICE_MAX || head->nb_segs > refs_max;
-
-		if (!payload_piece(t, head, &last, m, off, n, copy))
+		if (!(small ? copy : refer)(t, ch, m, off, n))
 			return false;
-		seq += n;
-		len -= n;
-		m = pkt_of(m)->next;
+		if (!t->cfg.tx.csum)
+			ch->sum = csum_add(ch->sum, tcp_csum_take(m, off, n), done);
+		done += n;
 	}
 	return true;
 }
@@ -251,6 +280,7 @@ bool tcp_emit_data(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t len
 	uint32_t bytes = len - fin;
 	struct header h = {.seq = seq, .flags = TCP_ACK};
 	struct rte_mbuf *m = mbuf_alloc(t);
+	struct chain ch;
 
 	if (m == NULL)
 		return false;
@@ -260,12 +290,13 @@ bool tcp_emit_data(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t len
 		h.flags |= TCP_PSH; /* RFC 9293 3.9.1: the last of what was written */
 	ack_header(t, c, &h, bytes);
 	header_append(m, &c->flow, &h);
-	if (!payload_append(t, c, m, seq, bytes)) {
+	ch = (struct chain){m, m, m->pkt_len, 0};
+	if (!payload_append(t, c, &ch, seq, bytes)) {
 		rte_pktmbuf_free(m);
 		return false;
 	}
 	ack_settled(c);
-	transmit(t, m, &c->flow, c->mss, &c->dst);
+	transmit(t, &ch, &c->flow, c->mss, &c->dst);
 	return true;
 }
 
@@ -279,7 +310,7 @@ static bool emit_bare(struct tcp *t, struct tcp_conn *c, uint32_t seq)
 	ack_header(t, c, &h, 0);
 	header_append(m, &c->flow, &h);
 	ack_settled(c);
-	transmit(t, m, &c->flow, c->mss, &c->dst);
+	transmit_bare(t, m, &c->flow, c->mss, &c->dst);
 	return true;
 }
 
@@ -310,7 +341,7 @@ bool tcp_emit_rst(struct tcp *t, struct tcp_conn *c)
 	}
 	tcp_count(t, TCP_N_TX_RST);
 	header_append(m, &c->flow, &h);
-	transmit(t, m, &c->flow, c->mss, &c->dst);
+	transmit_bare(t, m, &c->flow, c->mss, &c->dst);
 	return true;
 }
 
@@ -338,7 +369,7 @@ bool tcp_emit_syn(struct tcp *t, struct tcp_conn *c)
 	h.opt.wscale = TCP_RCV_WSCALE;
 	header_append(m, &c->flow, &h);
 	ack_settled(c);
-	transmit(t, m, &c->flow, c->mss, &c->dst);
+	transmit_bare(t, m, &c->flow, c->mss, &c->dst);
 	return true;
 }
 
@@ -360,7 +391,7 @@ bool tcp_emit_raw(struct tcp *t, const struct tcp_raw *r, struct net_dst *dst)
 	if (r->flags & TCP_RST)
 		tcp_count(t, TCP_N_TX_RST);
 	header_append(m, r->flow, &h);
-	transmit(t, m, r->flow, TCP_MSS_MIN, dst);
+	transmit_bare(t, m, r->flow, TCP_MSS_MIN, dst);
 	return true;
 }
 

@@ -45,7 +45,7 @@ bool tcp_reasm_merge(struct rte_mbuf *to, struct rte_mbuf *m)
 	if (to == NULL || !is_writable(to) || rte_pktmbuf_tailroom(to) < m->data_len)
 		return false;
 	memcpy(rte_pktmbuf_append(to, m->data_len), rte_pktmbuf_mtod(m, const void *), m->data_len);
-	pkt_of(to)->flags &= (uint8_t)~PKT_SUM;
+	pkt_sum_forget(to);
 	rte_pktmbuf_free(m);
 	return true;
 }
@@ -174,6 +174,7 @@ static uint32_t yield_to_followers(struct tcp_reasm *r, struct rte_mbuf *prev, s
 		}
 		memcpy(rte_pktmbuf_mtod_offset(m, char *, off), rte_pktmbuf_mtod(f, const char *),
 			f->data_len);
+		pkt_sum_forget(m);
 		remove_after(r, prev);
 		*ret_charge += pkt_of(f)->charge;
 		rte_pktmbuf_free(f);

@@ -14,12 +14,13 @@ void ip_output(struct net *n, struct rte_mbuf *m, const struct ip_addr *src,
 	const struct ip_addr *dst, uint8_t proto, uint8_t ecn, struct net_dst *cache)
 {
 	struct raw_segment *s = &n->out[(n->head + n->count) % RAW_OUT_MAX];
-	uint8_t buf[2048];
+	bool left = (m->ol_flags & RTE_MBUF_F_TX_TCP_CKSUM) != 0;
+	uint8_t buf[65536];
 	uint32_t len = m->pkt_len, hlen;
 	const uint8_t *h;
 
 	bug_on(n->count == RAW_OUT_MAX || len > sizeof(buf));
-	bug_on(csum_fold(csum_pseudo(src, dst, len) + csum_chain(m, len)) != 0xffff);
+	bug_on(!left && csum_fold(csum_pseudo(src, dst, len) + csum_chain(m, len)) != 0xffff);
 	h = rte_pktmbuf_read(m, 0, len, buf);
 	if (h != buf)
 		memcpy(buf, h, len);
@@ -33,6 +34,7 @@ void ip_output(struct net *n, struct rte_mbuf *m, const struct ip_addr *src,
 	s->wnd = be16_get(buf + 14);
 	s->len = len - hlen;
 	s->dst = *dst;
+	s->mbufs = m->nb_segs;
 	memcpy(s->data, buf + hlen, RTE_MIN(s->len, (uint32_t)sizeof(s->data)));
 	bug_on(!tcp_options_parse(buf + 20, hlen - 20, &s->opt));
 	n->count++;
@@ -120,6 +122,8 @@ static struct rte_mbuf *make(struct raw *r, uint8_t flags, uint32_t seq, uint32_
 	sum = (uint16_t)~csum_fold(
 		csum_pseudo(&r->peer, &r->ours, m->pkt_len) + csum_chain(m, m->pkt_len));
 	memcpy(h + 16, &sum, 2);
+	if (r->flip > 0)
+		h[(r->flip - 1) / 8] ^= (uint8_t)(1u << (r->flip - 1) % 8);
 	return m;
 }
 

@@ -21,6 +21,7 @@ struct raw_segment {
 	struct tcp_options opt;
 	struct ip_addr dst;
 	uint8_t data[16]; /* the first bytes of the payload */
+	uint16_t mbufs;	  /* of the chain it was */
 };
 
 struct net {
@@ -39,6 +40,7 @@ struct raw {
 	uint64_t now_us;
 	struct ip_addr ours, peer;
 	uint16_t peer_port, our_port; /* of the flow that raw_send() writes for */
+	uint32_t flip; /* the bit of the next segments that arrives wrong, from 1 on; 0: none */
 };
 
 void raw_init(struct raw *r, const struct tcp_config *cfg, struct rte_mempool *pool);
