@@ -63,6 +63,8 @@ def make(Row, top):
         Row("pages", "tcp-pages-parked", "the same pages, every connection at rest parked and "
             "brought back after every turn",
             [pkt, "--park", os.path.join(top, "tests/scenario/tcp")], build=ASAN),
+        Row("pages", "tcp-pages-chained", "the same pages, every segment with text in several "
+            "buffers", [pkt, "--chain", os.path.join(top, "tests/scenario/tcp")], build=ASAN),
     ]
     http = os.path.join(top, "build-asan/tests/unit/http")
     out += [

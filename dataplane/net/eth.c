@@ -46,6 +46,9 @@ static void eth_input_one(struct net *n, struct rte_mbuf *m, const struct port *
 		mbufq_push(&n->ip6, m);
 		return;
 	case ETH_TYPE_ARP:
+		why = NET_C_ETH_CHAINED;
+		if (m->nb_segs > 1)
+			goto drop;
 		mbufq_push(&n->arp, m);
 		return;
 	case ETH_TYPE_VLAN:

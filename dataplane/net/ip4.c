@@ -17,8 +17,10 @@ static int ip4_header_check(const struct rte_mbuf *m, const uint8_t *h, unsigned
 		return NET_C_IP4_VERSION;
 	if (ihl < IP4_HDR || ihl > room)
 		return NET_C_IP4_IHL;
-	if (total < ihl || total > room)
+	if (total < ihl || total > m->pkt_len - m->l2_len)
 		return NET_C_IP4_LENGTH;
+	if (m->nb_segs > 1 && !is_chain_of_tcp(m, h[9], ihl))
+		return NET_C_ETH_CHAINED;
 	/* RFC 1122 3.2.1.2: "MUST verify the IP header checksum" */
 	switch (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) {
 	case RTE_MBUF_F_RX_IP_CKSUM_GOOD:
@@ -46,8 +48,8 @@ static void ip4_fill(struct rte_mbuf *m, const uint8_t *h)
 	p->ecn = h[1] & 3;
 	p->l4_len = (uint16_t)(total - ihl);
 	m->l3_len = ihl;
-	if (m->data_len > m->l2_len + total) /* Ethernet's padding */
-		rte_pktmbuf_trim(m, (uint16_t)(m->data_len - m->l2_len - total));
+	if (m->pkt_len > m->l2_len + (uint32_t)total) /* Ethernet's padding */
+		pkt_cut(m, m->l2_len + total);
 }
 
 static void ip4_deliver(struct net *n, struct rte_mbuf *m)

@@ -155,8 +155,8 @@ static void ip6_fill(struct rte_mbuf *m, const uint8_t *h, unsigned off, uint8_t
 	p->ecn = (h[1] >> 4) & 3;
 	p->l4_len = (uint16_t)(total - off);
 	m->l3_len = off & 0x1ff; /* all of it: EXT_BYTES_MAX */
-	if (m->data_len > m->l2_len + total)
-		rte_pktmbuf_trim(m, (uint16_t)(m->data_len - m->l2_len - total));
+	if (m->pkt_len > m->l2_len + total)
+		pkt_cut(m, m->l2_len + total);
 }
 
 static void ip6_input_one(struct net *n, struct rte_mbuf *m)
@@ -181,13 +181,17 @@ static void ip6_input_one(struct net *n, struct rte_mbuf *m)
 	if (!is_wanted(n, pkt_of(m)->port, h, &dst))
 		goto drop;
 	why = NET_C_IP6_LENGTH;
-	if (IP6_HDR + (unsigned)be16_get(h + 4) > room)
+	if (IP6_HDR + (unsigned)be16_get(h + 4) > m->pkt_len - m->l2_len)
 		goto drop;
 	why = NET_C_IP6_L2_GROUP;
 	if ((pkt_of(m)->flags & PKT_L2_GROUP) && dst.b[0] != 0xff)
 		goto drop;
-	why = ext_walk(h, IP6_HDR + be16_get(h + 4), &off, &proto, &pointer);
+	room = RTE_MIN(room, IP6_HDR + (unsigned)be16_get(h + 4));
+	why = ext_walk(h, room, &off, &proto, &pointer);
 	if (why >= 0)
+		goto drop;
+	why = NET_C_ETH_CHAINED;
+	if (m->nb_segs > 1 && !is_chain_of_tcp(m, proto, off))
 		goto drop;
 	why = NET_C_IP6_SOURCE;
 	if (!source_is_good(n, &src, proto))

@@ -129,6 +129,12 @@ static inline const uint8_t *pkt_at(struct rte_mbuf *m, unsigned off)
 	return rte_pktmbuf_mtod_offset(m, const uint8_t *, off);
 }
 
+/* May this packet, whose upper header is <l3> bytes behind Ethernet's, come in several mbufs? */
+static inline bool is_chain_of_tcp(const struct rte_mbuf *m, uint8_t proto, unsigned l3)
+{
+	return proto == PROTO_TCP && m->data_len >= m->l2_len + l3 + 20u;
+}
+
 static inline const struct port *net_port(const struct net *n, unsigned port)
 {
 	return n->queues[port].port;

@@ -1,10 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * mbufq.c: cutting, copying and filling queues of slices.
+ * mbufq.c: cutting, copying and filling queues of slices; frames that came in several mbufs.
  */
 #include "dataplane/port/mbufq.h"
 
 #define SPLIT_COPY_MAX 256 /* below this a copy is cheaper than an indirect mbuf pinning 2 KiB */
+
+void pkt_cut(struct rte_mbuf *m, uint32_t len)
+{
+	struct rte_mbuf *last = m;
+	uint32_t left = len;
+	uint16_t segs = 1;
+
+	if (likely(m->nb_segs == 1)) {
+		rte_pktmbuf_trim(m, (uint16_t)(m->pkt_len - len));
+		return;
+	}
+	for (; left > last->data_len; segs++) {
+		left -= last->data_len;
+		last = last->next;
+	}
+	rte_pktmbuf_free(last->next);
+	last->next = NULL;
+	last->data_len = (uint16_t)left;
+	m->nb_segs = segs;
+	m->pkt_len = len;
+}
+
+void pkt_skip(struct rte_mbuf *m, uint32_t n)
+{
+	uint32_t left;
+
+	if (likely(n <= m->data_len)) {
+		rte_pktmbuf_adj(m, (uint16_t)n);
+		return;
+	}
+	left = n - m->data_len;
+	rte_pktmbuf_adj(m, m->data_len);
+	m->pkt_len -= left;
+	for (struct rte_mbuf *s = m->next; left > 0; s = s->next) {
+		uint16_t take = (uint16_t)RTE_MIN(left, (uint32_t)s->data_len);
+
+		s->data_off += take;
+		s->data_len -= take;
+		left -= take;
+	}
+}
+
+struct rte_mbuf *pkt_unchain(struct rte_mbuf *m)
+{
+	struct rte_mbuf *rest = m->next;
+
+	if (rest == NULL)
+		return NULL;
+	*pkt_of(rest) = (struct pkt){.port = pkt_of(m)->port};
+	rest->nb_segs = m->nb_segs - 1;
+	rest->pkt_len = m->pkt_len - m->data_len;
+	m->next = NULL;
+	m->nb_segs = 1;
+	m->pkt_len = m->data_len;
+	return rest;
+}
 
 uint32_t mbufq_trim(struct mbufq *q, uint32_t n)
 {

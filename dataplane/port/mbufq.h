@@ -4,8 +4,9 @@
  *
  * Every mbuf of our pools carries a struct pkt in its private area. A body slice is one
  * single-segment mbuf whose data_off/data_len delimit the bytes; slices are chained through
- * pkt.next, never through rte_mbuf.next (that one is for building a frame to send). Moving a body
- * from one connection to the other moves queue links and copies nothing.
+ * pkt.next, never through rte_mbuf.next (that one is for a frame to send, and for one that came in
+ * several buffers until TCP takes it apart). Moving a body from one connection to the other moves
+ * queue links and copies nothing.
  *
  * Credit: an mbuf that was received into a connection is charged to that connection's receive
  * budget by its truesize until somebody frees it and hands the charge back (tcp.h:
@@ -66,6 +67,13 @@ static inline uint32_t pkt_truesize(const struct rte_mbuf *m)
 {
 	return (uint32_t)(m->buf_len + sizeof(struct rte_mbuf) + PKT_PRIV_SIZE);
 }
+
+/* Of a frame in one mbuf or several: keeps the first <len> bytes (len <= m->pkt_len). */
+void pkt_cut(struct rte_mbuf *m, uint32_t len);
+/* Drops the first <n> bytes (n <= m->pkt_len); the first mbuf stays, if need be empty. */
+void pkt_skip(struct rte_mbuf *m, uint32_t n);
+/* Takes the first mbuf off; returns the others, their pkt begun, or NULL. */
+struct rte_mbuf *pkt_unchain(struct rte_mbuf *m);
 
 struct mbufq {
 	struct rte_mbuf *head, *tail; /* owned; NULL when empty */

@@ -22,6 +22,7 @@
 #define RING_DESCS 1024 /* of a NIC's queue */
 #define TAP_DESCS 8	/* the tap driver reads one frame over as many buffers */
 #define RX_CSUM (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM)
+#define RX_LARGE (RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_SCATTER)
 /* Of one send: 65535 less the longest headers. */
 #define TSO_MAX (UINT16_MAX - 40 - 60)
 /* Its payload copied together, and one mbuf each for headers and a divided end. */
@@ -87,6 +88,13 @@ static void offloads_choose(struct port *p, const struct rte_eth_dev_info *info,
 		mode == PORT_OFFLOAD_NONE || p->profile == PORT_TAP ? 0 : info->tx_offload_capa;
 
 	p->multi_segs = is_offered(info->tx_offload_capa, RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
+	/*
+	 * A virtio neighbour may send us what it has not cut, over as many buffers as it takes. Not
+	 * of a NIC: what joins segments hides the sender's clock.
+	 */
+	if (mode == PORT_OFFLOAD_AUTO && p->profile == PORT_VIRTIO_USER &&
+		is_offered(rx, RTE_ETH_RX_OFFLOAD_TCP_CKSUM))
+		rx |= is_offered(info->rx_offload_capa, RX_LARGE) ? RX_LARGE : 0;
 	p->trusts_csum = is_offered(rx, RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
 	p->offload.csum = is_offered(tx, RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
 	p->offload.ip_csum = p->offload.csum && is_offered(tx, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);

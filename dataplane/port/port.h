@@ -36,6 +36,7 @@
 #define PORT_MTU_MAX 9000
 #define PORT_NAME_MAX 32
 #define PORT_QUEUES_MAX 32
+#define PORT_CHAIN_MAX 64 /* mbufs of a received frame; 64 KiB fill 32 */
 
 #define PORT_SOCKET_MAX 108 /* sockaddr_un */
 
@@ -155,7 +156,10 @@ void port_offload_common(const struct port *ports, unsigned count, struct port_o
 /* Called by the worker's loop. */
 void port_queue_init(struct port_queue *q, const struct port *p, uint16_t queue,
 	struct rte_mempool *pool);
-/* A burst of at most PORT_BURST packets, their pkt begun; the caller owns them. */
+/*
+ * A burst of at most PORT_BURST packets, their pkt begun; the caller owns them. A virtio neighbour's
+ * unsegmented sends come in several mbufs.
+ */
 unsigned port_rx(struct port_queue *q, struct rte_mbuf **pkts);
 /* Takes <m>, a complete frame; it leaves with the next flush at the latest. */
 void port_tx(struct port_queue *q, struct rte_mbuf *m);

@@ -31,7 +31,7 @@ unsigned port_rx(struct port_queue *q, struct rte_mbuf **pkts)
 	for (unsigned i = 0; i < got; i++) {
 		struct rte_mbuf *m = pkts[i];
 
-		if (unlikely(m->nb_segs != 1)) { /* the pool's buffers hold a whole MTU */
+		if (unlikely(m->nb_segs > PORT_CHAIN_MAX)) {
 			q->counters[PORT_C_RX_CHAINED]++;
 			rte_pktmbuf_free(m);
 			continue;

@@ -74,8 +74,9 @@ static void ack_at_once(struct tcp *t, struct tcp_conn *c)
 
 static void ack_in_order(struct tcp *t, struct tcp_conn *c, uint32_t len, bool filled)
 {
-	if (filled || c->rcv_adv - c->rcv_nxt < c->rcv_mss) {
-		c->ack_now = true; /* a hole is closed, or the peer has used up what it was told */
+	if (filled || c->rcv_adv - c->rcv_nxt < c->rcv_mss || len >= TCP_ACK_EVERY * c->rcv_mss) {
+		/* a hole is closed, the peer has used up what it was told, or it sent several at once */
+		c->ack_now = true;
 	} else if (c->quick_acks > 0 && len >= c->rcv_mss) {
 		c->quick_acks--;
 		c->ack_now = true;
@@ -153,6 +154,38 @@ static bool reassemble(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
 	return result != TCP_REASM_FULL;
 }
 
+/* One mbuf of text. */
+static bool keep(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
+{
+	if (s->seq == c->rcv_nxt && c->reasm.q.head == NULL)
+		return append(t, c, s);
+	if (s->seq != c->rcv_nxt)
+		tcp_count(t, TCP_N_OUT_OF_ORDER);
+	return reassemble(t, c, s);
+}
+
+/*
+ * A send that its neighbour did not cut comes in several mbufs: as many segments, one behind the
+ * other. Without room for one of them those behind it would be out of order, and are let go.
+ */
+static void keep_chain(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
+{
+	bool kept = true;
+
+	while (kept && s->m != NULL) {
+		struct rte_mbuf *rest = pkt_unchain(s->m);
+		struct tcp_segment one = *s;
+
+		one.len = s->m->data_len;
+		if (one.len > 0)
+			kept = keep(t, c, &one);
+		if (one.m != NULL)
+			rte_pktmbuf_free(one.m);
+		s->seq += one.len;
+		s->m = rest;
+	}
+}
+
 /* The segment lies inside the window, and begins at or after RCV.NXT. */
 static void text(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
 {
@@ -164,16 +197,10 @@ static void text(struct tcp *t, struct tcp_conn *c, struct tcp_segment *s)
 		return;
 	}
 	tcp_window_note_segment(c, len);
-	if (s->seq == c->rcv_nxt && !waiting) {
-		if (!append(t, c, s)) {
-			ack_at_once(t, c);
-			return;
-		}
-	} else {
-		if (s->seq != c->rcv_nxt)
-			tcp_count(t, TCP_N_OUT_OF_ORDER);
-		reassemble(t, c, s);
-	}
+	if (likely(s->m->nb_segs == 1))
+		keep(t, c, s);
+	else
+		keep_chain(t, c, s);
 	if (c->rcv_nxt == before) {
 		ack_at_once(t, c);
 		return;

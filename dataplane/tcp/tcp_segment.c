@@ -2,8 +2,9 @@
 /*
  * tcp_segment.c: from bytes to a struct tcp_segment, trusting nothing.
  *
- * The checksum is verified before any field is believed; the sum of a long payload is kept. After this file the mbuf's data is the
- * payload alone, in one piece, which is what becomes a body slice.
+ * The checksum is verified before any field is believed; the sum of a long payload is kept. After
+ * this file the mbuf's data is the payload alone; where that came in several mbufs, tcp_rcv.c takes
+ * them apart.
  */
 #include "dataplane/tcp/tcp_segment.h"
 
@@ -20,7 +21,9 @@ static bool checksum_is_good(struct rte_mbuf *m, const struct pkt *p)
 	if (p->flags & PKT_CSUM_GOOD)
 		return true;
 	sum = csum_pseudo(&p->src, &p->dst, len);
-	if (len >= head + TCP_CSUM_NOTE_MIN)
+	if (unlikely(m->nb_segs > 1))
+		sum += csum_chain(m, len);
+	else if (len >= head + TCP_CSUM_NOTE_MIN)
 		sum += csum_words(h, head) + tcp_csum_note(m, head, len - head);
 	else
 		sum += csum_bytes(h, len);
@@ -33,8 +36,8 @@ static enum tcp_counter check_lengths(struct rte_mbuf *m, const struct pkt *p)
 	if (p->l4_len < TCP_HEADER_LEN || p->l4_len > m->pkt_len)
 		return TCP_N_DROP_LENGTH;
 	if (p->l4_len < m->pkt_len)
-		rte_pktmbuf_trim(m, (uint16_t)(m->pkt_len - p->l4_len));
-	if (m->nb_segs > 1 && rte_pktmbuf_linearize(m) != 0)
+		pkt_cut(m, p->l4_len);
+	if (m->data_len < TCP_HEADER_LEN)
 		return TCP_N_DROP_FRAGMENTED;
 	return TCP_N_NONE;
 }
@@ -54,6 +57,8 @@ enum tcp_counter tcp_segment_parse(struct rte_mbuf *m, struct tcp_segment *ret)
 	hlen = (uint32_t)(h[12] >> 4) * 4;
 	if (hlen < TCP_HEADER_LEN || hlen > p->l4_len)
 		return TCP_N_DROP_DATA_OFFSET;
+	if (hlen > m->data_len)
+		return TCP_N_DROP_FRAGMENTED;
 	if (!tcp_options_parse(h + TCP_HEADER_LEN, hlen - TCP_HEADER_LEN, &ret->opt))
 		return TCP_N_DROP_OPTIONS;
 	ret->m = m;

@@ -46,7 +46,7 @@ static inline uint32_t tcp_segment_len(const struct tcp_segment *s)
 /* Drops the first <n> payload bytes. */
 static inline void tcp_segment_trim_front(struct tcp_segment *s, uint32_t n)
 {
-	rte_pktmbuf_adj(s->m, (uint16_t)n);
+	pkt_skip(s->m, n);
 	s->seq += n;
 	s->len -= n;
 }
@@ -56,7 +56,7 @@ static inline void tcp_segment_trim_back(struct tcp_segment *s, uint32_t n)
 {
 	if (n == 0)
 		return;
-	rte_pktmbuf_trim(s->m, (uint16_t)n);
+	pkt_cut(s->m, s->m->pkt_len - n);
 	s->len -= n;
 	s->flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 }

@@ -2,8 +2,9 @@
 /*
  * fuzz_packet.c: any frames from the wire, through Ethernet, ARP, ND, IP, ICMP and TCP.
  *
- * An input is a list of frames, each behind its length in two bytes. Every frame comes in twice:
- * as it is, and with its checksums repaired, or nothing would ever get past them. TCP listens on
+ * An input is a list of frames, each behind its length in eleven bits; the five above say how large
+ * the buffers are that it comes in, 0: one. Every frame comes in twice: as it is, and with its
+ * checksums repaired, or nothing would ever get past them. TCP listens on
  * port 80 of both VIPs; what it is told, it reads and echoes. Whatever comes, every packet buffer
  * is given back in the end. The pool is poisoned: one byte read too far is a report.
  */
@@ -153,8 +154,10 @@ void fuzz_one(const uint8_t *data, size_t len)
 	stack_start(&s);
 	while (len > 2) {
 		uint8_t frame[FRAME_MAX];
-		size_t take = RTE_MIN(RTE_MIN((size_t)be16_get(data), len - 2), (size_t)FRAME_MAX);
+		size_t want = be16_get(data) & 0x7ffu, cut = be16_get(data) >> 11;
+		size_t take = RTE_MIN(RTE_MIN(want, len - 2), (size_t)FRAME_MAX);
 
+		s.b.cut = (uint16_t)(cut > 0 ? 40 + 8 * cut : 0);
 		memcpy(frame, data + 2, take);
 		frame_run(&s, frame, take);
 		repair(frame, take);

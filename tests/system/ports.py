@@ -37,7 +37,7 @@ class PortLab(lab.Lab):
     def port(self):
         sock = os.path.join(self.dir, "run", "port.sock")
         own = {"memif": f"memif: {{socket: {sock}}}",
-               "virtio_user": f"virtioUser: {{socket: {sock}}}",
+               "virtio_user": f"virtioUser: {{socket: {sock}, mergeable: true}}",
                "vhost_user": f"vhostUser: {{socket: {sock}}}",
                "af_xdp": "afXdp: {device: eth0}"}[PROFILE]
         peer = {"memif": f"net_memif0,role=client,socket={sock},socket-abstract=no,id=0",
@@ -144,6 +144,23 @@ def partial(box, title):
     check(count(box, "tcp_drop_checksum") == before, f"{title}: none of them was dropped")
 
 
+def large(box, title):
+    """Backends that leave cutting to their device: what the port takes whole comes in many buffers."""
+    before = {k: count(box, k) for k in ("rx_packets", "rx_bytes", "rx_drop_chained")}
+    ends = [(who, dev) for who, dev in (("us-east", "eth0"), ("us-west", "eth0"), ("router", "to-gw"))]
+    for who, dev in ends:
+        box.exec(who, "ethtool", "-K", dev, "tx", "on", check=False)
+        box.exec(who, "ethtool", "-K", dev, "tso", "on", "gso", "on", check=False)
+    body(box, f"{title}, backends' sends uncut", False)
+    body(box, f"{title}, backends' sends uncut", True)
+    for who, dev in ends:
+        box.exec(who, "ethtool", "-K", dev, "tso", "off", "gso", "off", check=False)
+    got = {k: count(box, k) - v for k, v in before.items()}
+    mean = got["rx_bytes"] / max(1, got["rx_packets"])
+    check(mean > 1514 and got["rx_drop_chained"] == 0,
+          f"{title}: frames received hold {mean:.0f} bytes in the mean, none was dropped")
+
+
 def harmed(box, title, wire):
     before = count(box, "tcp_drop_checksum")
     box.stop_wire(*wire)
@@ -186,6 +203,8 @@ def one(workers, offloads):
         if wire and offloads == "auto":
             if PROFILE != "af_xdp":
                 partial(box, title)
+            if SEGMENTATION:
+                large(box, title)
             harmed(box, title, w)
         with open(box.dataplane.log, errors="replace") as f:
             text = f.read()

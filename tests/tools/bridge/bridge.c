@@ -35,6 +35,7 @@
 #define BURST 32
 #define FRAME_MAX 2048
 #define SEGS_MAX 256
+#define ROOMS 33 /* mbufs of the largest frame */
 #define RUN_SECONDS 3600
 #define RX_WANTED (RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_LRO)
 #define TX_WANTED (RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
@@ -49,7 +50,9 @@ static void on_signal(int sig)
 struct bridge {
 	int fd; /* of the netdev, with virtio headers */
 	uint16_t ethdev, queues;
-	bool tx_csum; /* the port carries unfinished checksums */
+	bool tx_csum;		      /* the port carries unfinished checksums */
+	bool tx_large;		      /* and sends that nobody has cut yet */
+	struct rte_mbuf *room[ROOMS]; /* owned: for the next frame */
 	struct rte_mempool *pool;
 	uint64_t refused; /* frames that the kernel did not take */
 };
@@ -176,6 +179,11 @@ static void checksum_pass(const struct bridge *b, struct rte_mbuf *m,
 		m->l3_len = at - 14u;
 		m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM |
 			(f[12] == 0x08 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6);
+		if (h->gso_type == VIRTIO_NET_HDR_GSO_NONE)
+			return;
+		m->l4_len = (f[at + 12] >> 4) * 4u;
+		m->tso_segsz = h->gso_size;
+		m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
 		return;
 	}
 	sum = (uint16_t)~rte_raw_cksum(f + h->csum_start, m->data_len - h->csum_start);
@@ -191,27 +199,46 @@ static uint16_t queue_of(const struct bridge *b, const struct rte_mbuf *m)
 	return at == 0 ? 0 : (f[at + 1] ^ f[at + 3]) % b->queues;
 }
 
+/* The next frame, in as many mbufs as it fills; NULL: there is none, or no memory. */
+static struct rte_mbuf *frame_read(struct bridge *b, struct virtio_net_hdr *h)
+{
+	unsigned rooms = b->tx_large ? ROOMS : 1, used = 0;
+	struct iovec v[ROOMS + 1] = {{h, sizeof(*h)}};
+	struct rte_mbuf *m;
+	ssize_t left;
+
+	for (unsigned i = 0; i < rooms; i++) {
+		if (b->room[i] == NULL && (b->room[i] = rte_pktmbuf_alloc(b->pool)) == NULL)
+			return NULL;
+		v[i + 1] = (struct iovec){rte_pktmbuf_mtod(b->room[i], void *), FRAME_MAX};
+	}
+	left = readv(b->fd, v, (int)rooms + 1) - (ssize_t)sizeof(*h);
+	if (left <= 0)
+		return NULL;
+	m = b->room[0];
+	m->pkt_len = (uint32_t)left;
+	for (; left > 0; left -= FRAME_MAX) {
+		b->room[used]->data_len = (uint16_t)RTE_MIN(left, (ssize_t)FRAME_MAX);
+		if (used > 0)
+			b->room[used - 1]->next = b->room[used];
+		used++;
+	}
+	m->nb_segs = (uint16_t)used;
+	memmove(b->room, b->room + used, (ROOMS - used) * sizeof(b->room[0]));
+	memset(b->room + ROOMS - used, 0, used * sizeof(b->room[0]));
+	return m;
+}
+
 static unsigned from_netdev(struct bridge *b)
 {
 	unsigned n = 0;
 
 	for (; n < BURST; n++) {
-		struct rte_mbuf *m = rte_pktmbuf_alloc(b->pool);
 		struct virtio_net_hdr h;
-		struct iovec v[2];
-		ssize_t got;
+		struct rte_mbuf *m = frame_read(b, &h);
 
 		if (m == NULL)
 			return n;
-		v[0] = (struct iovec){&h, sizeof(h)};
-		v[1] = (struct iovec){rte_pktmbuf_mtod(m, void *), FRAME_MAX};
-		got = readv(b->fd, v, 2) - (ssize_t)sizeof(h);
-		if (got <= 0) {
-			rte_pktmbuf_free(m);
-			return n;
-		}
-		m->data_len = (uint16_t)got;
-		m->pkt_len = (uint32_t)got;
 		checksum_pass(b, m, &h);
 		if (rte_eth_tx_burst(b->ethdev, queue_of(b, m), &m, 1) != 1)
 			rte_pktmbuf_free(m);
@@ -249,6 +276,8 @@ int main(int argc, char **argv)
 	signal(SIGINT, on_signal);
 	snprintf(prefix, sizeof(prefix), "--file-prefix=bridge%d", (int)getpid());
 	eal[sizeof(eal) / sizeof(eal[0]) - 1] = argv[3];
+	/* told so, vhost takes large sends, and does not advertise it */
+	b.tx_large = strstr(argv[3], "net_vhost") != NULL && strstr(argv[3], ",tso=1") != NULL;
 	if (netdev_open(&b, argv[1]) < 0)
 		return 1;
 	if (rte_eal_init(sizeof(eal) / sizeof(eal[0]), eal) < 0 || port_start(&b) < 0) {

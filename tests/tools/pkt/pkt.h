@@ -84,6 +84,7 @@ struct page {
 	const char *file; /* borrowed */
 	int line;
 	bool v4, failed;
+	bool chain;	/* segments come in several mbufs */
 	bool park;	/* every connection at rest is parked and unparked, after every turn */
 	char msg[2048]; /* file:line: what was expected and what came */
 	struct tcp_config cfg;
@@ -143,5 +144,5 @@ void page_start(struct page *g);
 /* Lets go of everything, waits, and looks for what is left; true when nothing ever failed. */
 bool page_end(struct page *g);
 /* True: the page holds; else <g->msg> says where and why. */
-bool page_run(struct page *g, const char *file, char *text, bool v4, bool park,
+bool page_run(struct page *g, const char *file, char *text, bool v4, bool park, bool chain,
 	struct rte_mempool *pool);

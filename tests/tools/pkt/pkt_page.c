@@ -518,11 +518,12 @@ bool page_end(struct page *g)
 	return !g->failed;
 }
 
-bool page_run(struct page *g, const char *file, char *text, bool v4, bool park,
+bool page_run(struct page *g, const char *file, char *text, bool v4, bool park, bool chain,
 	struct rte_mempool *pool)
 {
 	page_init(g, file, v4, pool);
 	g->park = park;
+	g->chain = chain;
 	each_line(g, text, configure);
 	if (g->failed)
 		return false;

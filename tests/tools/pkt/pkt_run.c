@@ -2,10 +2,11 @@
 /*
  * pkt_run.c: finds pages, makes two test rows of each (IPv4, IPv6), runs them.
  *
- *	pkt_run [--list] [--only NAME] [--park] [--red] FILE|DIR...
+ *	pkt_run [--list] [--only NAME] [--park | --chain] [--red] FILE|DIR...
  *
  * With --park every connection at rest is parked and brought back after every turn, and no page may
- * notice, but one that says "// not parked: " and why.
+ * notice, but one that says "// not parked: " and why. With --chain every segment with text comes in
+ * several mbufs; what counts memory says "// not chained: ".
  *
  * NAME is any part of a row's name. With --red every page must fail, with the words that its first
  * line gives behind "// red: ".
@@ -38,7 +39,7 @@ static char *files[PAGES_MAX];
 static size_t file_count;
 static struct rte_mempool *pool;
 static struct page page;
-static bool park;
+static bool park, chain;
 
 static int file_found(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -72,7 +73,7 @@ static void page_fails(void **state)
 {
 	const struct row *r = *state;
 	char *text = file_read(r->file), want[128] = "?";
-	bool ok = page_run(&page, r->file, text, r->v4, park, pool);
+	bool ok = page_run(&page, r->file, text, r->v4, park, chain, pool);
 
 	sscanf(text, "// red: %127[^\n]", want);
 	free(text);
@@ -86,7 +87,8 @@ static void page_holds(void **state)
 	char *text = file_read(r->file);
 	/* a page may say that it sees the difference, and why */
 	bool ok = page_run(&page, r->file, text, r->v4,
-		park && strstr(text, "// not parked: ") == NULL, pool);
+		park && strstr(text, "// not parked: ") == NULL,
+		chain && strstr(text, "// not chained: ") == NULL, pool);
 
 	free(text);
 	if (!ok)
@@ -162,6 +164,8 @@ int main(int argc, char **argv)
 			only = argv[++i];
 		else if (strcmp(argv[i], "--park") == 0)
 			park = true;
+		else if (strcmp(argv[i], "--chain") == 0)
+			chain = true;
 		else if (strcmp(argv[i], "--red") == 0)
 			fn = page_fails;
 		else if (nftw(argv[i], file_found, 8, FTW_PHYS) != 0) {
@@ -175,7 +179,8 @@ int main(int argc, char **argv)
 #endif
 	if (file_count == 0) {
 		fprintf(stderr,
-			"usage: pkt_run [--list] [--only NAME] [--park] [--red] FILE|DIR...\n");
+			"usage: pkt_run [--list] [--only NAME] [--park | --chain] [--red] "
+			"FILE|DIR...\n");
 		return 2;
 	}
 	qsort(files, file_count, sizeof(files[0]), by_name);

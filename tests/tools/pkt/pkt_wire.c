@@ -65,6 +65,33 @@ static void note_injected(struct peer *p, const struct seg *s)
 		p->tx_edge = edge;
 }
 
+/*
+ * The same bytes in several mbufs, as a virtio neighbour's large sends come: one with the headers
+ * and a third of the text, one without anything, and two with the rest.
+ */
+static struct rte_mbuf *chained(struct page *g, struct rte_mbuf *m, uint32_t hlen)
+{
+	uint32_t len = m->pkt_len - hlen, at[4] = {len / 3, 0, len / 3, len - len / 3 * 2};
+	struct rte_mbuf *ret = rte_pktmbuf_alloc(g->pool), *last = ret;
+	const uint8_t *from = rte_pktmbuf_mtod_offset(m, const uint8_t *, hlen);
+
+	bug_on(ret == NULL);
+	memcpy(rte_pktmbuf_append(ret, (uint16_t)hlen), rte_pktmbuf_mtod(m, void *), hlen);
+	for (unsigned i = 0; i < 4; i++) {
+		if (i > 0) {
+			last->next = rte_pktmbuf_alloc(g->pool);
+			bug_on(last->next == NULL);
+			last = last->next;
+			ret->nb_segs++;
+		}
+		memcpy(rte_pktmbuf_append(ret, (uint16_t)at[i]), from, at[i]);
+		from += at[i];
+	}
+	*pkt_of(ret) = *pkt_of(m);
+	rte_pktmbuf_free(m);
+	return ret;
+}
+
 static struct rte_mbuf *piece(struct page *g, const struct seg *s, uint32_t off, uint32_t len)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(g->pool);
@@ -97,7 +124,7 @@ static struct rte_mbuf *piece(struct page *g, const struct seg *s, uint32_t off,
 		.proto = IPPROTO_TCP,
 		.l4_len = (uint16_t)(hlen + len),
 		.ttl = 64};
-	return m;
+	return g->chain && len > 2 ? chained(g, m, hlen) : m;
 }
 
 void wire_inject(struct page *g, const struct seg *s)

@@ -125,9 +125,23 @@ static struct rte_mbuf *mbuf_of(struct bench *b, const uint8_t *data, size_t len
 	return m;
 }
 
+/* A frame as a port hands it over that fills one buffer after the other. */
+static struct rte_mbuf *chain_of(struct bench *b, const uint8_t *data, size_t len)
+{
+	struct rte_mbuf *m = mbuf_of(b, data, RTE_MIN(len, (size_t)b->cut)), *last = m;
+
+	for (size_t at = b->cut; at < len; at += b->cut) {
+		last->next = mbuf_of(b, data + at, RTE_MIN(len - at, (size_t)b->cut));
+		last = last->next;
+		m->pkt_len += last->data_len;
+		m->nb_segs++;
+	}
+	return m;
+}
+
 void bench_in(struct bench *b, const uint8_t *frame, size_t len)
 {
-	struct rte_mbuf *m = mbuf_of(b, frame, len);
+	struct rte_mbuf *m = b->cut > 0 ? chain_of(b, frame, len) : mbuf_of(b, frame, len);
 
 	net_turn(b->net, b->now_us);
 	eth_input(b->net, 0, &m, 1);

@@ -21,6 +21,7 @@ struct bench {
 	struct rte_mbuf *sent[PORT_BURST]; /* taken off the wire, not read yet */
 	unsigned sent_count, sent_read;
 	struct net_dst dst; /* of bench_send() */
+	uint16_t cut;	    /* frames come in mbufs of so many bytes; 0: whole */
 };
 
 /* Once per process; ends it when there is no EAL to be had. */
