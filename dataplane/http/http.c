@@ -5,6 +5,7 @@
  * News is collected first and served after, so that a pooled connection whose FIN has arrived is
  * known before anybody is given it. What does not fit the bounds of a turn waits for the next.
  */
+#include "dataplane/base/prefetch.h"
 #include "dataplane/http/http_flow.h"
 
 static const struct {
@@ -84,7 +85,6 @@ struct http *http_new(const struct http_config *cfg, struct tcp *tcp, struct rte
 	h->log = log;
 	h->now_us = now_us;
 	list_init(&h->ready);
-	list_init(&h->exchanges);
 	timer_wheel_init(&h->wheel, now_us);
 	timer_init(&h->housekeeping);
 	limits_set(h, &(struct snapshot_settings){0});
@@ -101,9 +101,9 @@ void http_free(struct http *h)
 {
 	if (h == NULL)
 		return;
-	while (!list_is_empty(&h->exchanges))
-		exchange_fail(h, list_entry(h->exchanges.next, struct exchange, link),
-			OUTCOME_STOPPED, 0);
+	for (uint32_t i = 0; i < h->xs.count; i++)
+		if (slots_at(&h->xs, i) != NULL)
+			exchange_fail(h, slots_at(&h->xs, i), OUTCOME_STOPPED, 0);
 	for (uint32_t i = 0; i < h->downs.count; i++)
 		if (slots_at(&h->downs, i) != NULL)
 			down_abort(h, slots_at(&h->downs, i));
@@ -152,6 +152,33 @@ static void on_timer(struct timer *t, uint64_t now_us, void *ctx)
 			(struct http_down *)((char *)t - offsetof(struct http_down, timer)));
 }
 
+/* The exchange of an endpoint's connection with news; NULL for the others. */
+static struct exchange *answered(const struct list *ready)
+{
+	const struct h1_conn *c = list_entry(ready, struct h1_conn, ready);
+
+	return c->leg == H1_UP ? c->x : NULL;
+}
+
+/*
+ * What an answer leads to, one pointer further in each round, so that the misses of all of them
+ * overlap: exchange, client connection, its TCP connection.
+ */
+static void look_ahead(const struct http *h)
+{
+	const struct exchange *x;
+
+	list_for_each (l, &h->ready)
+		if ((x = answered(l)) != NULL)
+			prefetch_lines(x, offsetof(struct exchange, rec.host));
+	list_for_each (l, &h->ready)
+		if ((x = answered(l)) != NULL)
+			prefetch_lines(x->down, sizeof(*x->down));
+	list_for_each (l, &h->ready)
+		if ((x = answered(l)) != NULL)
+			tcp_prefetch(x->down->c.tcp);
+}
+
 static void serve(struct http *h)
 {
 	struct list *l;
@@ -183,6 +210,7 @@ void http_run(struct http *h, const struct config *cfg, uint64_t now_us)
 	}
 	collect(h);
 	timer_wheel_run(&h->wheel, now_us, HTTP_TIMERS_PER_TURN, on_timer, h);
+	look_ahead(h);
 	serve(h);
 	h->config = NULL;
 }

@@ -144,7 +144,6 @@ enum exchange_request { REQUEST_WAITING = 0, REQUEST_BODY, REQUEST_DONE };
 enum exchange_response { RESPONSE_HEAD = 0, RESPONSE_BODY, RESPONSE_DONE };
 
 struct exchange {
-	struct list link; /* on http.exchanges */
 	struct http_down *down;
 	struct http_up *up;	/* NULL while it has none */
 	struct mbufq head;	/* owned: emitted request head, until it is sent */
@@ -190,8 +189,7 @@ struct http {
 	const struct config *config; /* borrowed for the current turn; NULL between turns */
 	uint64_t serial;	     /* of the configuration that <lim> was taken from */
 	uint64_t now_us;
-	struct list ready;     /* h1_conn.ready */
-	struct list exchanges; /* exchange.link */
+	struct list ready; /* h1_conn.ready */
 	struct timer_wheel wheel;
 	struct timer housekeeping;
 	struct slots downs, ups, xs, head_bufs;

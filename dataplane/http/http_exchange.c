@@ -80,7 +80,6 @@ static void init(struct http *h, struct exchange *x, struct http_down *d)
 		snapshot_is_trusted(h->config->snap, &tcp_conn_flow(d->c.tcp)->remote);
 	record_request(h, x);
 	set_id(h, x);
-	list_add_tail(&h->exchanges, &x->link);
 	d->c.x = x;
 	d->state = DOWN_BUSY;
 	d->requests++;
@@ -147,7 +146,6 @@ static void finish(struct http *h, struct exchange *x, enum down_fate fate)
 		x->rec.flags |= ACCESS_CLOSED;
 	x->rec.bytes_in = d->c.in.bytes;
 	log_exchange(h, x);
-	list_del(&x->link);
 	request_forget(h, x);
 	d->c.x = NULL;
 	slots_release(&h->xs, x);

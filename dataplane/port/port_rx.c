@@ -4,6 +4,7 @@
  */
 #include <rte_ethdev.h>
 
+#include "dataplane/base/prefetch.h"
 #include "dataplane/port/port.h"
 
 /*
@@ -28,6 +29,8 @@ unsigned port_rx(struct port_queue *q, struct rte_mbuf **pkts)
 	unsigned got = rte_eth_rx_burst(q->ethdev, q->queue, pkts, PORT_BURST);
 	unsigned kept = 0;
 
+	for (unsigned i = 0; i < got; i++) /* headers, and where the payload begins */
+		prefetch_lines(rte_pktmbuf_mtod(pkts[i], const char *), 2 * PREFETCH_LINE);
 	for (unsigned i = 0; i < got; i++) {
 		struct rte_mbuf *m = pkts[i];
 

@@ -210,6 +210,8 @@ uint32_t tcp_unacked(const struct tcp_conn *c);
 /* True when the peer has closed its side in order (EOF was or will be reported). */
 bool tcp_is_eof(const struct tcp_conn *c);
 void *tcp_user(const struct tcp_conn *c);
+/* Asks for it, before a write or a credit. */
+void tcp_prefetch(const struct tcp_conn *c);
 void tcp_set_user(struct tcp_conn *c, void *user);
 const struct tcp_flow *tcp_conn_flow(const struct tcp_conn *c);
 /* Passive: the bind number of the listener; active: UINT32_MAX. */

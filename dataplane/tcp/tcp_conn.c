@@ -7,6 +7,7 @@
  * tcp_conn_to_timewait(). What remains then is a husk: unread data, if any, until its owner calls
  * tcp_close(), or nothing when it is an orphan.
  */
+#include "dataplane/base/prefetch.h"
 #include "dataplane/port/trace.h"
 #include "dataplane/tcp/tcp_stack.h"
 
@@ -214,8 +215,10 @@ void tcp_event(struct tcp *t, struct tcp_conn *c, unsigned events)
 	if (c->orphan || events == 0)
 		return;
 	c->events |= (uint8_t)events;
-	if (!list_is_linked(&c->ready_link))
-		list_add_tail(&t->ready, &c->ready_link);
+	if (list_is_linked(&c->ready_link))
+		return;
+	list_add_tail(&t->ready, &c->ready_link);
+	prefetch_lines(c->user, TCP_USER_HOT); /* its owner will look at it soon */
 }
 
 void tcp_want_output(struct tcp *t, struct tcp_conn *c)

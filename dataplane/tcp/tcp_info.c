@@ -2,6 +2,7 @@
 /*
  * tcp_info.c: looking at connections and counters without changing them.
  */
+#include "dataplane/base/prefetch.h"
 #include "dataplane/tcp/tcp_stack.h"
 
 static const char *const state_names[TCP_STATE_COUNT] = {
@@ -89,6 +90,11 @@ bool tcp_is_eof(const struct tcp_conn *c)
 void *tcp_user(const struct tcp_conn *c)
 {
 	return c->user;
+}
+
+void tcp_prefetch(const struct tcp_conn *c)
+{
+	prefetch_lines(c, sizeof(*c));
 }
 
 void tcp_set_user(struct tcp_conn *c, void *user)

@@ -12,10 +12,12 @@
  * Standards: RFC 9293 3.10.7, RFC 5961, RFC 7323 5, RFC 1337 (by tcp_timewait_input.c).
  */
 #include "dataplane/base/bytes.h"
+#include "dataplane/base/prefetch.h"
 #include "dataplane/port/trace.h"
 #include "dataplane/tcp/tcp_stack.h"
 
 #define BATCH 32u
+#define AHEAD 6u /* segments between asking for a connection and looking at it */
 
 /* RFC 9293 3.8.6.1: with RCV.NXT known, the window that the peer has been told. */
 static uint32_t rcv_wnd(const struct tcp_conn *c)
@@ -338,17 +340,52 @@ static uint64_t hash_of(const struct tcp *t, struct rte_mbuf *m)
 	return hash;
 }
 
+/*
+ * Asks for the connection that <hash> most likely stands for; nothing is verified. NULL: it is none,
+ * or <last>, for which the segment before has asked.
+ */
+static const struct tcp_conn *ask_conn(const struct tcp *t, uint64_t hash, uint64_t last)
+{
+	struct tcp_table_iter it;
+	const struct tcp_conn *c;
+	uint32_t ref;
+
+	if (hash == last)
+		return NULL;
+	ref = tcp_table_first(&t->table, &it, hash);
+	if (ref == TCP_TABLE_NONE || (ref & TCP_REF_KIND) != TCP_REF_CONN)
+		return NULL;
+	c = &t->conns[ref & TCP_REF_INDEX];
+	prefetch_lines(c, sizeof(*c));
+	return c;
+}
+
+/* Asks for what an ACK would release. */
+static void ask_sent(const struct tcp_conn *c)
+{
+	if (c != NULL && c->sndq.head != NULL)
+		prefetch_lines(c->sndq.head, sizeof(struct rte_mbuf) + PKT_PRIV_SIZE);
+}
+
+/* A pipeline: bucket, connection, send queue, and only then the segment itself. */
 void tcp_input(struct tcp *t, struct mbufq *in, uint64_t now_us)
 {
+	const struct tcp_conn *asked[BATCH];
 	uint64_t hash[BATCH];
 
 	t->now_us = now_us;
 	while (in->head != NULL) {
-		struct rte_mbuf *m = in->head;
+		unsigned n = 0;
 
-		for (unsigned i = 0; i < BATCH && m != NULL; i++, m = pkt_of(m)->next)
-			hash[i] = hash_of(t, m);
-		for (unsigned i = 0; i < BATCH && (m = mbufq_pop(in)) != NULL; i++)
-			input_one(t, m, hash[i]);
+		for (struct rte_mbuf *m = in->head; n < BATCH && m != NULL; m = pkt_of(m)->next)
+			hash[n++] = hash_of(t, m);
+		for (unsigned i = 0; i < n + AHEAD; i++) {
+			if (i < n)
+				asked[i] = ask_conn(t, hash[i], i > 0 ? hash[i - 1] : 0);
+			if (i >= AHEAD / 2 && i - AHEAD / 2 < n)
+				ask_sent(asked[i - AHEAD / 2]);
+			if (i >= AHEAD)
+				input_one(t, mbufq_pop(in), hash[i - AHEAD]);
+		}
 	}
 }

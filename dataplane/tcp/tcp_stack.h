@@ -31,6 +31,7 @@
 #define TCP_RCV_WSCALE 7  /* windows up to 8 MiB in steps of 128 bytes */
 #define TCP_MSS_MIN 64	  /* what a peer announces below this is not obeyed */
 #define TCP_RETRY_US 5000 /* wait for mbufs to come back */
+#define TCP_USER_HOT 320  /* bytes of an owner's object that are asked for with an event */
 
 /* A half-open passive connection: all that SYN-RECEIVED needs (RFC 4987 3.2, SYN cache). */
 struct tcp_syn {

@@ -7,6 +7,7 @@ bench.py: behind scripts/bench: the benchmark, one command and one table.
     scripts/bench --smoke         a second of a few rows: does everything work?
     scripts/bench --case C,...    these cases        --subject S,...  these subjects
     scripts/bench --port P        fast or veth       --rounds N, --duration S  of each row
+    scripts/bench --row REGEX     the rows whose whole name it matches, as --list prints them
     scripts/bench --json FILE     the rows as JSON   --plot FILE.svg  latency against load
     scripts/bench --list          the rows, without running them
 
@@ -17,6 +18,7 @@ socket, file or hugepage. Exit status: 0; 1 a row failed or counted errors; 2 us
 import argparse
 import contextlib
 import os
+import re
 import re
 import shutil
 import signal
@@ -160,6 +162,7 @@ def arguments():
     ap.add_argument("--case", type=words(rows_of.CASES, "case"))
     ap.add_argument("--subject", type=words(rows_of.SUBJECTS, "subject"))
     ap.add_argument("--port", type=words(("fast", "veth"), "port"))
+    ap.add_argument("--row", type=re.compile)
     ap.add_argument("--rounds", type=int)
     ap.add_argument("--duration", type=float)
     ap.add_argument("--json")
@@ -179,6 +182,8 @@ def chosen_rows(args):
         wanted = getattr(args, key)
         if wanted:
             rows = [r for r in rows if getattr(r, key) in wanted]
+    if args.row:
+        rows = [r for r in rows if args.row.fullmatch(r.name())]
     if args.rounds:
         rows = [r if r.idle else replace(r, rounds=args.rounds) for r in rows]
     return rows_of.with_needs(rows)
