@@ -4,7 +4,8 @@
  *
  * One table per worker, for IPv4 and IPv6 alike: the state machine of Neighbour Discovery serves
  * ARP as well. Only next hops are resolved. A packet to an unknown neighbour waits in a short queue
- * behind the question; a neighbour that never answers loses its packets and its entry. Handles
+ * behind the question, in a longer one while few others wait; a neighbour that never answers loses
+ * its packets and its entry. Handles
  * (slot and version) are kept by connections in their net_dst, so the usual packet costs one
  * comparison here. Upper layers confirm reachability (neigh_confirm), so a busy neighbour is never
  * probed.
@@ -76,12 +77,24 @@ static void neigh_unhash(struct net *n, const struct neigh *e)
 	*at = e->hash_next;
 }
 
+/* All that waits, and the room it took. */
+static struct mbufq neigh_take_queue(struct net *n, struct neigh *e)
+{
+	struct mbufq q = e->queue;
+
+	if (q.count > NEIGH_QUEUE_MAX)
+		n->neigh->extra -= q.count - NEIGH_QUEUE_MAX;
+	mbufq_init(&e->queue);
+	return q;
+}
+
 /* Forgets the neighbour; packets still waiting are dropped as <why>. */
 static void neigh_release(struct net *n, struct neigh *e, enum net_counter why)
 {
+	struct mbufq q = neigh_take_queue(n, e);
 	struct rte_mbuf *m;
 
-	while ((m = mbufq_pop(&e->queue)) != NULL)
+	while ((m = mbufq_pop(&q)) != NULL)
 		net_drop(n, m, why);
 	neigh_unhash(n, e);
 	timer_cancel(&n->wheel, &e->timer);
@@ -185,11 +198,18 @@ void neigh_confirm(struct net *n, struct neigh *e)
 	neigh_reachable(n, e);
 }
 
-/* RFC 4861 7.2.2: "it SHOULD hold ... the most recently received" packets. */
+/*
+ * RFC 4861 7.2.2: "it SHOULD hold ... the most recently received" packets. What is dropped here is
+ * the first SYN to a backend, and costs its request a second.
+ */
 static void neigh_queue(struct net *n, struct neigh *e, struct rte_mbuf *m)
 {
-	if (e->queue.count == NEIGH_QUEUE_MAX)
-		net_drop(n, mbufq_pop(&e->queue), NET_C_NEIGH_QUEUE);
+	if (e->queue.count >= NEIGH_QUEUE_MAX) {
+		if (n->neigh->extra < NEIGH_EXTRA_MAX)
+			n->neigh->extra++;
+		else
+			net_drop(n, mbufq_pop(&e->queue), NET_C_NEIGH_QUEUE);
+	}
 	trace_pkt(m, "neigh", "waits for the neighbour's answer");
 	mbufq_push(&e->queue, m);
 }
@@ -240,8 +260,7 @@ static void neigh_complete(struct net *n, struct neigh *e, const struct net_note
 		neigh_reachable(n, e);
 	else
 		neigh_stale(n, e);
-	q = e->queue;
-	mbufq_init(&e->queue);
+	q = neigh_take_queue(n, e);
 	while ((m = mbufq_pop(&q)) != NULL)
 		neigh_output(n, e, m);
 }

@@ -46,6 +46,8 @@ struct addr_table {
 /* One neighbour on one link: neigh.c. */
 #define NEIGH_MAX 1024u	   /* next hops and on-link peers; RFC 6583 6: bounded */
 #define NEIGH_QUEUE_MAX 4u /* packets that wait for an answer, per entry */
+#define NEIGH_EXTRA_MAX \
+	512u /* more of them, of all entries together: a burst of SYNs after start */
 #define NEIGH_NONE UINT32_MAX
 
 enum neigh_state { /* RFC 4861 7.3.2 */
@@ -77,6 +79,7 @@ struct neigh_table {
 	struct neigh e[NEIGH_MAX];
 	uint32_t bucket[NEIGH_MAX]; /* heads of hash chains */
 	uint64_t key;
+	unsigned extra; /* packets that wait above NEIGH_QUEUE_MAX of their entry */
 	struct list used, free;
 };
 

@@ -121,16 +121,36 @@ static void many_packets_to_nowhere_hold_a_bounded_number_of_buffers(void **stat
 {
 	struct net_dst cache = {0};
 
-	for (unsigned i = 0; i < 200; i++) {
+	for (unsigned i = 0; i < 80; i++) {
 		cache = (struct net_dst){0};
-		for (unsigned j = 0; j < 8; j++)
+		for (unsigned j = 0; j < 20; j++)
 			send_to(i, &cache);
 	}
-	assert_int_equal(rte_mempool_in_use_count(b.pool), 200 * NEIGH_QUEUE_MAX);
+	assert_int_equal(rte_mempool_in_use_count(b.pool), 80 * NEIGH_QUEUE_MAX + NEIGH_EXTRA_MAX);
+	assert_int_equal(counted(NET_C_NEIGH_QUEUE), 80 * (20 - NEIGH_QUEUE_MAX) - NEIGH_EXTRA_MAX);
 	bench_wait(&b, 4000000);
 	quiet();
 	assert_int_equal(rte_mempool_in_use_count(b.pool), 0);
-	assert_int_equal(counted(NET_C_NEIGH_LOST), 200);
+	assert_int_equal(counted(NET_C_NEIGH_LOST), 80);
+}
+
+static void the_first_packets_of_a_hundred_connections_wait_for_one_answer(void **state)
+{
+	struct net_dst cache = {0};
+	unsigned left = 0;
+
+	for (unsigned round = 0; round < 10; round++) { /* what they took is given back */
+		cache = (struct net_dst){0};
+		for (unsigned i = 0; i < 100; i++)
+			send_to(round, &cache);
+		hear_from(round, NET_NOTE_SOLICITED | NET_NOTE_OVERRIDE);
+		for (struct rte_mbuf *m; port_tx_flush(&b.queue), (m = bench_out(&b)) != NULL;
+			left++)
+			rte_pktmbuf_free(m);
+		assert_int_equal(left, 100 * (round + 1));
+	}
+	assert_int_equal(counted(NET_C_NEIGH_QUEUE), 0);
+	assert_int_equal(b.net->neigh->extra, 0);
 }
 
 static void a_reused_slot_is_not_taken_for_the_old_neighbour(void **state)
@@ -225,6 +245,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(asking_for_a_route_drops_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			many_packets_to_nowhere_hold_a_bounded_number_of_buffers, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_first_packets_of_a_hundred_connections_wait_for_one_answer, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(a_reused_slot_is_not_taken_for_the_old_neighbour,
 			setup, teardown),
 		cmocka_unit_test_setup_teardown(new_routes_reach_connections_that_remember_old_ones,
