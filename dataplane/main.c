@@ -241,6 +241,7 @@ static int app_start(struct app *a, struct err *err)
 static void app_stop(struct app *a)
 {
 	atomic_store(&a->group.stop, true);
+	worker_group_wake(&a->group);
 	for (unsigned i = 0; i < a->group.count; i++)
 		rte_eal_wait_lcore(i + 1);
 	access_writer_stop(a->log);

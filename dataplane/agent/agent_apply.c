@@ -300,6 +300,8 @@ void agent_apply_collect(struct agent *a)
 void agent_apply_commit(struct agent *a, uint64_t now_us)
 {
 	reclaim_commit(&a->ctx.reclaim);
+	if (!reclaim_is_empty(&a->ctx.reclaim))
+		worker_group_wake(a->group);
 	agent_apply_collect(a);
 	reclaim_run(&a->ctx.reclaim, now_us);
 }

@@ -11,6 +11,8 @@
 
 #include "dataplane/base/bug.h"
 
+#define LOOKAHEAD 16 /* ticks that next_us looks through: every nap asks, and is shorter */
+
 static uint64_t tick_of(uint64_t us)
 {
 	return (us + TIMER_TICK_US - 1) / TIMER_TICK_US;
@@ -146,8 +148,8 @@ uint64_t timer_wheel_next_us(const struct timer_wheel *w)
 		return TIMER_NEVER;
 	if (!list_is_empty(&w->due))
 		return w->tick * TIMER_TICK_US;
-	for (uint64_t tick = w->tick + 1;; tick++) {
-		if (!list_is_empty(&w->slots[0][tick & 255]) || (tick & 255) == 0)
+	for (uint64_t tick = w->tick + 1;; tick++)
+		if (!list_is_empty(&w->slots[0][tick & 255]) || (tick & 255) == 0 ||
+			tick == w->tick + LOOKAHEAD)
 			return tick * TIMER_TICK_US;
-	}
 }

@@ -91,6 +91,7 @@ static void fib_publish(struct host *h, const struct fib *f)
 		log_warn("host", "msg=\"more than %u routes: the rest is ignored\"",
 			FIB_ROUTES_MAX);
 	links_say(h, f);
+	worker_group_wake(h->group);
 	if (old != NULL)
 		h->retired[h->retired_count++] =
 			(struct retired){old, rte_rcu_qsbr_start(h->group->qsbr)};

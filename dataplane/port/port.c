@@ -181,6 +181,8 @@ static void port_init(struct port *p, const struct port_config *cfg, uint8_t ind
 		.queues = (uint16_t)queues,
 		.mtu = RTE_ETHER_MTU,
 		.netdev_fd = -1};
+	for (unsigned q = 0; q < PORT_QUEUES_MAX; q++)
+		p->wait_fds[q] = -1;
 	snprintf(p->name, sizeof(p->name), "%s", cfg->name);
 }
 
@@ -243,6 +245,15 @@ static int netdev_settle(struct port *p, const struct port_config *cfg, struct e
 	if (rc == 0 && cfg->profile == PORT_TAP)
 		rc = tap_separate(p, err);
 	return rc;
+}
+
+/* What a worker without work can wait for; the driver does not say, so its sockets are looked for. */
+static void waits_settle(struct port *p)
+{
+	int fds[PORT_QUEUES_MAX];
+
+	if (p->profile == PORT_AF_PACKET && port_netdev_sockets(p->ifindex, fds, p->queues))
+		memcpy(p->wait_fds, fds, p->queues * sizeof(fds[0]));
 }
 
 /* Brings the MTU of the netdev, and of a NIC beside it, in line with the configuration's. */
@@ -319,10 +330,12 @@ int port_open(const struct port_config *cfg, uint8_t index, struct rte_mempool *
 	}
 	if (rc == 0)
 		rc = mtu_settle(&p, cfg, mtu, err);
-	if (rc < 0)
+	if (rc < 0) {
 		port_close(&p);
-	else
-		*ret = p;
+		return rc;
+	}
+	waits_settle(&p);
+	*ret = p;
 	return rc;
 }
 

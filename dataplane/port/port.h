@@ -111,6 +111,7 @@ struct port {
 	unsigned ifindex;     /* of the netdev on the kernel's side; 0: none */
 	char iface[IFNAMSIZ]; /* its name, empty: none */
 	int netdev_fd;	      /* owned; of a tap that only names the port to the kernel; -1 */
+	int wait_fds[PORT_QUEUES_MAX]; /* the driver's; readable when its queue has packets; -1 */
 	struct rte_ether_addr mac;
 	bool multi_segs;  /* the driver sends chains */
 	bool trusts_csum; /* the driver's verdict on L4 checksums is real */
@@ -122,7 +123,8 @@ struct port_queue {
 	uint16_t ethdev;	 /* DPDK's port id, and the queue there */
 	uint16_t queue;
 	uint16_t tx_count;
-	struct rte_mempool *pool;	 /* borrowed: for linear copies */
+	struct rte_mempool *pool; /* borrowed: for linear copies */
+	int wait_fd;		  /* readable when packets have come; -1: the port is silent */
 	struct rte_mbuf *tx[PORT_BURST]; /* owned until flushed */
 	uint64_t counters[PORT_C_COUNT]; /* worker: rw, agent: ro */
 };

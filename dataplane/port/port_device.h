@@ -23,3 +23,8 @@ int port_netdev_mac_set(const char *iface, const struct rte_ether_addr *mac);
  * without packet information, or a negative errno. It goes with the file unless it was there.
  */
 int port_netdev_open(const char *iface);
+/*
+ * The files by which the af_packet driver reads netdev <ifindex>, one per queue and in their order.
+ * False: there are not <count> of them.
+ */
+bool port_netdev_sockets(unsigned ifindex, int *ret, unsigned count);

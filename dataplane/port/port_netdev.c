@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,8 @@
 #include <unistd.h>
 
 #include "dataplane/base/cleanup.h"
+
+#define FILES_LOOKED_AT 1024 /* the first ones: ports are made at start */
 
 /* An interface request about <iface>; 0 or a negative errno. */
 static int netdev_ioctl(const char *iface, unsigned long request, struct ifreq *ifr)
@@ -64,4 +67,31 @@ int port_netdev_open(const char *iface)
 	rc = -errno;
 	close(fd);
 	return rc;
+}
+
+/* A packet socket that receives from netdev <ifindex>? Only such are bound to a protocol. */
+static bool reads_netdev(int fd, unsigned ifindex)
+{
+	struct sockaddr_ll addr = {0};
+	socklen_t len = sizeof(addr);
+
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+		return false;
+	return addr.sll_family == AF_PACKET && addr.sll_ifindex == (int)ifindex &&
+		addr.sll_protocol != 0;
+}
+
+/* The driver opens one after the other, and a new file gets the lowest free number. */
+bool port_netdev_sockets(unsigned ifindex, int *ret, unsigned count)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < FILES_LOOKED_AT; fd++) {
+		if (!reads_netdev(fd, ifindex))
+			continue;
+		if (n < count)
+			ret[n] = fd;
+		n++;
+	}
+	return n == count;
 }

@@ -21,6 +21,7 @@ void port_queue_init(struct port_queue *q, const struct port *p, uint16_t queue,
 	*q = (struct port_queue){.port = p,
 		.ethdev = p->lanes[own ? queue : 0],
 		.queue = own ? 0 : queue,
+		.wait_fd = p->wait_fds[queue],
 		.pool = pool};
 }
 

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -66,8 +67,11 @@ struct worker_clock {
 
 /* A nap and how to end it, see worker_idle.c. */
 struct worker_idle {
-	_Atomic uint32_t asleep; /* futex word: 1 while the worker may be sleeping */
-	uint64_t worked_us;	 /* the last turn that did something */
+	_Atomic uint32_t asleep; /* 1 while the worker may be sleeping */
+	unsigned fd_count;
+	uint64_t worked_us;		  /* the last turn that did something */
+	bool is_woken;			  /* by every port that has packets */
+	struct pollfd fds[1 + PORTS_MAX]; /* what ends a nap: others' news (owned), then ports */
 };
 
 struct worker {
@@ -132,6 +136,8 @@ bool worker_call(struct worker_group *g, unsigned worker, worker_fn fn, void *ar
 	uint64_t timeout_us);
 /* Ends the worker's nap, if it naps; any thread. */
 void worker_wake(struct worker *w);
+/* All of them: there is something new in struct worker_group. */
+void worker_group_wake(struct worker_group *g);
 
 /* For worker/ only: the stages that worker_loop.c names and other files hold. */
 void worker_clock_init(struct worker_clock *c);
@@ -140,4 +146,7 @@ uint64_t worker_clock_us(struct worker_clock *c, uint64_t last_us);
 void worker_mailbox_run(struct worker *w);
 /* True: the agent waits for a call. */
 bool worker_mailbox_has_news(const struct worker *w);
+/* The worker has its queues; 0 or a negative errno. */
+int worker_idle_init(struct worker *w);
+void worker_idle_fini(struct worker *w);
 void worker_idle_run(struct worker *w);

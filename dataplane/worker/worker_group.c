@@ -3,7 +3,9 @@
  * worker_group.c: the workers' life: built by the main thread before any of them runs, torn down
  * by it after the last one has ended.
  */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "dataplane/worker/worker.h"
 
@@ -79,9 +81,10 @@ static int worker_init(struct worker_group *g, unsigned index, struct rte_mempoo
 	rng_seed(&w->rng, seed);
 	worker_clock_init(&w->clock);
 	w->now_us = w->clock.us_base;
-	w->idle.worked_us = w->now_us;
 	w->trace = trace_new(index);
 	net_init(w, pool);
+	if (worker_idle_init(w) < 0)
+		return err_set(err, errno, "worker %u: eventfd: %s", index, strerror(errno));
 	if (tcp_init(w) < 0 || http_init(w) < 0)
 		return err_set(err, ENOMEM, "worker %u: out of memory; lower the limits", index);
 	return 0;
@@ -119,6 +122,7 @@ static void worker_fini(struct worker *w)
 		port_tx_flush(&w->queues[p]);
 	net_free(w->net);
 	trace_free(w->trace);
+	worker_idle_fini(w);
 	free(w);
 }
 

@@ -2,27 +2,54 @@
 /*
  * worker_idle.c: the end of a turn: on at once, or a nap.
  *
- * A port without interrupts can only be asked, so a resting worker asks rarely: after a while of
- * empty turns it sleeps, never longer than an eighth of the rest so far (a packet is then late by
- * at most an eighth of the silence before it), than a millisecond, and than the next timer. What
- * other threads have for it ends the nap at once: they look at <asleep> after they have put it
- * there, and the sleeper looks for it after it has set <asleep>, both with a full fence between, so
- * one of them sees the other.
+ * nap.c says which. What other threads have for the worker ends the nap at once: they look at
+ * <asleep> after they have put it there, and the sleeper looks for it after it has set <asleep>,
+ * both with a full fence between, so one of them sees the other. Packets end it where the port has
+ * a file to wait for: poll(2) looks whether there are any before it sleeps. Such a port in trouble
+ * (its netdev went down) is readable too, without packets: then the nap goes on without the ports.
  *
  * Busy polling never naps: right where the lcores have nothing else to do.
  */
-#include <linux/futex.h>
-#include <sys/syscall.h>
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_pause.h>
 
+#include "dataplane/worker/nap.h"
 #include "dataplane/worker/worker.h"
 
-#define SPIN_US 50    /* of silence before the first nap: answers of this box's neighbours come */
-#define NAP_MIN_US 20 /* below this a nap costs more than it saves */
-#define NAP_MAX_US 1000
+#define TROUBLE_NAP_US 1000 /* without the ports */
+
+int worker_idle_init(struct worker *w)
+{
+	struct worker_idle *i = &w->idle;
+
+	*i = (struct worker_idle){.worked_us = w->now_us, .is_woken = true};
+	i->fds[0] = (struct pollfd){.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .events = POLLIN};
+	if (i->fds[0].fd < 0)
+		return -errno;
+	i->fd_count = 1;
+	for (unsigned p = 0; p < w->port_count; p++) {
+		int fd = w->queues[p].wait_fd;
+
+		if (fd < 0)
+			i->is_woken = false;
+		else
+			i->fds[i->fd_count++] = (struct pollfd){.fd = fd, .events = POLLIN};
+	}
+	return 0;
+}
+
+void worker_idle_fini(struct worker *w)
+{
+	if (w->idle.fd_count > 0)
+		close(w->idle.fds[0].fd);
+	w->idle.fd_count = 0;
+}
 
 static uint64_t next_due_us(const struct worker *w)
 {
@@ -32,41 +59,62 @@ static uint64_t next_due_us(const struct worker *w)
 	return due < http ? due : http;
 }
 
-/* How long a nap may be now; 0: none. */
-static uint64_t nap_length(const struct worker *w)
-{
-	uint64_t rest = w->now_us - w->idle.worked_us, due = next_due_us(w), nap;
-
-	if (rest < SPIN_US || due <= w->now_us)
-		return 0;
-	nap = RTE_MIN(RTE_MAX(rest / 8, (uint64_t)NAP_MIN_US), (uint64_t)NAP_MAX_US);
-	nap = RTE_MIN(nap, due - w->now_us);
-	return nap < NAP_MIN_US ? 0 : nap;
-}
-
 static bool has_news(const struct worker *w)
 {
 	return dispatch_has_news(w) || worker_mailbox_has_news(w) ||
 		atomic_load_explicit(&w->group->stop, memory_order_relaxed);
 }
 
-static void nap(struct worker *w, uint64_t us)
+/* An error is told once and then gone; one that stays must not make the worker spin. */
+static bool has_trouble(const struct worker_idle *i)
+{
+	bool trouble = false;
+
+	for (unsigned f = 1; f < i->fd_count; f++) {
+		int error;
+		socklen_t len = sizeof(error);
+
+		if (likely((i->fds[f].revents & (POLLERR | POLLHUP | POLLNVAL)) == 0))
+			continue;
+		getsockopt(i->fds[f].fd, SOL_SOCKET, SO_ERROR, &error, &len);
+		trouble = true;
+	}
+	return trouble;
+}
+
+static void sleep_until_woken(struct worker_idle *i, uint64_t us)
 {
 	struct timespec ts = {.tv_nsec = (long)us * 1000};
+	struct timespec trouble_ts = {.tv_nsec = TROUBLE_NAP_US * 1000};
+	eventfd_t n;
 
+	if (ppoll(i->fds, i->fd_count, &ts, NULL) <= 0)
+		return;
+	if (unlikely(has_trouble(i)))
+		ppoll(i->fds, 1, &trouble_ts, NULL);
+	if (i->fds[0].revents & POLLIN)
+		eventfd_read(i->fds[0].fd, &n);
+}
+
+static void nap(struct worker *w, uint64_t us)
+{
 	atomic_store_explicit(&w->idle.asleep, 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!has_news(w)) {
-		syscall(SYS_futex, &w->idle.asleep, FUTEX_WAIT_PRIVATE, 1, &ts, NULL, 0);
+		uint64_t tsc = rte_rdtsc();
+
+		sleep_until_woken(&w->idle, us);
 		w->stats.counters[WORKER_C_NAPS]++;
-		w->stats.counters[WORKER_C_NAP_US] += us;
+		w->stats.counters[WORKER_C_NAP_US] +=
+			((rte_rdtsc() - tsc) * w->clock.us_per_tsc_32) >> 32;
 	}
 	atomic_store_explicit(&w->idle.asleep, 0, memory_order_relaxed);
 }
 
 void worker_idle_run(struct worker *w)
 {
-	uint64_t us;
+	struct nap n = {w->idle.is_woken, w->idle.worked_us, 0};
+	uint64_t us = 0;
 
 	w->stats.empty = w->work == 0;
 	if (w->work > 0) {
@@ -75,7 +123,10 @@ void worker_idle_run(struct worker *w)
 		return;
 	}
 	w->stats.counters[WORKER_C_TURNS_EMPTY]++;
-	us = w->group->cfg.poll == WORKER_POLL_BUSY ? 0 : nap_length(w);
+	if (w->group->cfg.poll == WORKER_POLL_ADAPTIVE) {
+		n.due_us = next_due_us(w);
+		us = nap_length(&n, w->now_us);
+	}
 	if (us > 0)
 		nap(w, us);
 	else
@@ -88,5 +139,12 @@ void worker_wake(struct worker *w)
 	if (likely(atomic_load_explicit(&w->idle.asleep, memory_order_relaxed) == 0))
 		return;
 	atomic_store_explicit(&w->idle.asleep, 0, memory_order_relaxed);
-	syscall(SYS_futex, &w->idle.asleep, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	eventfd_write(w->idle.fds[0].fd, 1);
+}
+
+void worker_group_wake(struct worker_group *g)
+{
+	for (unsigned i = 0; i < g->count; i++)
+		if (g->w[i] != NULL)
+			worker_wake(g->w[i]);
 }
