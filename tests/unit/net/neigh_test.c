@@ -13,9 +13,11 @@
 #include "tests/unit/net/net_bench.h"
 
 static struct bench b;
+static uint32_t sent; /* packets, numbered in their first bytes */
 
 static int setup(void **state)
 {
+	sent = 0;
 	bench_start(&b);
 	return 0;
 }
@@ -54,6 +56,7 @@ static void send_to(unsigned i, struct net_dst *cache)
 
 	*pkt_of(m) = (struct pkt){0};
 	memset(rte_pktmbuf_append(m, 20), 0, 20);
+	be32_put(rte_pktmbuf_mtod(m, uint8_t *), sent++);
 	ip_output(b.net, m, &src, &dst, PROTO_TCP, 0, cache);
 	port_tx_flush(&b.queue);
 	quiet();
@@ -153,6 +156,23 @@ static void the_first_packets_of_a_hundred_connections_wait_for_one_answer(void 
 	assert_int_equal(b.net->neigh->extra, 0);
 }
 
+static void where_no_more_can_wait_the_oldest_go(void **state)
+{
+	struct net_dst cache = {0};
+	struct rte_mbuf *m;
+
+	for (unsigned i = 0; i < NEIGH_QUEUE_MAX + NEIGH_EXTRA_MAX + 7; i++)
+		send_to(1, &cache);
+	assert_int_equal(counted(NET_C_NEIGH_QUEUE), 7);
+	hear_from(1, NET_NOTE_SOLICITED | NET_NOTE_OVERRIDE);
+	port_tx_flush(&b.queue);
+	m = bench_out(&b);
+	assert_non_null(m);
+	assert_int_equal(be32_get(rte_pktmbuf_mtod(m, uint8_t *) + 14 + 40), 7);
+	rte_pktmbuf_free(m);
+	quiet();
+}
+
 static void a_reused_slot_is_not_taken_for_the_old_neighbour(void **state)
 {
 	struct net_dst cache = {0};
@@ -247,6 +267,8 @@ int main(void)
 			many_packets_to_nowhere_hold_a_bounded_number_of_buffers, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			the_first_packets_of_a_hundred_connections_wait_for_one_answer, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(where_no_more_can_wait_the_oldest_go, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(a_reused_slot_is_not_taken_for_the_old_neighbour,
 			setup, teardown),
