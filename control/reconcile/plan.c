@@ -228,6 +228,7 @@ struct plan *plan_build(const struct plan_input *in)
 	arena_init(&p->arena, 0);
 	atomic_store(&p->refs, 1);
 	p->view = view_get(in->view);
+	p->clusters = clusters_get(in->clusters);
 	p->config = in->config;
 	r.arena = &p->arena;
 	build_classes(&r);
@@ -254,6 +255,7 @@ void plan_put(struct plan *p)
 	if (p == NULL || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	view_put(p->view);
+	clusters_put(p->clusters);
 	arena_fini(&p->arena);
 	free(p);
 }

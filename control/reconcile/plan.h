@@ -16,6 +16,7 @@
 
 #include <jansson.h>
 
+#include "control/clusters/clusters.h"
 #include "control/config/config.h"
 #include "control/model/gateway.h"
 #include "control/model/service.h"
@@ -130,6 +131,7 @@ struct plan_class {
 
 struct plan {
 	struct view *view;		     /* held */
+	struct clusters *clusters;	     /* held, or NULL: all with defaults */
 	const struct control_config *config; /* borrowed, outlives the plan */
 	struct plan_class *classes;	     /* those with our controllerName */
 	struct plan_gateway *gateways;	     /* those of our classes, by cluster, namespace, name */
@@ -145,7 +147,8 @@ struct plan {
 struct address_book; /* addresses.h */
 
 struct plan_input {
-	struct view *view; /* the plan takes a reference of its own */
+	struct view *view;	   /* the plan takes a reference of its own */
+	struct clusters *clusters; /* the same; NULL: every cluster with all defaults */
 	const struct control_config *config;
 	const struct plan *acked;	 /* newest that every live dataplane has, or NULL */
 	const struct plan *previous;	 /* for lastTransitionTime; NULL: everything changes now */
