@@ -151,21 +151,30 @@ static bool refer(struct tcp *t, struct chain *ch, struct rte_mbuf *from, uint32
 	return true;
 }
 
+/* The same, copied: into what room the last mbuf has, and into fresh ones. */
 static bool copy(struct tcp *t, struct chain *ch, struct rte_mbuf *from, uint32_t off, uint32_t n)
 {
-	struct rte_mbuf *m = ch->last;
+	const char *p = rte_pktmbuf_mtod_offset(from, const char *, off);
 
-	if (!RTE_MBUF_DIRECT(m) || rte_pktmbuf_tailroom(m) < n) {
-		m = mbuf_alloc(t);
-		if (m == NULL)
-			return false;
-		chain_add(ch, m);
+	while (n > 0) {
+		struct rte_mbuf *m = ch->last;
+		uint32_t room = RTE_MBUF_DIRECT(m) ? rte_pktmbuf_tailroom(m) : 0;
+		uint32_t take = RTE_MIN(n, room);
+
+		if (room == 0) {
+			m = mbuf_alloc(t);
+			if (m == NULL)
+				return false;
+			chain_add(ch, m);
+			continue;
+		}
+		/* its own last segment, so that append opens poisoned tailroom */
+		memcpy(rte_pktmbuf_append(m, (uint16_t)take), p, take);
+		if (m != ch->head)
+			ch->head->pkt_len += take; /* else append counted it */
+		p += take;
+		n -= take;
 	}
-	/* its own last segment, so that append opens poisoned tailroom */
-	memcpy(rte_pktmbuf_append(m, (uint16_t)n), rte_pktmbuf_mtod_offset(from, const char *, off),
-		n);
-	if (m != ch->head)
-		ch->head->pkt_len += n; /* else append counted it */
 	return true;
 }
 

@@ -191,6 +191,44 @@ static void a_bit_that_arrives_wrong_is_refused(void **state)
 	assert_true(raw_end(&r, c));
 }
 
+/*
+ * Chains for ports that cut.
+ */
+
+#define SLICES 12u
+#define SLICE_LEN 1200u
+
+/* What does not go by reference fills whole buffers, so that a chain never is too long for ever. */
+static void copied_slices_are_packed_without_gaps(void **state)
+{
+	struct tcp_config cfg = raw_config_small();
+	uint32_t iss, room = RTE_MBUF_DEFAULT_DATAROOM, rest;
+	struct raw_segment s;
+	static struct raw r;
+	struct tcp_conn *c;
+	struct rng rng;
+	struct mbufq q;
+
+	cfg.tx = (struct port_offload){.csum = true,
+		.ip_csum = true,
+		.tso_max = 65435,
+		.refs_max = 2};
+	raw_init(&r, &cfg, pool);
+	c = raw_accept(&r, 65535, &iss);
+	raw_drop_output(&r);
+	rng_seed(&rng, 9);
+	mbufq_init(&q);
+	for (unsigned i = 0; i < SLICES; i++)
+		mbufq_push(&q, slice(&rng, SLICE_LEN));
+	tcp_write(r.tcp, c, &q);
+	raw_turn(&r);
+	assert_true(raw_take(&r, &s));
+	assert_int_equal(s.len, SLICES * SLICE_LEN);
+	rest = s.len - cfg.tx.refs_max * SLICE_LEN;
+	assert_in_range(s.mbufs, 1, 1 + cfg.tx.refs_max + (rest + room - 1) / room);
+	assert_true(raw_end(&r, c));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +237,7 @@ int main(void)
 		cmocka_unit_test(relayed_bytes_leave_with_right_checksums),
 		cmocka_unit_test(of_two_copies_the_one_that_is_kept_is_summed),
 		cmocka_unit_test(a_bit_that_arrives_wrong_is_refused),
+		cmocka_unit_test(copied_slices_are_packed_without_gaps),
 	};
 
 	test_eal_init();
