@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -28,6 +29,15 @@ static inline uint64_t csum_load(const uint8_t *p)
 
 	memcpy(&v, p, 8);
 	return v;
+}
+
+/* Stores <v> and returns its sum: reading a header back would wait for the stores. */
+static inline uint64_t csum_put32(uint8_t *p, uint32_t v)
+{
+	uint32_t be = htobe32(v);
+
+	memcpy(p, &be, 4);
+	return be;
 }
 
 /* Less than 8 bytes. */

@@ -65,19 +65,15 @@ static struct neigh *dst_resolve(struct net *n, const struct ip_addr *src,
 static void ip4_header_put(uint8_t *h, const struct ip_addr *src, const struct ip_addr *dst,
 	uint16_t total_len, uint8_t proto, uint8_t ecn)
 {
-	uint16_t sum;
+	uint64_t sum = csum_put32(h, 0x45u << 24 | (uint32_t)ecn << 16 | total_len);
+	uint16_t c;
 
-	h[0] = 0x45;
-	h[1] = ecn;
-	be16_put(h + 2, total_len);
-	be32_put(h + 4, 0x4000); /* identification 0, DF, offset 0 */
-	h[8] = TTL;
-	h[9] = proto;
-	be16_put(h + 10, 0);
-	memcpy(h + 12, src->b + 12, 4);
-	memcpy(h + 16, dst->b + 12, 4);
-	sum = csum_fold(csum_ip4(h));
-	memcpy(h + 10, &sum, 2);
+	sum += csum_put32(h + 4, 0x4000); /* identification 0, DF, offset 0 */
+	sum += csum_put32(h + 8, (uint32_t)TTL << 24 | (uint32_t)proto << 16);
+	sum += csum_put32(h + 12, be32_get(src->b + 12));
+	sum += csum_put32(h + 16, be32_get(dst->b + 12));
+	c = csum_fold(sum);
+	memcpy(h + 10, &c, 2);
 }
 
 void ip6_header_put(uint8_t *h, const struct ip_addr *src, const struct ip_addr *dst,

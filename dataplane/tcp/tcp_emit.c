@@ -13,13 +13,13 @@
 #include "dataplane/tcp/tcp_stack.h"
 
 #define COPY_MAX 512u	    /* a segment's payload up to this is copied whole */
+#define TS_LEN 12u	    /* of the timestamps option with what aligns it */
 #define COPY_SLICE_MAX 192u /* in a longer one slices up to this are copied */
 
 struct header {
 	uint32_t seq, ack;
 	uint16_t wnd;
 	uint8_t flags;
-	struct tcp_options opt;
 };
 
 static struct rte_mbuf *mbuf_alloc(struct tcp *t)
@@ -34,21 +34,48 @@ static struct rte_mbuf *mbuf_alloc(struct tcp *t)
 	return m;
 }
 
-static void header_append(struct rte_mbuf *m, const struct tcp_flow *f, const struct header *h)
+/* The fixed part of a header of <len> bytes; its sum. The checksum comes later, urgent data never. */
+static uint64_t fixed_put(uint8_t *p, const struct tcp_flow *f, const struct header *h, size_t len)
 {
-	size_t opt_len = tcp_options_len(&h->opt);
+	uint32_t ports = (uint32_t)f->local_port << 16 | f->remote_port;
+	uint32_t rest = (uint32_t)len / 4 << 28 | (uint32_t)h->flags << 16 | h->wnd;
+	uint64_t sum = csum_put32(p, ports);
+
+	sum += csum_put32(p + 4, h->seq);
+	sum += csum_put32(p + 8, h->ack);
+	sum += csum_put32(p + 12, rest);
+	return sum + csum_put32(p + 16, 0);
+}
+
+/* Any header; its sum. */
+static uint64_t header_append(struct rte_mbuf *m, const struct tcp_flow *f, const struct header *h,
+	const struct tcp_options *opt)
+{
+	size_t opt_len = tcp_options_len(opt);
 	uint8_t *p = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(TCP_HEADER_LEN + opt_len));
 
 	bug_on_hot(p == NULL);
-	be16_put(p, f->local_port);
-	be16_put(p + 2, f->remote_port);
-	be32_put(p + 4, h->seq);
-	be32_put(p + 8, h->ack);
-	p[12] = (uint8_t)((TCP_HEADER_LEN + opt_len) / 4 << 4);
-	p[13] = h->flags;
-	be16_put(p + 14, h->wnd);
-	be32_put(p + 16, 0); /* the checksum comes later, the urgent pointer never */
-	tcp_options_emit(&h->opt, p + TCP_HEADER_LEN);
+	tcp_options_emit(opt, p + TCP_HEADER_LEN);
+	return fixed_put(p, f, h, TCP_HEADER_LEN + opt_len) +
+		csum_words(p + TCP_HEADER_LEN, opt_len);
+}
+
+/* What nearly every segment has: timestamps as RFC 7323 appendix A lays them out, or nothing. */
+static uint64_t header_append_plain(struct rte_mbuf *m, const struct tcp_flow *f,
+	const struct header *h, bool ts, uint32_t tsval, uint32_t tsecr)
+{
+	size_t len = TCP_HEADER_LEN + (ts ? TS_LEN : 0);
+	uint8_t *p = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)len);
+	uint64_t sum;
+
+	bug_on_hot(p == NULL);
+	sum = fixed_put(p, f, h, len);
+	if (ts) {
+		sum += csum_put32(p + TCP_HEADER_LEN, 0x0101080a); /* NOP, NOP, kind 8, length 10 */
+		sum += csum_put32(p + TCP_HEADER_LEN + 4, tsval);
+		sum += csum_put32(p + TCP_HEADER_LEN + 8, tsecr);
+	}
+	return sum;
 }
 
 /*
@@ -81,50 +108,52 @@ static void checksum_leave(struct tcp *t, struct rte_mbuf *m, const struct tcp_f
 	memcpy(rte_pktmbuf_mtod_offset(m, char *, 16), &c, 2);
 }
 
-/* <sum> is of what is behind the first <plain> bytes. */
-static void checksum_put(struct rte_mbuf *m, const struct tcp_flow *f, uint32_t plain, uint64_t sum)
+static void checksum_put(struct rte_mbuf *m, const struct tcp_flow *f, uint64_t sum)
 {
-	uint16_t c;
+	uint16_t c = (uint16_t)~csum_fold(sum + csum_pseudo(&f->local, &f->remote, m->pkt_len));
 
-	sum += csum_pseudo(&f->local, &f->remote, m->pkt_len);
-	sum += csum_bytes(rte_pktmbuf_mtod(m, const void *), plain);
-	c = (uint16_t)~csum_fold(sum);
 	memcpy(rte_pktmbuf_mtod_offset(m, char *, 16), &c, 2);
 }
 
-/* A segment in the making. */
-struct chain {
-	struct rte_mbuf *head, *last;
-	uint32_t plain; /* bytes in <head> that nobody has summed */
-	uint64_t sum;	/* of those behind them, unless the ports do it */
-};
-
-/* The checksum, then down. The chain is of pkt_len bytes, in segments of up to <mss>. */
-static void transmit(struct tcp *t, const struct chain *ch, const struct tcp_flow *f, uint16_t mss,
-	struct net_dst *dst)
+/*
+ * The checksum, then down. <m> is a chain of pkt_len bytes whose sum is <sum> (where the ports do
+ * not make it), in segments of up to <mss>.
+ */
+static void transmit(struct tcp *t, struct rte_mbuf *m, uint64_t sum, const struct tcp_flow *f,
+	uint16_t mss, struct net_dst *dst)
 {
-	struct rte_mbuf *m = ch->head;
-
 	if (t->cfg.tx.csum)
 		checksum_leave(t, m, f, mss);
 	else
-		checksum_put(m, f, ch->plain, ch->sum);
+		checksum_put(m, f, sum);
 	pkt_of(m)->l4_len = (uint16_t)m->pkt_len;
 	tcp_count(t, TCP_N_TX_SEGMENTS);
 	ip_output(t->net, m, &f->local, &f->remote, IPPROTO_TCP, 0, dst);
 }
 
-static void transmit_bare(struct tcp *t, struct rte_mbuf *m, const struct tcp_flow *f, uint16_t mss,
-	struct net_dst *dst)
+/* A segment that has no payload. */
+static bool emit_header(struct tcp *t, const struct tcp_flow *f, const struct header *h,
+	const struct tcp_options *opt, struct net_dst *dst)
 {
-	struct chain ch = {m, m, m->pkt_len, 0};
+	struct rte_mbuf *m = mbuf_alloc(t);
+	uint64_t sum;
 
-	transmit(t, &ch, f, mss, dst);
+	if (m == NULL)
+		return false;
+	sum = header_append(m, f, h, opt);
+	transmit(t, m, sum, f, TCP_MSS_MIN, dst);
+	return true;
 }
 
 /*
  * Payload.
  */
+
+/* A segment in the making. */
+struct chain {
+	struct rte_mbuf *head, *last;
+	uint64_t sum; /* of its bytes so far, unless the ports do it */
+};
 
 static void chain_add(struct chain *ch, struct rte_mbuf *m)
 {
@@ -191,39 +220,23 @@ static struct rte_mbuf *sndq_find(struct tcp_conn *c, struct rte_mbuf **cursor, 
 	return m;
 }
 
-/* All of a short payload behind the header: one piece to sum. */
-static bool payload_copy(struct tcp *t, struct chain *ch, struct rte_mbuf *m, uint32_t seq,
-	uint32_t len)
-{
-	for (uint32_t n; len > 0; m = pkt_of(m)->next, seq += n, len -= n) {
-		uint32_t off = seq - pkt_of(m)->seq;
-
-		n = RTE_MIN(m->data_len - off, len);
-		if (!copy(t, ch, m, off, n))
-			return false;
-	}
-	ch->plain = ch->head->pkt_len;
-	return true;
-}
-
 static bool payload_append(struct tcp *t, struct tcp_conn *c, struct chain *ch, uint32_t seq,
 	uint32_t len)
 {
-	bool rtx = seq_lt(seq, c->sack.nxt);
+	bool rtx = seq_lt(seq, c->sack.nxt), short_one = len <= COPY_MAX;
 	uint16_t refs_max = len > c->mss ? t->cfg.tx.refs_max : UINT16_MAX;
-	struct rte_mbuf *m;
+	struct rte_mbuf *m = sndq_find(c, rtx ? &c->rtx_cursor : &c->snd_cursor, seq);
 
-	if (len == 0)
-		return true;
-	m = sndq_find(c, rtx ? &c->rtx_cursor : &c->snd_cursor, seq);
-	if (len <= COPY_MAX)
-		return payload_copy(t, ch, m, seq, len);
 	for (uint32_t done = 0; done < len; m = pkt_of(m)->next) {
 		uint32_t off = seq + done - pkt_of(m)->seq;
 		uint32_t n = RTE_MIN(m->data_len - off, len - done);
-		bool small = n <= COPY_SLICE_MAX || ch->head->nb_segs > refs_max;
+		bool ok;
 
-		if (!(small ? copy : refer)(t, ch, m, off, n))
+		if (short_one || n <= COPY_SLICE_MAX || ch->head->nb_segs > refs_max)
+			ok = copy(t, ch, m, off, n);
+		else
+			ok = refer(t, ch, m, off, n);
+		if (!ok)
 			return false;
 		if (!t->cfg.tx.csum)
 			ch->sum = csum_add(ch->sum, tcp_csum_take(m, off, n), done);
@@ -250,29 +263,19 @@ static uint32_t sack_room(const struct tcp_conn *c, uint32_t bytes)
 	return used < full ? full - used : 0;
 }
 
-static void sack_blocks(struct tcp_conn *c, struct header *h, uint32_t bytes)
+/* A header with the blocks of what is out of order. */
+static uint64_t header_append_sack(struct rte_mbuf *m, struct tcp_conn *c, const struct header *h,
+	uint32_t tsval, uint32_t bytes)
 {
+	struct tcp_options opt = {.has_ts = c->ts_on, .tsval = tsval, .tsecr = c->ts_recent};
 	uint32_t room = sack_room(c, bytes);
 	/* with timestamps three blocks fit into the 40 bytes, RFC 2018 3 */
 	unsigned max = c->ts_on ? 3 : 4;
 
 	if (room >= 12)
-		h->opt.sack_count = (uint8_t)tcp_reasm_blocks(&c->reasm, c->rcv_nxt, h->opt.sack,
+		opt.sack_count = (uint8_t)tcp_reasm_blocks(&c->reasm, c->rcv_nxt, opt.sack,
 			RTE_MIN((room - 4) / 8, max));
-}
-
-/* The part of the header that every segment with ACK has; <bytes> of payload follow. */
-static void ack_header(struct tcp *t, struct tcp_conn *c, struct header *h, uint32_t bytes)
-{
-	h->ack = c->rcv_nxt;
-	h->wnd = tcp_window_announce(t, c);
-	if (c->ts_on) {
-		h->opt.has_ts = true;
-		h->opt.tsval = tcp_ts_now(t, c->ts_offset);
-		h->opt.tsecr = c->ts_recent;
-	}
-	if (c->sack_on && tcp_reasm_has_blocks(&c->reasm))
-		sack_blocks(c, h, bytes);
+	return header_append(m, &c->flow, h, &opt);
 }
 
 static void ack_settled(struct tcp_conn *c)
@@ -283,54 +286,49 @@ static void ack_settled(struct tcp_conn *c)
 	c->due_us[TCP_DUE_DELACK] = TIMER_NEVER;
 }
 
+/* A segment with ACK and <bytes> of payload. */
+static bool emit(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t bytes, uint8_t flags)
+{
+	uint32_t tsval = tcp_ts_now(t, c->ts_offset);
+	struct header h = {.seq = seq, .ack = c->rcv_nxt, .flags = flags | TCP_ACK};
+	struct chain ch;
+
+	ch.head = ch.last = mbuf_alloc(t);
+	if (ch.head == NULL)
+		return false;
+	h.wnd = tcp_window_announce(t, c);
+	if (unlikely(c->sack_on && tcp_reasm_has_blocks(&c->reasm)))
+		ch.sum = header_append_sack(ch.head, c, &h, tsval, bytes);
+	else
+		ch.sum = header_append_plain(ch.head, &c->flow, &h, c->ts_on, tsval, c->ts_recent);
+	if (bytes > 0 && !payload_append(t, c, &ch, seq, bytes)) {
+		rte_pktmbuf_free(ch.head);
+		return false;
+	}
+	ack_settled(c);
+	transmit(t, ch.head, ch.sum, &c->flow, c->mss, &c->dst);
+	return true;
+}
+
 bool tcp_emit_data(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t len)
 {
 	bool fin = seq + len == c->snd_end + 1;
 	uint32_t bytes = len - fin;
-	struct header h = {.seq = seq, .flags = TCP_ACK};
-	struct rte_mbuf *m = mbuf_alloc(t);
-	struct chain ch;
+	uint8_t flags = fin ? TCP_FIN : 0;
 
-	if (m == NULL)
-		return false;
-	if (fin)
-		h.flags |= TCP_FIN;
 	if (bytes > 0 && seq + bytes == c->snd_end)
-		h.flags |= TCP_PSH; /* RFC 9293 3.9.1: the last of what was written */
-	ack_header(t, c, &h, bytes);
-	header_append(m, &c->flow, &h);
-	ch = (struct chain){m, m, m->pkt_len, 0};
-	if (!payload_append(t, c, &ch, seq, bytes)) {
-		rte_pktmbuf_free(m);
-		return false;
-	}
-	ack_settled(c);
-	transmit(t, &ch, &c->flow, c->mss, &c->dst);
-	return true;
-}
-
-static bool emit_bare(struct tcp *t, struct tcp_conn *c, uint32_t seq)
-{
-	struct header h = {.seq = seq, .flags = TCP_ACK};
-	struct rte_mbuf *m = mbuf_alloc(t);
-
-	if (m == NULL)
-		return false;
-	ack_header(t, c, &h, 0);
-	header_append(m, &c->flow, &h);
-	ack_settled(c);
-	transmit_bare(t, m, &c->flow, c->mss, &c->dst);
-	return true;
+		flags |= TCP_PSH; /* RFC 9293 3.9.1: the last of what was written */
+	return emit(t, c, seq, bytes, flags);
 }
 
 bool tcp_emit_ack(struct tcp *t, struct tcp_conn *c)
 {
-	return emit_bare(t, c, c->sack.nxt);
+	return emit(t, c, c->sack.nxt, 0, 0);
 }
 
 bool tcp_emit_keepalive(struct tcp *t, struct tcp_conn *c)
 {
-	return emit_bare(t, c, c->sack.nxt - 1);
+	return emit(t, c, c->sack.nxt - 1, 0, 0);
 }
 
 bool tcp_emit_rst(struct tcp *t, struct tcp_conn *c)
@@ -339,18 +337,13 @@ bool tcp_emit_rst(struct tcp *t, struct tcp_conn *c)
 		.ack = c->rcv_nxt,
 		.flags = TCP_RST | TCP_ACK,
 		.wnd = 0};
-	struct rte_mbuf *m = mbuf_alloc(t);
+	struct tcp_options opt = {.has_ts = c->ts_on,
+		.tsval = tcp_ts_now(t, c->ts_offset),
+		.tsecr = c->ts_recent};
 
-	if (m == NULL)
+	if (!emit_header(t, &c->flow, &h, &opt, &c->dst))
 		return false;
-	if (c->ts_on) {
-		h.opt.has_ts = true;
-		h.opt.tsval = tcp_ts_now(t, c->ts_offset);
-		h.opt.tsecr = c->ts_recent;
-	}
 	tcp_count(t, TCP_N_TX_RST);
-	header_append(m, &c->flow, &h);
-	transmit_bare(t, m, &c->flow, c->mss, &c->dst);
 	return true;
 }
 
@@ -359,26 +352,23 @@ bool tcp_emit_syn(struct tcp *t, struct tcp_conn *c)
 {
 	bool ack = c->state == TCP_SYN_RECEIVED;
 	struct header h = {.seq = c->iss, .flags = (uint8_t)(TCP_SYN | (ack ? TCP_ACK : 0))};
-	struct rte_mbuf *m = mbuf_alloc(t);
 	uint8_t wscale = c->rcv_wscale;
+	struct tcp_options opt = {.has_mss = true,
+		.mss = tcp_mss_announced(t, &c->flow.remote, &c->dst),
+		.sack_permitted = ack ? c->sack_on : t->cfg.sack,
+		.has_ts = ack ? c->ts_on : t->cfg.timestamps,
+		.tsval = tcp_ts_now(t, c->ts_offset),
+		.tsecr = ack ? c->ts_recent : 0,
+		.has_wscale = ack ? wscale > 0 : t->cfg.window_scaling,
+		.wscale = TCP_RCV_WSCALE};
 
-	if (m == NULL)
-		return false;
 	c->rcv_wscale = 0; /* RFC 7323 2.2: the window of a SYN is never scaled */
 	h.ack = ack ? c->rcv_nxt : 0;
 	h.wnd = tcp_window_announce(t, c);
 	c->rcv_wscale = wscale;
-	h.opt.has_mss = true;
-	h.opt.mss = tcp_mss_announced(t, &c->flow.remote, &c->dst);
-	h.opt.sack_permitted = ack ? c->sack_on : t->cfg.sack;
-	h.opt.has_ts = ack ? c->ts_on : t->cfg.timestamps;
-	h.opt.tsval = tcp_ts_now(t, c->ts_offset);
-	h.opt.tsecr = ack ? c->ts_recent : 0;
-	h.opt.has_wscale = ack ? c->rcv_wscale > 0 : t->cfg.window_scaling;
-	h.opt.wscale = TCP_RCV_WSCALE;
-	header_append(m, &c->flow, &h);
+	if (!emit_header(t, &c->flow, &h, &opt, &c->dst))
+		return false;
 	ack_settled(c);
-	transmit_bare(t, m, &c->flow, c->mss, &c->dst);
 	return true;
 }
 
@@ -388,19 +378,12 @@ bool tcp_emit_syn(struct tcp *t, struct tcp_conn *c)
 
 bool tcp_emit_raw(struct tcp *t, const struct tcp_raw *r, struct net_dst *dst)
 {
-	struct header h = {.seq = r->seq,
-		.ack = r->ack,
-		.wnd = r->wnd,
-		.flags = r->flags,
-		.opt = r->opt};
-	struct rte_mbuf *m = mbuf_alloc(t);
+	struct header h = {.seq = r->seq, .ack = r->ack, .wnd = r->wnd, .flags = r->flags};
 
-	if (m == NULL)
+	if (!emit_header(t, r->flow, &h, &r->opt, dst))
 		return false;
 	if (r->flags & TCP_RST)
 		tcp_count(t, TCP_N_TX_RST);
-	header_append(m, r->flow, &h);
-	transmit_bare(t, m, r->flow, TCP_MSS_MIN, dst);
 	return true;
 }
 

@@ -49,12 +49,17 @@ static bool retransmit(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t
 	return true;
 }
 
+static bool has_lost(const struct tcp_conn *c)
+{
+	return c->sack.bytes[TCP_RANGE_LOST] > 0;
+}
+
 /* The lowest lost bytes, one segment of them. */
 static bool retransmit_lost(struct tcp *t, struct tcp_conn *c)
 {
 	uint32_t seq, len;
 
-	if (likely(c->sack.bytes[TCP_RANGE_LOST] == 0) || !tcp_sack_next_lost(&c->sack, &seq, &len))
+	if (!tcp_sack_next_lost(&c->sack, &seq, &len))
 		return false;
 	/* a FIN rides on a full last segment as it did the first time */
 	if (len > c->mss && !(len == c->mss + 1u && seq + len == c->snd_end + 1))
@@ -241,7 +246,9 @@ static void send_data(struct tcp *t, struct tcp_conn *c)
 
 	c->rec.cwnd_limited = false;
 	while (sent < TCP_BURST_MAX && n > 0) {
-		n = retransmit_lost(t, c) ? 1 : send_new(t, c);
+		bool again = unlikely(has_lost(c)) && retransmit_lost(t, c);
+
+		n = again ? 1 : send_new(t, c);
 		sent += n;
 	}
 	if (sent >= TCP_BURST_MAX)
