@@ -36,6 +36,7 @@
 #include "dataplane/host/host.h"
 #include "dataplane/identity.h"
 #include "dataplane/worker/access_writer.h"
+#include "dataplane/worker/telemetry.h"
 #include "dataplane/worker/worker.h"
 
 #define CONFIG_DEFAULT "/etc/sluice/gateway.yaml"
@@ -227,6 +228,8 @@ static int app_start(struct app *a, struct err *err)
 	if (rc == 0)
 		rc = identity_take(&a->cfg, err);
 	if (rc == 0)
+		rc = telemetry_start(&a->group, err);
+	if (rc == 0)
 		rc = host_start(&a->group, &a->host, err);
 	if (rc == 0)
 		rc = agent_begin(a, err);
@@ -247,6 +250,7 @@ static void app_stop(struct app *a)
 	access_writer_stop(a->log);
 	agent_stop(a->agent);
 	host_stop(a->host);
+	telemetry_stop();
 	agent_free(a->agent);
 	host_free(a->host);
 	worker_group_fini(&a->group);

@@ -172,20 +172,13 @@ static uint64_t in_turn_us(const struct inspect *in, unsigned i)
 /* What the worker has done since its start; written by its lcore, read relaxed. */
 static json_t *work_json(const struct worker *w)
 {
-	const uint64_t *own = w->stats.counters, *http;
-	uint64_t in = 0, out = 0, requests = 0;
-	unsigned count;
+	const uint64_t *own = w->stats.counters;
+	struct worker_work work;
 
-	for (unsigned p = 0; p < w->port_count; p++) {
-		in += w->queues[p].counters[PORT_C_RX_PACKETS];
-		out += w->queues[p].counters[PORT_C_TX_PACKETS];
-	}
-	http = http_counters(w->http, &count);
-	for (unsigned i = 0; i < count; i++)
-		if (str_starts(str_of(http_counter_name(i)), STR("requests_")))
-			requests += http[i];
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "packets_in", (json_int_t)in,
-		"packets_out", (json_int_t)out, "requests", (json_int_t)requests, "turns_working",
+	worker_work(w, &work);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "packets_in",
+		(json_int_t)work.packets_in, "packets_out", (json_int_t)work.packets_out,
+		"requests", (json_int_t)work.requests, "turns_working",
 		(json_int_t)own[WORKER_C_TURNS_WORK], "turns_empty",
 		(json_int_t)own[WORKER_C_TURNS_EMPTY], "empty_cycles",
 		(json_int_t)own[WORKER_C_EMPTY_CYCLES]);

@@ -84,6 +84,22 @@ unsigned worker_counter_sets(const struct worker *w, struct counter_set *ret)
 	return n;
 }
 
+void worker_work(const struct worker *w, struct worker_work *ret)
+{
+	const uint64_t *http;
+	unsigned count;
+
+	*ret = (struct worker_work){0};
+	for (unsigned p = 0; p < w->port_count; p++) {
+		ret->packets_in += w->queues[p].counters[PORT_C_RX_PACKETS];
+		ret->packets_out += w->queues[p].counters[PORT_C_TX_PACKETS];
+	}
+	http = http_counters(w->http, &count);
+	for (unsigned i = 0; i < count; i++)
+		if (str_starts(str_of(http_counter_name(i)), STR("requests_")))
+			ret->requests += http[i];
+}
+
 static void worker_dump_one(const struct worker *w, FILE *out)
 {
 	struct counter_set sets[WORKER_COUNTER_SETS_MAX];

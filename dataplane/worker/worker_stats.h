@@ -57,6 +57,11 @@ struct counter_set {
 #define WORKER_COUNTER_SETS_MAX 16
 /* Fills <ret> (WORKER_COUNTER_SETS_MAX of them) and returns how many; the arrays live with <w>. */
 unsigned worker_counter_sets(const struct worker *w, struct counter_set *ret);
+/* What a worker has done since its start. */
+struct worker_work {
+	uint64_t packets_in, packets_out, requests;
+};
+void worker_work(const struct worker *w, struct worker_work *ret);
 /* Everything about all workers that helps after a crash or a hang, as text. */
 void worker_dump(const struct worker_group *g, FILE *out);
 
