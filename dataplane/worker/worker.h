@@ -26,6 +26,7 @@
 #include "dataplane/snapshot/config.h"
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/worker/dispatch.h"
+#include "dataplane/worker/nap.h"
 #include "dataplane/worker/worker_stats.h"
 
 #define WORKERS_MAX 32
@@ -69,8 +70,7 @@ struct worker_clock {
 struct worker_idle {
 	_Atomic uint32_t asleep; /* 1 while the worker may be sleeping */
 	unsigned fd_count;
-	uint64_t worked_us;		  /* the last turn that did something */
-	bool is_woken;			  /* by every port that has packets */
+	struct nap nap;
 	struct pollfd fds[1 + PORTS_MAX]; /* what ends a nap: others' news (owned), then ports */
 };
 

@@ -19,7 +19,6 @@
 #include <rte_cycles.h>
 #include <rte_pause.h>
 
-#include "dataplane/worker/nap.h"
 #include "dataplane/worker/worker.h"
 
 #define TROUBLE_NAP_US 1000 /* without the ports */
@@ -28,7 +27,8 @@ int worker_idle_init(struct worker *w)
 {
 	struct worker_idle *i = &w->idle;
 
-	*i = (struct worker_idle){.worked_us = w->now_us, .is_woken = true};
+	*i = (struct worker_idle){
+		.nap = {.worked_us = w->now_us, .window_us = w->now_us, .is_woken = true}};
 	i->fds[0] = (struct pollfd){.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .events = POLLIN};
 	if (i->fds[0].fd < 0)
 		return -errno;
@@ -37,7 +37,7 @@ int worker_idle_init(struct worker *w)
 		int fd = w->queues[p].wait_fd;
 
 		if (fd < 0)
-			i->is_woken = false;
+			i->nap.is_woken = false;
 		else
 			i->fds[i->fd_count++] = (struct pollfd){.fd = fd, .events = POLLIN};
 	}
@@ -113,20 +113,17 @@ static void nap(struct worker *w, uint64_t us)
 
 void worker_idle_run(struct worker *w)
 {
-	struct nap n = {w->idle.is_woken, w->idle.worked_us, 0};
 	uint64_t us = 0;
 
 	w->stats.empty = w->work == 0;
+	nap_note(&w->idle.nap, w->now_us, w->work);
 	if (w->work > 0) {
-		w->idle.worked_us = w->now_us;
 		w->stats.counters[WORKER_C_TURNS_WORK]++;
 		return;
 	}
 	w->stats.counters[WORKER_C_TURNS_EMPTY]++;
-	if (w->group->cfg.poll == WORKER_POLL_ADAPTIVE) {
-		n.due_us = next_due_us(w);
-		us = nap_length(&n, w->now_us);
-	}
+	if (w->group->cfg.poll == WORKER_POLL_ADAPTIVE)
+		us = nap_length(&w->idle.nap, next_due_us(w), w->now_us);
 	if (us > 0)
 		nap(w, us);
 	else
