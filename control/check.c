@@ -16,8 +16,6 @@
 #include "dataplane/base/cleanup.h"
 #include "dataplane/snapshot/snapshot.h"
 
-#define CLUSTERS_MAX 64
-
 enum { CHECK_OK = 0, CHECK_WRONG = 1, CHECK_USAGE = 2 };
 
 static bool is_dir(const char *path)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * decode.c: the parts that all kinds share: apiVersion and kind, metadata, Lists, the digest.
+ * decode.c: the parts that all kinds share: apiVersion and kind, metadata, Lists, the digests.
  */
 #include "control/model/decode.h"
 
@@ -9,12 +9,14 @@
 #include <time.h>
 
 #include "control/model/check.h"
+#include "control/model/json_tree.h"
 #include "control/model/schema.h"
 #include "dataplane/base/bug.h"
+#include "dataplane/base/cleanup.h"
 #include "dataplane/base/hash.h"
 
 struct metadata {
-	struct str name, ns, created;
+	struct str name, ns, created, uid, resource_version, deleted;
 	struct kv_list labels, annotations;
 };
 
@@ -25,22 +27,23 @@ static const struct yaml_field metadata_fields[] = {
 	YAML_STR(struct metadata, "creationTimestamp", created),
 	YAML_MAP(struct metadata, "labels", labels, .check = check_label_value),
 	YAML_MAP(struct metadata, "annotations", annotations),
-	YAML_IGNORED("generation"), /* the store counts its own, as an API server does */
-	YAML_IGNORED("uid"),
-	YAML_IGNORED("resourceVersion"),
+	/* Of an API server; of a file they are somebody's copy and mean nothing (server_take). */
+	YAML_STR(struct metadata, "uid", uid, .max = 253),
+	YAML_STR(struct metadata, "resourceVersion", resource_version, .max = 253),
+	YAML_STR(struct metadata, "deletionTimestamp", deleted),
+	YAML_IGNORED("generation"), /* the same, but 64 bits wide */
 	YAML_IGNORED("selfLink"),
 	YAML_IGNORED("generateName"),
 	YAML_IGNORED("ownerReferences"),
 	YAML_IGNORED("finalizers"),
 	YAML_IGNORED("managedFields"),
-	YAML_IGNORED("deletionTimestamp"),
 	YAML_IGNORED("deletionGracePeriodSeconds"),
 };
 static const struct yaml_schema metadata_schema = YAML_SCHEMA(struct metadata, metadata_fields);
 
 /* One document on its way to an object. */
 struct decoding {
-	const struct yaml_file *file;
+	const char *file; /* NULL: an API server's */
 	const struct decode_handler *handler;
 	struct str cluster;
 	enum kind kind;
@@ -54,7 +57,13 @@ static void say(const struct decoding *d, bool fatal, uint32_t line, const char 
 {
 	char text[1024];
 
-	snprintf(text, sizeof(text), "%s:%u: %.*s%s%.*s%s%.*s: %s%s%s", d->file->name, line,
+	char place[OBJECT_PLACE_MAX];
+
+	if (d->file != NULL)
+		snprintf(place, sizeof(place), "%s:%u", d->file, line);
+	else
+		snprintf(place, sizeof(place), "cluster %.*s", STR_FMT(d->cluster));
+	snprintf(text, sizeof(text), "%s: %.*s%s%.*s%s%.*s: %s%s%s", place,
 		STR_FMT(str_first(d->kind_text, 64)), d->name.len ? " " : "", STR_FMT(d->ns),
 		d->ns.len ? "/" : "", STR_FMT(d->name), path, path[0] ? ": " : "", what);
 	for (char *p = text; *p != '\0'; p++)
@@ -69,21 +78,42 @@ static void on_report(struct yaml_decoder *dec, bool fatal, uint32_t line, const
 	say(dec->ctx, fatal, line, path, what);
 }
 
-/* Order of keys does not matter, nulls count as absent: equal specs have equal digests. */
+static uint64_t digest(const struct yaml_node *n);
+
+static const struct hash_key digest_key = {{0x736c756963652d73ull, 0x7065632d68617368ull}};
+
+/* A key and its value; nulls count as absent. Sums of these do not know the order of keys. */
+static uint64_t pair_digest(const struct yaml_node *c)
+{
+	if (c->kind == YAML_KIND_NULL)
+		return 0;
+	return hash_mix(siphash(&digest_key, c->key.p, c->key.len), digest(c));
+}
+
+/* Equal specs have equal digests. A string is one with and without quotes; JSON has them always. */
 static uint64_t digest(const struct yaml_node *n)
 {
-	static const struct hash_key key = {{0x736c756963652d73ull, 0x7065632d68617368ull}};
 	uint64_t h = n->kind;
 
 	if (n->kind == YAML_KIND_SCALAR)
-		return siphash(&key, n->text.p, n->text.len) ^ n->quoted;
+		return siphash(&digest_key, n->text.p, n->text.len) ^ yaml_is_string(n);
 	yaml_for_each(c, n)
 	{
 		if (n->kind == YAML_KIND_SEQ)
 			h = hash_mix(h, digest(c));
-		else if (c->kind != YAML_KIND_NULL)
-			h += hash_mix(siphash(&key, c->key.p, c->key.len), digest(c));
+		else
+			h += pair_digest(c);
 	}
+	return h;
+}
+
+/* Of the map's members but these two, which may be NULL. */
+static uint64_t digest_without(const struct yaml_node *n, const char *a, const char *b)
+{
+	const struct yaml_node *x = yaml_get(n, a), *y = yaml_get(n, b);
+	uint64_t h = 0;
+
+	yaml_for_each(c, n) if (c != x && c != y) h += pair_digest(c);
 	return h;
 }
 
@@ -91,13 +121,15 @@ static uint64_t digest(const struct yaml_node *n)
 static uint64_t object_digest(const struct yaml_node *doc)
 {
 	const struct yaml_node *spec = yaml_get(doc, "spec");
-	uint64_t h = 0;
 
-	if (spec != NULL)
-		return digest(spec);
-	yaml_for_each(c, doc) if (!str_eq(c->key, STR("metadata")) &&
-		!str_eq(c->key, STR("status"))) h += hash_mix(c->key.len, digest(c));
-	return h;
+	return spec != NULL ? digest(spec) : digest_without(doc, "metadata", "status");
+}
+
+/* Of all but what writes of status change. */
+static uint64_t content_digest(const struct yaml_node *doc)
+{
+	return hash_mix(digest_without(doc, "metadata", "status"),
+		digest_without(yaml_get(doc, "metadata"), "resourceVersion", "managedFields"));
 }
 
 static bool two_digits(struct str s, size_t at, int *ret)
@@ -149,6 +181,31 @@ static void namespace_label(struct object *o)
 	o->labels = (struct kv_list){items, n + 1};
 }
 
+static bool time_take(struct yaml_decoder *dec, const struct yaml_node *n, const char *key,
+	struct str text, int64_t *ret)
+{
+	if (text.len == 0 || time_parse(text, ret))
+		return true;
+	yaml_report(dec, n, key, "must be a time like 2026-11-21T09:00:00Z");
+	return false;
+}
+
+/* What only an API server knows. */
+static bool server_take(struct yaml_decoder *dec, const struct yaml_node *n,
+	const struct metadata *m, struct object *o)
+{
+	const struct yaml_node *generation = yaml_get(n, "generation");
+	struct err err;
+
+	o->uid = m->uid;
+	o->resource_version = m->resource_version;
+	if (m->uid.len == 0)
+		yaml_report(dec, n, "uid", "is required of an API server");
+	if (generation != NULL && yaml_to_int(generation, 0, INT64_MAX, &o->generation, &err) < 0)
+		yaml_report(dec, generation, "generation", "%s", err.msg);
+	return time_take(dec, n, "deletionTimestamp", m->deleted, &o->deleted) && dec->errors == 0;
+}
+
 static bool metadata_take(struct decoding *d, struct yaml_decoder *dec, const struct yaml_node *doc,
 	struct object *o)
 {
@@ -156,10 +213,10 @@ static bool metadata_take(struct decoding *d, struct yaml_decoder *dec, const st
 	const struct yaml_node *n = yaml_get(doc, "metadata") ?: &none;
 	bool namespaced = kind_info[o->kind].namespaced;
 	struct metadata m;
-	int rc;
+	bool good;
 
 	dec->path_len = (size_t)snprintf(dec->path, sizeof(dec->path), "metadata");
-	rc = yaml_decode(dec, n, &metadata_schema, &m);
+	good = yaml_decode(dec, n, &metadata_schema, &m) == 0;
 	if (namespaced)
 		o->ns = m.ns.len ? m.ns : STR("default");
 	/* With a namespace that cannot be read it is unknown which object this is. */
@@ -170,14 +227,12 @@ static bool metadata_take(struct decoding *d, struct yaml_decoder *dec, const st
 	o->labels = m.labels;
 	o->annotations = m.annotations;
 	namespace_label(o);
-	if (m.created.len && !time_parse(m.created, &o->created)) {
-		yaml_report(dec, n, "creationTimestamp",
-			"must be a time like 2026-11-21T09:00:00Z");
-		rc = -1;
-	}
+	good = time_take(dec, n, "creationTimestamp", m.created, &o->created) && good;
+	if (d->file == NULL)
+		good = server_take(dec, n, &m, o) && good;
 	dec->path[0] = '\0';
 	dec->path_len = 0;
-	return rc == 0;
+	return good;
 }
 
 static bool spec_take(struct yaml_decoder *dec, const struct yaml_node *doc, struct object *o)
@@ -193,7 +248,8 @@ static bool spec_take(struct yaml_decoder *dec, const struct yaml_node *doc, str
 	return yaml_decode(dec, doc, schema, spec) == 0;
 }
 
-static void decode_known(struct decoding *d, const struct yaml_node *doc)
+/* <status>: JSON text, borrowed; of an API server's objects only. */
+static void decode_known(struct decoding *d, const struct yaml_node *doc, struct str status)
 {
 	struct object *o = calloc(1, sizeof(*o));
 	struct yaml_decoder dec = {.report = on_report, .ctx = d};
@@ -205,10 +261,15 @@ static void decode_known(struct decoding *d, const struct yaml_node *doc)
 	atomic_store(&o->refs, 1);
 	o->kind = d->kind;
 	o->cluster = arena_str(&o->arena, d->cluster);
-	o->file = arena_str(&o->arena, str_of(d->file->name)).p;
+	if (d->file != NULL)
+		o->file = arena_str(&o->arena, str_of(d->file)).p;
 	o->line = doc->line;
 	good = metadata_take(d, &dec, doc, o);
 	good = spec_take(&dec, doc, o) && good;
+	if (d->file == NULL) {
+		o->status = arena_str(&o->arena, status);
+		o->content_digest = content_digest(doc);
+	}
 	if (good) {
 		d->handler->on_object(d->handler->ctx, o);
 		return;
@@ -217,11 +278,12 @@ static void decode_known(struct decoding *d, const struct yaml_node *doc)
 	object_put(o);
 }
 
-static void decode_list(const struct decoding *d, const struct yaml_node *doc)
+static void decode_list(const struct yaml_file *f, const struct decoding *d,
+	const struct yaml_node *doc)
 {
 	const struct yaml_node *items = yaml_get(doc, "items");
 
-	yaml_for_each(item, items) object_decode(d->file, item, d->cluster, d->handler);
+	yaml_for_each(item, items) object_decode(f, item, d->cluster, d->handler);
 }
 
 /* The name that an unused object has, for the note about it; whatever is there. */
@@ -239,7 +301,7 @@ void object_decode(const struct yaml_file *f, const struct yaml_node *doc, struc
 {
 	const struct yaml_node *version = yaml_get(doc, "apiVersion"),
 			       *kind = yaml_get(doc, "kind");
-	struct decoding d = {.file = f,
+	struct decoding d = {.file = f->name,
 		.handler = h,
 		.cluster = cluster,
 		.kind = KIND_COUNT,
@@ -255,11 +317,37 @@ void object_decode(const struct yaml_file *f, const struct yaml_node *doc, struc
 	d.kind_text = kind->text;
 	d.kind = kind_of(version->text, kind->text);
 	if (d.kind != KIND_COUNT) {
-		decode_known(&d, doc);
+		decode_known(&d, doc, STR(""));
 	} else if (str_ends(kind->text, STR("List")) && yaml_get(doc, "items") != NULL) {
-		decode_list(&d, doc);
+		decode_list(f, &d, doc);
 	} else {
 		name_guess(&d, doc);
 		say(&d, false, kind->line, "", "kinds of this name and version are not used here");
 	}
+}
+
+void object_decode_json(const json_t *doc, struct str cluster, enum kind kind,
+	const struct decode_handler *h)
+{
+	struct decoding d = {.handler = h,
+		.cluster = cluster,
+		.kind = kind,
+		.kind_text = kind_info[kind].name};
+	const json_t *status = json_object_get(doc, "status");
+	autofree char *text = NULL;
+	struct yaml_node *root;
+	struct arena arena;
+
+	arena_init(&arena, 0);
+	root = json_tree(&arena, doc);
+	if (root == NULL) {
+		say(&d, true, 0, "", "is nested too deep");
+		h->on_broken(h->ctx, kind, STR(""), STR(""));
+	} else {
+		name_guess(&d, root);
+		if (kind_info[kind].keeps_status && json_is_object(status))
+			text = json_dumps(status, JSON_COMPACT);
+		decode_known(&d, root, str_of(text));
+	}
+	arena_fini(&arena);
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * decode.h: from a YAML document to objects.
+ * decode.h: from a YAML document, or an object of an API server, to objects.
  */
 #pragma once
+
+#include <jansson.h>
 
 #include "control/model/object.h"
 #include "dataplane/yaml/yaml_tree.h"
@@ -23,4 +25,12 @@ struct decode_handler {
 
 /* <doc> is one root of <f>. */
 void object_decode(const struct yaml_file *f, const struct yaml_node *doc, struct str cluster,
+	const struct decode_handler *h);
+
+/*
+ * One object as an API server writes it, which is of <kind>. Exactly one of on_object and on_broken
+ * is called. Defaults and rules are the same as for manifests: servers may be of any version, and
+ * may be wrong.
+ */
+void object_decode_json(const json_t *doc, struct str cluster, enum kind kind,
 	const struct decode_handler *h);

@@ -106,7 +106,7 @@ static const struct yaml_field listener_fields[] = {
 	YAML_POINTER(struct listener, "tls", tls, &tls_schema),
 	{.key = "allowedRoutes", .type = YAML_TYPE_OBJECT, .schema = &allowed_schema},
 };
-static const struct yaml_schema listener_schema =
+const struct yaml_schema listener_schema =
 	YAML_SCHEMA(struct listener, listener_fields, .finish = listener_finish);
 
 static void address_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)

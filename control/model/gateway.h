@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * gateway.h: GatewayClass, Gateway, HTTPRoute and ReferenceGrant as their CRDs (v1.7, standard
+ * gateway.h: GatewayClass, Gateway, ListenerSet, HTTPRoute, ReferenceGrant and BackendTLSPolicy as their CRDs (v1.7, standard
  * channel) define them, defaults filled in. A string that is absent has p == NULL.
  */
 #pragma once
@@ -70,6 +70,12 @@ struct gateway {
 	bool has_backend_tls;		     /* tls.backend: a client certificate for backends */
 };
 
+struct listener_set {
+	struct object_ref parent; /* ns may be absent */
+	const struct listener *listeners;
+	uint32_t listeners_count;
+};
+
 struct parent_ref {
 	struct str group, kind, ns, name, section_name; /* ns, section_name may be absent */
 	uint16_t port;					/* 0: none given */
@@ -132,4 +138,23 @@ struct reference_grant {
 	const struct grant_from *from;
 	const struct grant_to *to;
 	uint32_t from_count, to_count;
+};
+
+struct policy_target {
+	struct str group, kind, name;
+	struct str section_name; /* may be absent */
+};
+
+struct policy_san {
+	struct str type, hostname, uri;
+};
+
+struct backend_tls_policy {
+	const struct policy_target *targets;
+	const struct object_ref *cas;
+	const struct policy_san *sans;
+	uint32_t targets_count, cas_count, sans_count;
+	struct str well_known; /* absent: cas */
+	struct str hostname;
+	bool has_options;
 };

@@ -5,25 +5,29 @@
 #include "control/model/object.h"
 #include "control/model/schema.h"
 
-#define GATEWAY_API_VERSION "gateway.networking.k8s.io/v1"
-#define KIND_API_VERSION(group) \
-	(sizeof(group) == 1					      ? "v1" \
-			: sizeof(group) == sizeof("discovery.k8s.io") ? "discovery.k8s.io/v1" \
-								      : GATEWAY_API_VERSION)
+/* The core group has no name and no slash. */
+#define API_VERSION(group, version) (sizeof(group) == 1 ? version : group "/" version)
 
 const struct kind_info kind_info[KIND_COUNT] = {
-#define KIND(e, kind, group, namespaced, schema) \
-	[KIND_##e] = {{kind, sizeof(kind) - 1}, {group, sizeof(group) - 1}, \
-		KIND_API_VERSION(group), namespaced, schema},
+#define KIND(e, kind, group_, plural_, version, other, namespaced_, keeps_status_, schema_) \
+	[KIND_##e] = {.name = {kind, sizeof(kind) - 1}, \
+		.group = {group_, sizeof(group_) - 1}, \
+		.plural = plural_, \
+		.versions = (const char *const[]){version, other, NULL}, \
+		.api_version = API_VERSION(group_, version), \
+		.namespaced = namespaced_, \
+		.keeps_status = keeps_status_, \
+		.schema = schema_},
 #include "control/model/kind.def"
 #undef KIND
 };
 
-/* v1beta1 of the Gateway API has the same fields as v1 for the kinds of the table. */
-static bool version_fits(struct str group, struct str version)
+static bool version_fits(const struct kind_info *info, struct str version)
 {
-	return str_eq(version, STR("v1")) ||
-		(str_eq(group, GATEWAY_GROUP) && str_eq(version, STR("v1beta1")));
+	for (const char *const *v = info->versions; *v != NULL; v++)
+		if (str_eq(version, str_of(*v)))
+			return true;
+	return false;
 }
 
 enum kind kind_of(struct str api_version, struct str kind)
@@ -34,7 +38,7 @@ enum kind kind_of(struct str api_version, struct str kind)
 
 	for (unsigned k = 0; k < KIND_COUNT; k++)
 		if (str_eq(kind, kind_info[k].name) && str_eq(group, kind_info[k].group) &&
-			version_fits(group, version))
+			version_fits(&kind_info[k], version))
 			return (enum kind)k;
 	return KIND_COUNT;
 }

@@ -4,6 +4,7 @@
  */
 #include "control/model/object.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "dataplane/base/bug.h"
@@ -19,6 +20,15 @@ struct object *object_regenerate(struct object *o, int64_t generation)
 	arena_init(&copy->arena, 0);
 	atomic_store(&copy->refs, 1);
 	return copy;
+}
+
+const char *object_place(const struct object *o, char *buf, size_t size)
+{
+	if (o->file != NULL)
+		snprintf(buf, size, "%s:%u", o->file, o->line);
+	else
+		snprintf(buf, size, "cluster %.*s", STR_FMT(o->cluster));
+	return buf;
 }
 
 struct object *object_get(struct object *o)

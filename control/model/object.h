@@ -28,8 +28,11 @@ struct yaml_schema;
 
 struct kind_info {
 	struct str name, group;
-	const char *api_version; /* the one that we write */
+	const char *plural;	     /* as paths have it: "httproutes" */
+	const char *const *versions; /* of the group, best first, NULL at the end */
+	const char *api_version;     /* group and the first of them */
 	bool namespaced;
+	bool keeps_status; /* what an API server has in status stays with the object */
 	const struct yaml_schema *schema; /* NULL: only the metadata matter */
 };
 extern const struct kind_info kind_info[KIND_COUNT];
@@ -44,11 +47,16 @@ struct object {
 	struct str cluster, ns, name; /* ns is empty for kinds without namespaces */
 	struct kv_list labels, annotations;
 	int64_t created;      /* seconds since 1970; 0 when the manifest does not say */
-	int64_t generation;   /* counted by the store: +1 with each change of the spec */
+	int64_t generation;   /* the server's; else the store's: +1 with each change of the spec */
 	uint64_t spec_digest; /* equal specs have equal digests */
-	const char *file;     /* where it was read */
+	const char *file;     /* where it was read; NULL: from an API server */
 	uint32_t line;
-	union { /* by kind; owned by the arena */
+	/* From an API server only; empty and 0 else. */
+	struct str uid, resource_version;
+	struct str status;	 /* of kinds with keeps_status: JSON, "" when there is none */
+	int64_t deleted;	 /* deletionTimestamp: it goes when its finalizers are gone */
+	uint64_t content_digest; /* of all but status, resourceVersion and managedFields */
+	union {			 /* by kind; owned by the arena */
 		const void *spec;
 		const struct gateway_class *gateway_class;
 		const struct gateway *gateway;
@@ -56,6 +64,14 @@ struct object {
 		const struct reference_grant *reference_grant;
 		const struct service *service;
 		const struct endpoint_slice *endpoint_slice;
+		const struct listener_set *listener_set;
+		const struct backend_tls_policy *backend_tls_policy;
+		const struct secret *secret;
+		const struct config_map *config_map;
+		const struct service_import *service_import;
+		const struct service_export *service_export;
+		const struct remote_cluster *remote_cluster;
+		const struct ip_pool *ip_pool;
 	};
 	struct arena arena;
 	struct object *base;   /* owned reference: all of the above lives there; or NULL */
@@ -64,6 +80,9 @@ struct object {
 
 /* The same object under another generation; it holds a reference to <o>. */
 struct object *object_regenerate(struct object *o, int64_t generation);
+/* "file:line", or "cluster NAME" of an object from an API server, in <buf>. */
+const char *object_place(const struct object *o, char *buf, size_t size);
+#define OBJECT_PLACE_MAX 4200u
 struct object *object_get(struct object *o);
 void object_put(struct object *o); /* NULL is fine */
 /* Order of the store: cluster, namespace, name. */

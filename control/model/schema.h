@@ -16,7 +16,16 @@ extern const struct yaml_schema http_route_schema;
 extern const struct yaml_schema reference_grant_schema;
 extern const struct yaml_schema service_schema;
 extern const struct yaml_schema endpoint_slice_schema;
+extern const struct yaml_schema listener_set_schema;
+extern const struct yaml_schema backend_tls_policy_schema;
+extern const struct yaml_schema secret_schema;
+extern const struct yaml_schema config_map_schema;
+extern const struct yaml_schema service_import_schema;
+extern const struct yaml_schema service_export_schema;
+extern const struct yaml_schema remote_cluster_schema;
+extern const struct yaml_schema ip_pool_schema;
 extern const struct yaml_schema object_ref_schema; /* group, kind, name, namespace */
+extern const struct yaml_schema listener_schema;   /* of Gateways and ListenerSets */
 
 /* What stands around the spec of every manifest; metadata are read by decode.c. */
 #define SCHEMA_FRAME \

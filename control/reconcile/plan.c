@@ -18,15 +18,15 @@
 void note_add(struct reconcile *r, bool fatal, const struct object *o, const char *fmt, ...)
 {
 	struct note *n = arena_new(r->arena, struct note);
-	char text[512];
+	char text[512], place[OBJECT_PLACE_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	n->text = arena_printf(r->arena, "%s:%u: %.*s %.*s%s%.*s: %s", o->file, o->line,
-		STR_FMT(kind_info[o->kind].name), STR_FMT(o->ns), o->ns.len ? "/" : "",
-		STR_FMT(o->name), text);
+	n->text = arena_printf(r->arena, "%s: %.*s %.*s%s%.*s: %s",
+		object_place(o, place, sizeof(place)), STR_FMT(kind_info[o->kind].name),
+		STR_FMT(o->ns), o->ns.len ? "/" : "", STR_FMT(o->name), text);
 	n->fatal = fatal;
 	n->next = r->notes;
 	r->notes = n;

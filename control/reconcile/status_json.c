@@ -72,18 +72,17 @@ static json_t *conditions_json(const struct conditions *c)
 static void add_object(json_t *list, const struct object *o, json_t *status)
 {
 	json_t *j = json_object(), *meta = json_object();
-	char source[4096];
+	char source[OBJECT_PLACE_MAX];
 
 	if (o->ns.len)
 		json_object_set_new(meta, "namespace", text(o->ns));
 	json_object_set_new(meta, "name", text(o->name));
 	json_object_set_new(meta, "generation", json_integer(o->generation));
-	snprintf(source, sizeof(source), "%s:%u", o->file, o->line);
 	json_object_set_new(j, "cluster", text(o->cluster));
 	json_object_set_new(j, "apiVersion", json_string(kind_info[o->kind].api_version));
 	json_object_set_new(j, "kind", text(kind_info[o->kind].name));
 	json_object_set_new(j, "metadata", meta);
-	json_object_set_new(j, "source", message(source));
+	json_object_set_new(j, "source", message(object_place(o, source, sizeof(source))));
 	json_object_set_new(j, "status", status);
 	json_array_append_new(list, j);
 }
