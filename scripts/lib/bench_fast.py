@@ -146,7 +146,7 @@ class Fast:
         if row.idle:
             return self._idle(row)
         kind = bench_wire.Virtio(self.dir, tso=True) if row.variant == "tso" else \
-            bench_wire.KINDS[self.kind](self.dir)
+            bench_wire.KINDS[self.kind](self.dir, queues=row.workers)
         subject = Forwarder(self, kind) if row.subject == "testpmd" else \
             FastGateway(self, kind, row, profile=profile)
         return self._measure(row, subject, self._argv(row, kind, rate, warmup, duration),
@@ -161,6 +161,8 @@ class Fast:
                 "--case", case, "--body", str(row.body), "--connections", str(row.connections),
                 "--routes", str(row.routes), "--rate", str(rate or 0), "--warmup", str(warmup),
                 "--duration", str(duration), "--json", "--verbose"]
+        if row.workers > 1:
+            argv += ["--queues", str(row.workers)]
         if row.subject == "testpmd":
             argv.append("--direct")
         if row.variant == "upstream-close":

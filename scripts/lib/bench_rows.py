@@ -105,8 +105,8 @@ def all_rows():
     for routes in (1000, 10000):
         add(cell(base, "fast", ("sluice",), routes=routes))
         add(cell(base, "veth", ("sluice",), routes=routes))
-    # on the fast port the generator has one queue, and a queue pair belongs to one worker
-    add(cell(base, "veth", ("sluice",), workers=2))
+    for port in ("fast", "veth"):
+        add(cell(base, port, ("sluice",), workers=2))
     for rate in (LOW,):
         add(cell(base, "veth", SUBJECTS, rate=rate))
     return rows

@@ -25,7 +25,7 @@ FRAMES = (64, 1500)
 class Memif:
     copies = "both sides copy"
 
-    def __init__(self, folder):
+    def __init__(self, folder, queues=1):
         self.socket = os.path.join(folder, "memif.sock")
 
     def load_vdev(self):
@@ -43,11 +43,11 @@ class Memif:
 class Virtio:
     copies = "the load's side copies, the gateway's side lends its buffers"
 
-    def __init__(self, folder, tso=False):
-        self.socket, self.tso = os.path.join(folder, "vhost.sock"), tso
+    def __init__(self, folder, queues=1, tso=False):
+        self.socket, self.queues, self.tso = os.path.join(folder, "vhost.sock"), queues, tso
 
     def load_vdev(self):
-        return f"net_vhost0,iface={self.socket},queues=1" + (",tso=1" if self.tso else "")
+        return f"net_vhost0,iface={self.socket},queues={self.queues}" + (",tso=1" if self.tso else "")
 
     def vdev(self):
         return (f"net_virtio_user0,path={self.socket},queues=1,queue_size=1024,packed_vq=1,"

@@ -53,7 +53,7 @@ struct gen_config {
 	struct ip_net clients, backend_net;
 	uint32_t clients_count, backends; /* addresses used */
 	uint16_t vip_port, backend_port, mtu;
-	uint32_t bytes, connections, routes, window;
+	uint32_t bytes, connections, routes, window, queues;
 	double rate, warmup_s, duration_s, answer_s; /* answer_s: patience with one answer */
 	double port_s;				     /* patience with the other side of the port */
 	struct rte_ether_addr gateway_mac;

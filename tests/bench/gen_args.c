@@ -43,6 +43,7 @@ static const char usage[] =
 	"  --port-time S        patience with the port's other side (20)\n"
 	"  --mtu BYTES          (1500)\n"
 	"  --window BYTES       receive window (262144)\n"
+	"  --queues N           of the port, as many as the gateway has workers (1)\n"
 	"  --tso                large frames both ways, if the port can\n"
 	"  --json               the result on one line\n"
 	"  --verbose            progress on stderr\n"
@@ -76,6 +77,7 @@ enum option_id {
 	OPT_PORT_TIME,
 	OPT_MTU,
 	OPT_WINDOW,
+	OPT_QUEUES,
 	OPT_TSO,
 	OPT_JSON,
 	OPT_VERBOSE,
@@ -109,6 +111,7 @@ static const struct option options[] = {
 	{"port-time", 1, NULL, OPT_PORT_TIME},
 	{"mtu", 1, NULL, OPT_MTU},
 	{"window", 1, NULL, OPT_WINDOW},
+	{"queues", 1, NULL, OPT_QUEUES},
 	{"tso", 0, NULL, OPT_TSO},
 	{"json", 0, NULL, OPT_JSON},
 	{"verbose", 0, NULL, OPT_VERBOSE},
@@ -264,6 +267,8 @@ static bool what(struct gen_config *cfg, int id, struct err *err)
 		return true;
 	case OPT_WINDOW:
 		return whole("window", 16384, 1 << 26, &cfg->window, err);
+	case OPT_QUEUES:
+		return whole("queues", 1, LINK_QUEUES_MAX, &cfg->queues, err);
 	case OPT_TSO:
 		return cfg->tso = true;
 	case OPT_JSON:
@@ -318,6 +323,7 @@ int args_parse(struct gen_config *cfg, int argc, char **argv, struct err *err)
 		.vip_port = 80,
 		.backend_port = 8080,
 		.backends = 4,
+		.queues = 1,
 		.bytes = 100,
 		.connections = 64,
 		.routes = 1,

@@ -127,13 +127,14 @@ static int configure(struct gen *g, struct err *err)
 	offloads(g, &info, &conf);
 	if (g->cfg.tso && !l->tso)
 		return err_set(err, ENOTSUP, "--tso: the port has no TSO");
-	rc = rte_eth_dev_configure(l->port, 1, 1, &conf);
+	rc = rte_eth_dev_configure(l->port, l->queues, l->queues, &conf);
 	if (rc == 0)
 		rc = rte_eth_dev_adjust_nb_rx_tx_desc(l->port, &rx, &tx);
-	if (rc == 0)
-		rc = rte_eth_rx_queue_setup(l->port, 0, rx, SOCKET_ID_ANY, NULL, l->pool);
-	if (rc == 0)
-		rc = rte_eth_tx_queue_setup(l->port, 0, tx, SOCKET_ID_ANY, NULL);
+	for (uint16_t q = 0; q < l->queues && rc == 0; q++) {
+		rc = rte_eth_rx_queue_setup(l->port, q, rx, SOCKET_ID_ANY, NULL, l->pool);
+		if (rc == 0)
+			rc = rte_eth_tx_queue_setup(l->port, q, tx, SOCKET_ID_ANY, NULL);
+	}
 	if (rc < 0)
 		return err_set(err, -rc, "configure: %s", strerror(-rc));
 	return 0;
@@ -150,6 +151,7 @@ int link_open(struct gen *g, struct err *err)
 		(int)(args != NULL ? (size_t)(args - g->cfg.vdev) : strlen(g->cfg.vdev)),
 		g->cfg.vdev);
 	l->room = buffer_room(&g->cfg);
+	l->queues = (uint16_t)g->cfg.queues;
 	l->pool = rte_pktmbuf_pool_create("gen", BUFFERS, POOL_CACHE,
 		RTE_ALIGN(sizeof(struct held), RTE_MBUF_PRIV_ALIGN), l->room + RTE_PKTMBUF_HEADROOM,
 		SOCKET_ID_ANY);
@@ -191,8 +193,9 @@ void link_close(struct gen *g)
 {
 	struct gen_link *l = &g->link;
 
-	for (; l->tx_head != l->tx_tail; l->tx_head++)
-		rte_pktmbuf_free(l->tx[l->tx_head % LINK_TX_MAX]);
+	for (uint16_t q = 0; q < l->queues; q++)
+		for (struct link_tx *t = &l->tx[q]; t->head != t->tail; t->head++)
+			rte_pktmbuf_free(t->m[t->head % LINK_TX_MAX]);
 	rte_pktmbuf_free_bulk(l->spare, l->spares);
 	l->spares = 0;
 	if (l->made) {
@@ -219,41 +222,72 @@ struct rte_mbuf *link_alloc(struct gen *g)
 	return l->spare[--l->spares];
 }
 
-void link_send(struct gen *g, struct rte_mbuf *m)
+/* By the ports of a TCP segment without IP options; both directions of a flow are alike. */
+static uint16_t queue_of(const struct gen *g, const struct rte_mbuf *m)
 {
-	struct gen_link *l = &g->link;
+	const uint8_t *p = rte_pktmbuf_mtod_offset(m, const uint8_t *, 14 + g->l3_len);
 
-	if (unlikely(l->tx_tail - l->tx_head == LINK_TX_MAX)) {
-		gen_count(g, GEN_TX_DROPPED);
-		rte_pktmbuf_free(m);
-		return;
-	}
-	l->tx[l->tx_tail++ % LINK_TX_MAX] = m;
-	if (l->tx_tail - l->tx_head == LINK_BURST)
-		link_flush(g);
+	if (g->link.queues == 1 || m->data_len < 14u + g->l3_len + 4)
+		return 0;
+	return (uint16_t)((p[1] ^ p[3]) % g->link.queues);
 }
 
-void link_flush(struct gen *g)
+static void queue_flush(struct gen_link *l, uint16_t queue)
 {
-	struct gen_link *l = &g->link;
+	struct link_tx *t = &l->tx[queue];
 
-	while (l->tx_head != l->tx_tail) {
-		uint32_t at = l->tx_head % LINK_TX_MAX, n = l->tx_tail - l->tx_head;
+	while (t->head != t->tail) {
+		uint32_t at = t->head % LINK_TX_MAX, n = t->tail - t->head;
 		uint16_t want =
 			(uint16_t)RTE_MIN(RTE_MIN(n, LINK_TX_MAX - at), (uint32_t)LINK_BURST);
-		uint16_t took = rte_eth_tx_burst(l->port, 0, &l->tx[at], want);
+		uint16_t took = rte_eth_tx_burst(l->port, queue, &t->m[at], want);
 
-		l->tx_head += took;
+		t->head += took;
 		l->tx_packets += took;
 		if (took < want)
 			break;
 	}
 }
 
+void link_send(struct gen *g, struct rte_mbuf *m)
+{
+	uint16_t queue = queue_of(g, m);
+	struct link_tx *t = &g->link.tx[queue];
+
+	if (unlikely(t->tail - t->head == LINK_TX_MAX)) {
+		gen_count(g, GEN_TX_DROPPED);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	t->m[t->tail++ % LINK_TX_MAX] = m;
+	if (t->tail - t->head == LINK_BURST)
+		queue_flush(&g->link, queue);
+}
+
+void link_flush(struct gen *g)
+{
+	for (uint16_t q = 0; q < g->link.queues; q++)
+		queue_flush(&g->link, q);
+}
+
+uint32_t link_waiting(const struct gen_link *l)
+{
+	uint32_t n = 0;
+
+	for (uint16_t q = 0; q < l->queues; q++)
+		n += l->tx[q].tail - l->tx[q].head;
+	return n;
+}
+
 uint16_t link_rx(struct gen *g, struct rte_mbuf **pkts)
 {
-	uint16_t n = rte_eth_rx_burst(g->link.port, 0, pkts, LINK_BURST);
+	struct gen_link *l = &g->link;
+	uint16_t n = 0;
 
-	g->link.rx_packets += n;
+	for (uint16_t i = 0; i < l->queues && n == 0; i++) {
+		n = rte_eth_rx_burst(l->port, l->rx_next, pkts, LINK_BURST);
+		l->rx_next = l->rx_next + 1 < l->queues ? l->rx_next + 1 : 0;
+	}
+	l->rx_packets += n;
 	return n;
 }

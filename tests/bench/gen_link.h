@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * gen_link.h: the generator's port, one queue each way.
+ * gen_link.h: the generator's port, by default with one queue each way. With several, what a flow
+ * sends keeps to one of them, and they are received from in turn.
  *
  * Packets to send are gathered and go out in bursts; what the driver's ring does not take waits in
  * a queue of ours, in order, and is dropped (counted) only when that is full. Buffers are taken
@@ -20,6 +21,12 @@ struct gen_config;
 
 #define LINK_BURST 64
 #define LINK_TX_MAX 8192 /* power of two */
+#define LINK_QUEUES_MAX 8
+
+struct link_tx {
+	struct rte_mbuf *m[LINK_TX_MAX]; /* owned */
+	uint32_t head, tail;
+};
 
 struct gen_link {
 	uint16_t port;
@@ -28,8 +35,8 @@ struct gen_link {
 	struct rte_mempool *pool;
 	struct rte_mbuf *spare[LINK_BURST];
 	uint32_t spares;
-	struct rte_mbuf *tx[LINK_TX_MAX];
-	uint32_t tx_head, tx_tail;
+	struct link_tx tx[LINK_QUEUES_MAX];
+	uint16_t queues, rx_next; /* rx_next: the queue to receive from first */
 	uint64_t rx_packets, tx_packets;
 	uint8_t mac[6];
 	char dev[64]; /* EAL's name of the device */
@@ -48,4 +55,6 @@ struct rte_mbuf *link_alloc(struct gen *g);
 /* Takes <m>. */
 void link_send(struct gen *g, struct rte_mbuf *m);
 void link_flush(struct gen *g);
+/* How many packets wait to be taken by the driver. */
+uint32_t link_waiting(const struct gen_link *l);
 uint16_t link_rx(struct gen *g, struct rte_mbuf **pkts);

@@ -88,7 +88,7 @@ static bool turn(struct gen *g)
 		g->last_tick_us = g->now_us;
 		did += timer_wheel_run(&g->wheel, g->now_us, TIMERS_PER_TURN, tcp_timer, g);
 	}
-	if (g->link.tx_head != g->link.tx_tail) {
+	if (link_waiting(&g->link) > 0) {
 		did++;
 		link_flush(g);
 	}
@@ -249,8 +249,7 @@ static void abort_all(struct gen *g)
 		if (c->state == CONN_FREE)
 			continue;
 		tcp_abort(g, c);
-		for (int tries = 0; tries < 1000 && g->link.tx_tail - g->link.tx_head > LINK_BURST;
-			tries++) {
+		for (int tries = 0; tries < 1000 && link_waiting(&g->link) > LINK_BURST; tries++) {
 			struct rte_mbuf *pkts[LINK_BURST];
 
 			link_flush(g);
