@@ -143,7 +143,7 @@ static void free_set(void *ctx, void *obj, bool late)
 static struct endpoint_set *set_new(struct live_context *c, const struct message *m,
 	uint64_t now_us)
 {
-	struct endpoint_set *set = calloc(1, sizeof(*set) + m->endpoints.count * sizeof(set->e[0]));
+	struct endpoint_set *set = calloc(1, endpoint_set_bytes(m->endpoints.count));
 
 	bug_on(set == NULL);
 	set->service_id = m->endpoints.service_id;
@@ -165,6 +165,7 @@ static struct endpoint_set *set_new(struct live_context *c, const struct message
 			.slot = slot,
 			.draining = e->draining};
 	}
+	endpoint_set_finish(set, m->endpoints.e);
 	return set;
 }
 

@@ -70,6 +70,13 @@ void swap_discard(struct live_context *c, struct live *l);
 void swap_publish(struct live_context *c, struct live *l, uint64_t now_us);
 
 /*
+ * endpoint_set.c. Room for <count> endpoints and for what is known of their clusters; when all are
+ * in, each at the place of its message's, they are put in order and their clusters weighed.
+ */
+size_t endpoint_set_bytes(uint32_t count);
+void endpoint_set_finish(struct endpoint_set *set, const struct message_endpoint *e);
+
+/*
  * live.c. Apply to <l>, published or not; any result but OK: nothing changed. Needs room in the
  * line for one item. <len>: bytes of the message.
  */

@@ -165,13 +165,15 @@ static bool build_endpoints(struct live_context *c, struct live *l, uint64_t now
 	for (uint32_t i = 0; i < l->cfg.service_count && fits; i++) {
 		struct snapshot_service r = snapshot_service(&l->snap, i);
 		struct endpoint_set *set =
-			arena_alloc(&l->arena, sizeof(*set) + r.endpoint_count * sizeof(set->e[0]));
+			arena_alloc(&l->arena, endpoint_set_bytes(r.endpoint_count));
 
 		set->service_id = r.id;
 		set->revision = l->revision;
 		l->image_sets[i] = set;
 		atomic_init(&l->endpoints[i], set);
 		fits = fill_set(c, l, &r, set, scratch, now_us);
+		if (fits)
+			endpoint_set_finish(set, scratch);
 		l->services[i] = (struct live_object){.epoch = l->epoch,
 			.revision = l->revision,
 			.digest = message_endpoints_digest(r.id, scratch, set->count)};

@@ -33,14 +33,6 @@ struct endpoint {
 	bool draining; /* take no new requests unless all are draining */
 };
 
-/* Immutable; swapped whole. */
-struct endpoint_set {
-	uint64_t service_id;
-	uint64_t revision;
-	uint32_t count;
-	struct endpoint e[];
-};
-
 /* Immutable; swapped whole. One entry per backend of the rule, in the image's order. */
 struct weight_vector {
 	uint64_t rule_id;
@@ -48,6 +40,20 @@ struct weight_vector {
 	uint64_t total; /* sum of w */
 	uint32_t count;
 	uint32_t w[];
+};
+
+/*
+ * Immutable; swapped whole. Where the endpoints run in several clusters they stand by cluster, and
+ * <shares> holds what those of each cluster weigh together, the ready ones: the share of a cluster
+ * shall not depend on how busy or how numerous its endpoints are.
+ */
+struct endpoint_set {
+	uint64_t service_id;
+	uint64_t revision;
+	uint32_t count;
+	const uint32_t *cluster_end;	    /* [shares->count]: behind the last of each cluster */
+	const struct weight_vector *shares; /* NULL: one cluster */
+	struct endpoint e[];
 };
 
 struct config {

@@ -19,14 +19,22 @@ struct endpoint_state {
 	bool draining;
 };
 
+/* Of a backend whose endpoints run in several clusters. */
+struct cluster_seq {
+	struct pick_seq seq;		   /* which cluster is next; seq.workers 0: never used */
+	uint32_t rotor[PICK_BACKENDS_MAX]; /* picks of each so far */
+};
+
 struct upstream {
 	struct upstream_rows rows; /* first: upstream.h's inline functions */
 	struct upstream_config cfg;
-	struct rng *rng;	   /* borrowed */
-	struct endpoint_state *ep; /* owned, [SLOTS_ENDPOINT_MAX] */
-	struct pick_seq *seq;	   /* owned, [SLOTS_RULE_MAX] */
-	uint32_t *rotor;	   /* owned, [SLOTS_BACKEND_MAX]: picks so far */
-	struct list lru;	   /* pool_conn.lru_link, idle longest first */
+	struct rng *rng;	     /* borrowed */
+	struct endpoint_state *ep;   /* owned, [SLOTS_ENDPOINT_MAX] */
+	struct pick_seq *seq;	     /* owned, [SLOTS_RULE_MAX] */
+	uint32_t *rotor;	     /* owned, [SLOTS_BACKEND_MAX]: picks so far */
+	struct cluster_seq *cluster; /* owned, [SLOTS_BACKEND_MAX] */
+	uint32_t worker, workers;
+	struct list lru; /* pool_conn.lru_link, idle longest first */
 	uint32_t idle_count;
 	struct list stale; /* pool_conn.lru_link: taken from their endpoint, to be closed */
 	struct {

@@ -11,6 +11,11 @@
  * Sets of more than PICK_WINDOW endpoints are looked at through a window of that size whose place
  * follows the rotation, so the cost of a pick is bounded; only when a window holds no usable
  * endpoint the next one is tried.
+ *
+ * Where the endpoints run in several clusters, the cluster is chosen first, by the same weighted
+ * sequence that serves a rule's backends: its share is what the operator has said, exact over any
+ * window, and no latency of a far cluster moves it. Only when the chosen one has nobody to take it,
+ * and for retries, the choice is among all.
  */
 #include "dataplane/upstream/endpoint.h"
 
@@ -27,7 +32,8 @@ struct pick {
 	const struct endpoint_set *set;
 	const struct tier *tier;
 	uint64_t exclude_id, now_us;
-	uint32_t first, count; /* the window; it wraps around the end of the set */
+	uint32_t from, all;    /* the endpoints in question: the set's, or those of one cluster */
+	uint32_t first, count; /* the window among them; it wraps around their end */
 };
 
 static struct upstream_ref ref_of(const struct endpoint *e)
@@ -39,7 +45,7 @@ static const struct endpoint *window_at(const struct pick *p, uint32_t i)
 {
 	uint32_t at = p->first + i;
 
-	return &p->set->e[at < p->set->count ? at : at - p->set->count];
+	return &p->set->e[p->from + (at < p->all ? at : at - p->all)];
 }
 
 /* Weight that <e> has in this tier, 0: not usable. */
@@ -93,7 +99,7 @@ static const struct endpoint *pick_in_window(const struct pick *p, uint32_t turn
 
 static const struct endpoint *pick_in_tier(struct pick *p, uint32_t turn)
 {
-	uint32_t n = p->set->count;
+	uint32_t n = p->all;
 	uint32_t start = n > PICK_WINDOW ? (uint32_t)(((uint64_t)n * turn) >> 32) : 0;
 
 	p->count = n < PICK_WINDOW ? n : PICK_WINDOW;
@@ -108,6 +114,24 @@ static const struct endpoint *pick_in_tier(struct pick *p, uint32_t turn)
 	return NULL;
 }
 
+/* NULL: no cluster is due anything, or the one that is has nobody who is ready. */
+static const struct endpoint *pick_by_cluster(struct pick *p, uint32_t backend_slot)
+{
+	const struct endpoint_set *set = p->set;
+	struct cluster_seq *s = &p->u->cluster[backend_slot];
+	uint32_t c;
+
+	if (unlikely(s->seq.workers == 0))
+		pick_seq_init(&s->seq, p->u->worker, p->u->workers, rng_u64(p->u->rng));
+	c = pick_backend(&s->seq, set->shares);
+	if (c == SLOT_NONE)
+		return NULL;
+	p->from = c == 0 ? 0 : set->cluster_end[c - 1];
+	p->all = set->cluster_end[c] - p->from;
+	p->tier = &tiers[0];
+	return pick_in_tier(p, s->rotor[c]++ * PICK_GOLDEN);
+}
+
 static void note_chosen(struct upstream *u, const struct endpoint *e)
 {
 	struct endpoint_state *s = endpoint_claim(u, ref_of(e));
@@ -120,6 +144,7 @@ const struct endpoint *upstream_pick(struct upstream *u, const struct endpoint_s
 	uint32_t backend_slot, uint64_t exclude_id, uint64_t now_us, bool *ret_panic)
 {
 	struct pick p = {.u = u, .set = set, .exclude_id = exclude_id, .now_us = now_us};
+	const struct endpoint *e = NULL;
 	uint32_t turn;
 
 	bug_on(backend_slot >= SLOTS_BACKEND_MAX);
@@ -132,16 +157,17 @@ const struct endpoint *upstream_pick(struct upstream *u, const struct endpoint_s
 		note_chosen(u, &set->e[0]);
 		return &set->e[0];
 	}
-	for (unsigned t = 0; t < sizeof(tiers) / sizeof(tiers[0]); t++) {
-		const struct endpoint *e;
-
+	if (set->shares != NULL && exclude_id == 0)
+		e = pick_by_cluster(&p, backend_slot);
+	p.from = 0;
+	p.all = set->count;
+	for (unsigned t = 0; e == NULL && t < sizeof(tiers) / sizeof(tiers[0]); t++) {
 		p.tier = &tiers[t];
 		e = pick_in_tier(&p, turn);
-		if (e == NULL)
-			continue;
-		note_chosen(u, e);
-		*ret_panic = p.tier->ejected;
-		return e;
 	}
-	return NULL;
+	if (e == NULL)
+		return NULL;
+	note_chosen(u, e);
+	*ret_panic = p.tier->ejected;
+	return e;
 }

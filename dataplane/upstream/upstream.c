@@ -2,8 +2,8 @@
 /*
  * upstream.c: storage by slot: endpoints' states, weighted sequences, counters, users.
  *
- * Sized for the largest configuration (SLOTS_*_MAX, about 10 MiB per worker, touched only as far
- * as slots are used), so that no configuration change allocates on a worker.
+ * Sized for the largest configuration (SLOTS_*_MAX, about 30 MiB of address space per worker,
+ * touched only as far as slots are used), so that no configuration change allocates on a worker.
  */
 #include <stdlib.h>
 
@@ -50,12 +50,16 @@ struct upstream *upstream_new(const struct upstream_config *cfg, struct rng *rng
 		return NULL;
 	u->cfg = *cfg;
 	u->rng = rng;
+	u->worker = worker;
+	u->workers = workers;
 	list_init(&u->lru);
 	list_init(&u->stale);
 	u->ep = calloc(SLOTS_ENDPOINT_MAX, sizeof(*u->ep));
 	u->seq = calloc(SLOTS_RULE_MAX, sizeof(*u->seq));
 	u->rotor = calloc(SLOTS_BACKEND_MAX, sizeof(*u->rotor));
-	if (!counters_new(u) || u->ep == NULL || u->seq == NULL || u->rotor == NULL) {
+	u->cluster = calloc(SLOTS_BACKEND_MAX, sizeof(*u->cluster));
+	if (!counters_new(u) || u->ep == NULL || u->seq == NULL || u->rotor == NULL ||
+		u->cluster == NULL) {
 		upstream_free(u);
 		return NULL;
 	}
@@ -78,6 +82,7 @@ void upstream_free(struct upstream *u)
 	free(u->ep);
 	free(u->seq);
 	free(u->rotor);
+	free(u->cluster);
 	free(u);
 }
 
