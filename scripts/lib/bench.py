@@ -17,6 +17,7 @@ socket, file or hugepage. Exit status: 0; 1 a row failed or counted errors; 2 us
 """
 import argparse
 import contextlib
+import glob
 import os
 import re
 import re
@@ -35,7 +36,7 @@ import bench_report  # noqa: E402
 import bench_rows as rows_of  # noqa: E402
 import bench_veth  # noqa: E402
 import lab  # noqa: E402
-from bench_machine import BenchError, facts, signals_as_interrupt  # noqa: E402
+from bench_machine import BenchError, Hugepages, facts, signals_as_interrupt  # noqa: E402
 
 PREFIX = "slb"
 TIMES = {"full": (1.0, 3.0), "quick": (0.5, 2.0), "smoke": (0.3, 1.0)}  # warm-up, measured seconds
@@ -133,7 +134,10 @@ class Run:
 
 
 def sweep():
-    """What a killed run left: namespaces named after a process that is no more."""
+    """
+    What a killed run left: namespaces and folders named after a process that is no more, and the
+    hugepages it had taken.
+    """
     for line in lab.run("ip", "netns", "list", check=False).splitlines():
         name = line.split()[0]
         m = re.match(PREFIX + r"(\d+)-", name)
@@ -142,6 +146,10 @@ def sweep():
         for pid in lab.run("ip", "netns", "pids", name, check=False).split():
             os.kill(int(pid), signal.SIGKILL)
         lab.run("ip", "netns", "del", name, check=False)
+    for path in glob.glob(os.path.join(tempfile.gettempdir(), "sluice-bench-[0-9]*-*")):
+        if not os.path.exists(f"/proc/{os.path.basename(path).split('-')[2]}"):
+            shutil.rmtree(path, ignore_errors=True)
+    Hugepages.sweep()
 
 
 def words(known, what):

@@ -5,6 +5,7 @@ table, CPU times, memory of processes, hugepages that are given back, processes 
 """
 import contextlib
 import ctypes
+import glob
 import os
 import platform
 import re
@@ -15,6 +16,7 @@ import time
 
 import lab
 
+NOTES = "/run/sluice-bench-"  # of what a run has borrowed, should it be killed
 HUGE = "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 TICK = os.sysconf("SC_CLK_TCK")
 QUIET = 0.15  # a core busier than this before a run is not ours alone
@@ -137,17 +139,38 @@ def children(pid):
 
 # -- what is borrowed ----------------------------------------------------------------------------
 
+def started(pid):
+    """When this process began, in ticks since boot; empty: there is none."""
+    fields = read(f"/proc/{pid}/stat").rsplit(")", 1)[-1].split()
+    return fields[19] if len(fields) > 19 else ""
+
+
 class Hugepages:
     """2 MiB pages added to the kernel's pool and taken out again, beside what others hold."""
 
     def __init__(self, mib):
         self.want, self.added = (mib + 1) // 2, 0
+        self.note = f"{NOTES}{os.getpid()}.hugepages"
 
-    def _pool(self):
+    @staticmethod
+    def sweep():
+        """Gives back what runs took that were killed."""
+        for path in glob.glob(NOTES + "*.hugepages"):
+            pages, began = (read(path).split() + ["", ""])[:2]
+            pid = path[len(NOTES):].split(".")[0]
+            if began and started(pid) == began:
+                continue
+            if pages.isdigit():
+                Hugepages._resize(max(0, Hugepages._pool() - int(pages)))
+            os.unlink(path)
+
+    @staticmethod
+    def _pool():
         """Without what leaves the pool anyhow when its last user, who may be dying, lets it go."""
         return int(read(HUGE + "nr_hugepages", "0")) - int(read(HUGE + "surplus_hugepages", "0"))
 
-    def _resize(self, pages):
+    @staticmethod
+    def _resize(pages):
         with open(HUGE + "nr_hugepages", "w") as f:
             f.write(str(pages))
 
@@ -156,6 +179,8 @@ class Hugepages:
         try:
             self._resize(before + self.want)
             self.added = self._pool() - before
+            with open(self.note, "w") as f:
+                f.write(f"{self.added} {started(os.getpid())}\n")
         except OSError:
             self.added = 0
         if self.added < self.want:
@@ -167,6 +192,8 @@ class Hugepages:
         if self.added > 0:
             self._resize(max(0, self._pool() - self.added))
             self.added = 0
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.note)
 
 
 def _dies_with_us():

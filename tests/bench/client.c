@@ -177,7 +177,7 @@ bool client_run(const struct client_config *cfg, void (*mark)(const char *what),
 	turns_until(me.start_us + (uint64_t)(cfg->warmup_s * 1e6));
 	measure(mark);
 	me.over = true;
-	grace = me.now_us + 2000000;
+	grace = me.now_us + CLIENT_PATIENCE_S * 1000000ull;
 	while (anything_open() && me.now_us < grace && !stopped) {
 		events_wait();
 		conns_tick();

@@ -161,6 +161,23 @@ def interrupted(port):
     check(not left and given_back(pages, p.pid), f"{port}: nothing is left after Ctrl-C: {left}")
 
 
+def killed():
+    """What a run that was killed has taken, the next one gives back before it begins."""
+    pages = pool()
+    p = start("--smoke", "--port", "fast", "--subject", "sluice", "--duration", "20")
+    lab.wait_until("its hugepages", lambda: os.path.exists(f"/run/sluice-bench-{p.pid}.hugepages"), 20)
+    p.kill()
+    p.communicate(timeout=30)
+    taken = pool() - pages
+    lab.wait_until("its children's end", lambda: not [x for x in left_behind(p.pid)
+                                                      if x.startswith("process")], 20)
+    p2 = start("--smoke", "--port", "fast", "--subject", "testpmd", "--duration", "0.5")
+    p2.communicate(timeout=60)
+    left = left_behind(p.pid) + folders(p.pid)
+    check(taken > 0 and p2.returncode == 0 and not left and given_back(pages, p.pid),
+          f"SIGKILL leaves {taken} hugepages, and the next run ({p2.returncode}) nothing: {left}")
+
+
 def main():
     start_s = time.monotonic()
     client_forgives_nothing()
@@ -168,6 +185,7 @@ def main():
         whole_run(folder)
     interrupted("veth")
     interrupted("fast")
+    killed()
     say(f"took {time.monotonic() - start_s:.0f} s")
     finish()
 
