@@ -64,12 +64,18 @@ class VethPath:
             self.ip(box, "addr", "add", f"{addr}/24", "dev", dev)
             self.ip(box, "link", "set", dev, "up")
 
+    def _links_up(self):
+        """The kernel says so up to a second late; a gateway started before drops its first answers."""
+        rows = json.loads(self.exec("proxy", "ip", "-j", "link", "show", "type", "veth"))
+        return len(rows) == 2 and all(r["operstate"] == "UP" for r in rows)
+
     def __enter__(self):
         try:
             for box in ("client", "proxy", "backend"):
                 self._box(box)
             self._veth("client", "c0", "10.1.0.2", "proxy", "pc", "10.1.0.1")
             self._veth("proxy", "pb", "10.2.0.1", "backend", "b0", "10.2.0.2")
+            lab.wait_until("the links of the veth path", self._links_up)
             self.ip("client", "route", "add", f"{VIP}/32", "via", "10.1.0.1")
             self.ip("backend", "route", "add", SOURCES, "via", "10.2.0.1")
             # what the client speaks to when the proxy's place is only a wire
