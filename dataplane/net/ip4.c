@@ -35,13 +35,31 @@ static int ip4_header_check(const struct rte_mbuf *m, const uint8_t *h, unsigned
 	}
 }
 
+/* One of ours? Clients ask for few VIPs, backends answer few sources. */
+static bool is_ours(struct net *n, const uint8_t *dst)
+{
+	uint32_t v4 = be32_get(dst);
+	struct ip_addr addr;
+	uint8_t kind;
+
+	if (likely(v4 == n->ip4_vip || v4 == n->ip4_source))
+		return true;
+	addr = ip_from_v4(dst);
+	kind = addr_kind(n, &addr);
+	if (kind & ADDR_VIP)
+		n->ip4_vip = v4;
+	else if (kind & ADDR_SOURCE)
+		n->ip4_source = v4;
+	return kind != 0;
+}
+
 /* Header and buffer cut to what the length field says; pkt filled. */
-static void ip4_fill(struct rte_mbuf *m, const uint8_t *h)
+static void ip4_fill(struct rte_mbuf *m, const uint8_t *h, const struct ip_addr *src)
 {
 	struct pkt *p = pkt_of(m);
 	uint16_t total = be16_get(h + 2), ihl = (h[0] & 15) * 4;
 
-	p->src = ip_from_v4(h + 12);
+	p->src = *src;
 	p->dst = ip_from_v4(h + 16);
 	p->proto = h[9];
 	p->ttl = h[8];
@@ -81,21 +99,20 @@ static void ip4_input_one(struct net *n, struct rte_mbuf *m)
 {
 	const uint8_t *h = pkt_at(m, m->l2_len);
 	unsigned room = m->data_len - m->l2_len;
-	struct ip_addr addr;
+	struct ip_addr src;
 	int why = NET_C_IP4_SHORT;
 
 	if (room < IP4_HDR)
 		goto drop;
-	addr = ip_from_v4(h + 16);
 	why = NET_C_IP4_HOST;
-	if (addr_kind(n, &addr) == 0)
+	if (!is_ours(n, h + 16))
 		goto drop;
 	why = ip4_header_check(m, h, room);
 	if (why >= 0)
 		goto drop;
-	addr = ip_from_v4(h + 12);
+	src = ip_from_v4(h + 12);
 	why = NET_C_IP4_SOURCE; /* RFC 1122 3.2.1.3; our own: a loop or a LAND attack */
-	if (!addr_is_unicast4(h + 12) || addr_kind(n, &addr) != 0)
+	if (!addr_is_unicast4(h + 12) || addr_kind(n, &src) != 0)
 		goto drop;
 	why = NET_C_IP4_L2_GROUP; /* RFC 1122 3.3.6: "SHOULD silently discard" */
 	if (pkt_of(m)->flags & PKT_L2_GROUP)
@@ -103,7 +120,7 @@ static void ip4_input_one(struct net *n, struct rte_mbuf *m)
 	why = NET_C_IP4_FRAGMENT;
 	if (be16_get(h + 6) & 0x3fff)
 		goto drop;
-	ip4_fill(m, h);
+	ip4_fill(m, h, &src);
 	ip4_deliver(n, m);
 	return;
 drop:

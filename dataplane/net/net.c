@@ -25,6 +25,7 @@ struct net *net_new(const struct net_config *cfg, uint64_t now_us)
 	n->pool = cfg->pool;
 	n->announces = cfg->announces;
 	n->announce_us = TIMER_NEVER;
+	n->ip4_vip = n->ip4_source = IP4_NONE;
 	n->addrs = calloc(1, sizeof(*n->addrs));
 	n->addrs_spare = calloc(1, sizeof(*n->addrs_spare));
 	n->neigh = calloc(1, sizeof(*n->neigh));

@@ -67,6 +67,7 @@ bool net_set_addrs(struct net *n, const struct ip_addr *vips, unsigned vip_count
 	for (unsigned i = 0; i < source_count; i++)
 		addr_add(n, &sources[i], ADDR_SOURCE);
 	n->addrs = n->addrs_spare;
+	n->ip4_vip = n->ip4_source = IP4_NONE;
 	n->addrs_spare = old;
 	n->announce_at = 0;
 	n->announce_more = false;

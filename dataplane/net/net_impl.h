@@ -83,6 +83,8 @@ struct neigh_table {
 	struct list used, free;
 };
 
+#define IP4_NONE UINT64_MAX
+
 /* A token bucket: at most <burst> at once and <per_s> per second. */
 struct rate {
 	uint32_t per_s, burst, tokens;
@@ -98,6 +100,7 @@ struct net {
 	bool link_up[PORTS_MAX];	/* copied: fib may be gone when the next one comes */
 	struct rte_mempool *pool;	/* borrowed */
 	struct addr_table *addrs;	/* owned: in force */
+	uint64_t ip4_vip, ip4_source;	/* IPv4 addresses in it asked for last, or IP4_NONE */
 	struct addr_table *addrs_spare; /* owned: the next one is built here */
 	struct neigh_table *neigh;	/* owned */
 	struct mbufq arp, ip4, ip6, icmp4, icmp6, tcp; /* owned: waiting for their stage */
