@@ -92,34 +92,41 @@ static enum frame_result item_end(struct frame *f, struct str *ret)
 	return f->item.over ? FRAME_TOO_LARGE : FRAME_ITEM;
 }
 
-/* Inside of an item: how many bytes belong to it; true when it ended with the last of them. */
-static bool item_scan(struct frame *f, const char *p, size_t len, size_t *ret_used)
+/* A number, true and the like: up to what cannot belong to it. */
+static bool scalar_scan(struct frame *f, const char *p, size_t len, size_t *ret_used)
 {
 	size_t i = 0;
 
-	while (i < len) {
+	while (i < len && p[i] != ',' && p[i] != ']' && !is_blank(p[i]) && !f->bad)
+		f->bad = memchr("{}[\":", p[i++], 5) != NULL;
+	*ret_used = i;
+	return i < len && !f->bad;
+}
+
+/* Inside of an item: how many bytes belong to it; true when it ended with the last of them. */
+static bool item_scan(struct frame *f, const char *p, size_t len, size_t *ret_used)
+{
+	bool end = false;
+	size_t i = 0;
+
+	while (i < len && !end) {
 		char c = p[i];
 
 		if (f->in_string) {
 			i += skip_string(f, p + i, len - i);
-			if (!f->in_string && f->depth == f->base)
-				break; /* the item was a string */
+			end = !f->in_string && f->depth == f->base; /* the item was a string */
 			continue;
 		}
-		if (f->scalar && (c == ',' || c == ']' || is_blank(c)))
-			break;
 		i++;
 		if (c == '"')
 			f->in_string = true;
 		else if (c == '{' || c == '[')
 			f->depth++;
-		else if ((c == '}' || c == ']') && --f->depth == f->base)
-			break;
+		else if (c == '}' || c == ']')
+			end = --f->depth == f->base;
 	}
 	*ret_used = i;
-	if (f->in_string || f->depth > f->base)
-		return false;
-	return !f->scalar || i < len;
+	return end;
 }
 
 static void item_begin(struct frame *f, char c)
@@ -236,11 +243,14 @@ size_t frame_feed(struct frame *f, const char *p, size_t len, enum frame_result 
 	if (f->bad) {
 		*ret_result = FRAME_BAD;
 	} else if (f->in_item) {
-		bool end = item_scan(f, p + used, len - used, &n);
+		bool end = f->scalar ? scalar_scan(f, p + used, len - used, &n)
+				     : item_scan(f, p + used, len - used, &n);
 
 		buf_put(&f->item, p + used, n);
 		used += n;
-		if (end)
+		if (f->bad)
+			*ret_result = FRAME_BAD;
+		else if (end)
 			*ret_result = item_end(f, ret_item);
 	}
 	return used;

@@ -57,6 +57,7 @@ static const struct row rows[] = {
 	{"no list", FRAME_LIST, "[]", "!"},
 	{"text behind the list", FRAME_LIST, "{\"items\":[]}{", "{{\"items\":[]}}!"},
 	{"a list cut off", FRAME_LIST, "{\"items\":[{}", "<{}>$"},
+	{"a number with a brace in it", FRAME_LIST, "{\"items\":[1{}]}", "!"},
 	{"a brace in the place of a bracket", FRAME_LIST, "{\"items\":[{}}", "<{}>!"},
 };
 
