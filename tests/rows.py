@@ -80,7 +80,7 @@ def make(Row, top):
     ]
     for corpus in sorted(glob.glob(os.path.join(top, "tests/fuzz/corpus/*"))):
         name = os.path.basename(corpus)
-        long = "500000" if name in ("packet", "yaml") else "2000000"  # minutes of one core
+        long = "500000" if name in ("frame", "packet", "yaml") else "2000000"  # minutes of one core
         run = [os.path.join(top, "build-asan/tests/fuzz", "fuzz_" + name), "--mutate"]
         out.append(Row("fuzz", f"fuzz-{name}", "replays its corpus and seeded mutations of it",
                        run + ["20000", corpus], run + [long, corpus], build=ASAN))
@@ -135,6 +135,8 @@ def make(Row, top):
             needs=ROOT),
         Row("system", "operators", "the page on real NICs: its commands run, testpmd's packets are "
             "counted to the last", system("operators.py"), build=REL, needs=ROOT),
+        Row("system", "hostile-api", "API servers that answer wrongly: each mischief is counted and "
+            "logged, no object is invented or lost", system("hostile_api.py"), build=ASAN),
         Row("system", "soak-asan", "a million requests on two workers under ASan and UBSan",
             system("soak.py"), system("soak.py", "--long"), build=ASAN, needs=ROOT),
     ]

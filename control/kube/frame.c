@@ -132,6 +132,7 @@ static bool item_scan(struct frame *f, const char *p, size_t len, size_t *ret_us
 static void item_begin(struct frame *f, char c)
 {
 	buf_reset(&f->item);
+	f->item_bytes = 0;
 	f->in_item = true;
 	f->scalar = c != '{' && c != '[' && c != '"';
 }
@@ -151,6 +152,8 @@ static enum frame_result envelope_byte(struct frame *f, char c, struct str *ret)
 	if (f->depth == 0 && (f->done || c != '{'))
 		return blank ? FRAME_MORE : FRAME_BAD;
 	buf_put(&f->envelope, &c, 1);
+	if (f->envelope.over)
+		return FRAME_BAD;
 	if (c == '[' && f->items_next && f->depth == 1)
 		f->in_items = true;
 	if (c == '"') {
@@ -174,7 +177,7 @@ static enum frame_result envelope_byte(struct frame *f, char c, struct str *ret)
 		return FRAME_MORE;
 	f->done = true;
 	*ret = str_make(f->envelope.p, f->envelope.len);
-	return f->envelope.over ? FRAME_BAD : FRAME_END;
+	return FRAME_END;
 }
 
 static size_t envelope_string(struct frame *f, const char *p, size_t len)
@@ -182,6 +185,7 @@ static size_t envelope_string(struct frame *f, const char *p, size_t len)
 	size_t n = skip_string(f, p, len);
 
 	buf_put(&f->envelope, p, n);
+	f->bad = f->envelope.over;
 	if (f->depth == 1 && f->key_wanted)
 		key_note(f, p, n);
 	return n;
@@ -248,6 +252,8 @@ size_t frame_feed(struct frame *f, const char *p, size_t len, enum frame_result 
 
 		buf_put(&f->item, p + used, n);
 		used += n;
+		f->item_bytes += n;
+		f->bad |= f->item_bytes > f->item.max * (uint64_t)FRAME_SKIP_TIMES;
 		if (f->bad)
 			*ret_result = FRAME_BAD;
 		else if (end)

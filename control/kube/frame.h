@@ -26,6 +26,7 @@ enum frame_result {
 	FRAME_BAD,	 /* this is no stream or list of objects; nothing more may be fed */
 };
 
+#define FRAME_SKIP_TIMES 16u	       /* an item so many times too large is no item but a flood */
 #define FRAME_ENVELOPE_MAX (64u << 10) /* of a list: kind, version, continue */
 
 struct frame_buf {
@@ -38,7 +39,8 @@ struct frame {
 	enum frame_mode mode;
 	struct frame_buf item, envelope;
 	uint32_t depth;
-	uint32_t base; /* depth at which an item begins */
+	uint32_t base;	     /* depth at which an item begins */
+	uint64_t item_bytes; /* of this item, kept or not */
 	bool in_item, in_string, escaped, scalar;
 	bool in_items; /* list: inside of the items' brackets */
 	bool done, bad;

@@ -349,8 +349,9 @@ unsigned reflector_on_refusal(struct reflector *r, const struct reflector_refusa
 
 static unsigned watch_ended(struct reflector *r, enum reflector_end end, struct reflector_now now)
 {
-	if (end == REFLECTOR_END_BAD) /* what was lost comes again from <rv> */
-		return wait_backoff(r, REFLECTOR_WATCH, now);
+	/* what was lost comes again from <rv>, or, when that is what makes no sense, in a list */
+	if (end == REFLECTOR_END_BAD)
+		return wait_backoff(r, r->events > 0 ? REFLECTOR_WATCH : REFLECTOR_STREAM, now);
 	if (end != REFLECTOR_END_EOF)
 		return wait_backoff(r, REFLECTOR_VERIFY, now);
 	if (now.us - r->opened_us >= REFLECTOR_SHORT_US)

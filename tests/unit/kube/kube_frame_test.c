@@ -147,6 +147,22 @@ static void an_envelope_without_end_is_bad(void **state)
 	frame_fini(&f);
 }
 
+static void an_item_without_end_is_bad(void **state)
+{
+	char fill[100], out[64] = "";
+	struct frame f;
+	int i;
+
+	memset(fill, '[', sizeof(fill));
+	fill[0] = '{';
+	frame_init(&f, FRAME_STREAM, 32);
+	for (i = 0; i < 100 && feed(&f, fill, sizeof(fill), out); i++)
+		;
+	assert_string_equal(out, "!");
+	assert_int_equal(i, 32 * FRAME_SKIP_TIMES / sizeof(fill));
+	frame_fini(&f);
+}
+
 static void a_large_buffer_is_given_back(void **state)
 {
 	char *big = malloc(1u << 20), out[16] = "";
@@ -177,6 +193,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_split_gives_the_same_objects),
 		cmocka_unit_test(an_envelope_without_end_is_bad),
+		cmocka_unit_test(an_item_without_end_is_bad),
 		cmocka_unit_test(a_large_buffer_is_given_back),
 	};
 

@@ -105,6 +105,9 @@ static const struct row rows[] = {
 	{"a look that fails begins the looks anew",
 		"none=wait +2= none=wait +2= nofind=waitT +4=discoverD none=wait +2= none=wait +2= "
 		"none=absentE"},
+	{"nonsense after events is taken up from the last of them",
+		SYNCED "add:8=watch bad=waitT +2=watchO"},
+	{"nonsense at once lists again", SYNCED "+100= eof=watch open= ok= bad=waitT +2=streamXO"},
 	{"an event from the past lists again", SYNCED "+100= add:6=streamBXO"},
 	{"deletions are events like others", SYNCED "del:9=watchK mark:12=watch add:11=waitBT"},
 	{"a list that is too large is backed off",
