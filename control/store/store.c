@@ -296,6 +296,23 @@ void store_remove_file(struct store *s, struct str cluster, const char *path)
 	s->revision++;
 }
 
+void store_remove_cluster(struct store *s, struct str cluster)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < s->files_count; i++) {
+		struct store_file *f = s->files[i];
+
+		if (!str_eq(str_of(f->cluster), cluster))
+			s->files[kept++] = f;
+		else
+			file_free(f);
+	}
+	s->revision += kept != s->files_count;
+	s->files_count = kept;
+	store_api_remove(s, cluster);
+}
+
 struct store *store_new(void)
 {
 	struct store *s = calloc(1, sizeof(*s));
@@ -311,6 +328,9 @@ void store_free(struct store *s)
 	for (uint32_t i = 0; i < s->files_count; i++)
 		file_free(s->files[i]);
 	free(s->files);
+	for (uint32_t i = 0; i < s->clusters_count; i++)
+		store_cluster_free(s->clusters[i]);
+	free(s->clusters);
 	view_put(s->view);
 	free(s);
 }
@@ -330,4 +350,18 @@ struct view *store_view(struct store *s)
 		s->view = v;
 	}
 	return view_get(s->view);
+}
+
+const struct object *store_latest(struct store *s, enum kind kind, struct str cluster,
+	struct str ns, struct str name)
+{
+	const struct object *o = store_api_latest(s, kind, cluster, ns, name);
+	struct view *v;
+
+	if (o != NULL)
+		return o;
+	v = store_view(s); /* the store holds it, too */
+	o = view_find(v, kind, cluster, ns, name);
+	view_put(v);
+	return o;
 }

@@ -2,9 +2,9 @@
 /*
  * store.h: the last known good objects of every cluster; control's only mutable truth.
  *
- * Sources feed it (a directory per cluster; later API servers), reconcile reads it through a view:
- * an immutable list of all objects at one revision. Feeding is by file. Reading a file again
- * replaces exactly the objects that came from it, and never by something worse:
+ * Sources feed it, a directory or an API server (store_api.h) per cluster; reconcile reads it
+ * through a view: an immutable list of all objects at one revision. Reading a file again replaces
+ * exactly the objects that came from it, and never by something worse:
  *
  *	file cannot be parsed, or is empty	its objects stay as they were
  *	one object in it is not valid		that one stays as it was, the others are taken
@@ -14,7 +14,7 @@
  *
  * and what is wrong is a problem that the view carries.
  *
- * generation starts at 1 and grows when the spec changes, as with an API server. An object without
+ * generation starts at 1 and grows when the spec changes, as API servers count it. An object without
  * metadata.creationTimestamp counts as older than all others and ties are broken by name: the same
  * files then always give the same precedence, whatever the order or time of their reading.
  *
@@ -59,8 +59,18 @@ int store_load_dir(struct store *s, struct str cluster, const char *dir, struct 
 /* After an event: reads one file again, or forgets it when it is gone. */
 void store_reload_file(struct store *s, struct str cluster, const char *path);
 void store_remove_file(struct store *s, struct str cluster, const char *path);
-/* The same for text that does not come from a file (tests, fuzzing, later sources). */
+/* The same for text that does not come from a file (tests, fuzzing). */
 void store_put_text(struct store *s, struct str cluster, const char *path, struct str text);
+
+/* Forgets all objects of a cluster, whatever its source. */
+void store_remove_cluster(struct store *s, struct str cluster);
+
+/*
+ * The newest version of an object, which may have another status than the view's. Borrowed until
+ * the store is fed again.
+ */
+const struct object *store_latest(struct store *s, enum kind kind, struct str cluster,
+	struct str ns, struct str name);
 
 uint64_t store_revision(const struct store *s);
 /* True for names that store_load_dir() would read; for the watcher of directories. */

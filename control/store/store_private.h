@@ -18,7 +18,33 @@ struct store_file {
 	bool seen; /* by the walk that is under way */
 };
 
+/* One object of an API server; one that was never valid has a problem and no object. */
+struct store_entry {
+	struct str ns, name;   /* owned */
+	struct object *object; /* owned reference, or NULL */
+	char *problem;	       /* owned; of a version that was not valid; NULL: none */
+	bool seen;	       /* by the list that is under way */
+};
+
+struct store_kind {
+	struct store *store;
+	struct store_cluster *cluster;
+	enum kind kind;
+	struct store_entry *entries; /* owned, by namespace and name */
+	uint32_t count, room;
+	uint32_t objects, problems; /* entries that have one */
+	uint64_t broken;
+};
+
+struct store_cluster {
+	struct str name;		      /* owned */
+	bool open;			      /* its objects are part of views */
+	struct store_kind *kinds[KIND_COUNT]; /* owned; NULL: nothing was fed yet */
+};
+
 struct store {
+	struct store_cluster **clusters; /* owned, those of API servers */
+	uint32_t clusters_count;
 	struct store_file **files; /* owned, by cluster and path */
 	uint32_t files_count, files_room;
 	uint64_t revision;
@@ -30,6 +56,11 @@ struct store_file *store_file_add(struct store *s, struct str cluster, const cha
 /* Replaces the problems of <f> by this one. */
 void store_file_problem(struct store *s, struct store_file *f, const char *text);
 void store_file_text(struct store *s, struct store_file *f, struct str text);
+
+void store_cluster_free(struct store_cluster *c);
+void store_api_remove(struct store *s, struct str cluster);
+const struct object *store_api_latest(const struct store *s, enum kind kind, struct str cluster,
+	struct str ns, struct str name);
 
 /* A view of all files; generations go on from <previous>. */
 struct view *view_build(const struct store *s, const struct view *previous);

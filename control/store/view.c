@@ -42,6 +42,8 @@ static struct object *with_generation(struct object *o, const struct view *previ
 	struct object *old = NULL;
 	int64_t want = o->generation ? o->generation : 1;
 
+	if (o->file == NULL)
+		return object_get(o); /* an API server counts by itself */
 	if (previous != NULL)
 		old = (struct object *)view_find(previous, o->kind, o->cluster, o->ns, o->name);
 	if (old != NULL && old != o)
@@ -68,17 +70,47 @@ static void add_problem(struct building *b, struct problem p)
 
 static void add_duplicate(struct building *b, const struct object *first, const struct object *o)
 {
+	char here[OBJECT_PLACE_MAX], there[OBJECT_PLACE_MAX];
 	char *text = arena_printf(&b->view->arena,
-		"%s:%u: %.*s %.*s%s%.*s: stands already in "
-		"%s:%u, which is the one that counts",
-		o->file, o->line, STR_FMT(kind_info[o->kind].name), STR_FMT(o->ns),
-		o->ns.len ? "/" : "", STR_FMT(o->name), first->file, first->line);
+		"%s: %.*s %.*s%s%.*s: stands already in %s, which is the one that counts",
+		object_place(o, here, sizeof(here)), STR_FMT(kind_info[o->kind].name),
+		STR_FMT(o->ns), o->ns.len ? "/" : "", STR_FMT(o->name),
+		object_place(first, there, sizeof(there)));
 
 	b->problems[b->count++] = (struct problem){true, false, str_of(text)};
 }
 
-static uint32_t collect(const struct store *s, struct placed *all)
+typedef void (*kind_fn)(void *arg, const struct store_kind *k);
+
+/* Those of API servers that take part. */
+static void each_kind(const struct store *s, kind_fn fn, void *arg)
 {
+	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+		for (uint32_t i = 0; i < s->clusters_count; i++)
+			if (s->clusters[i]->open && s->clusters[i]->kinds[kind] != NULL)
+				fn(arg, s->clusters[i]->kinds[kind]);
+}
+
+struct collecting {
+	struct placed *all;
+	uint32_t n;
+};
+
+static void collect_kind(void *arg, const struct store_kind *k)
+{
+	struct collecting *c = arg;
+
+	for (uint32_t i = 0; i < k->count; i++) {
+		if (k->entries[i].object == NULL)
+			continue;
+		c->all[c->n] = (struct placed){k->entries[i].object, c->n};
+		c->n++;
+	}
+}
+
+static void collect(const struct store *s, struct placed *all)
+{
+	struct collecting c = {all, 0};
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < s->files_count; i++) {
@@ -89,7 +121,41 @@ static uint32_t collect(const struct store *s, struct placed *all)
 			n++;
 		}
 	}
-	return n;
+	c.n = n;
+	each_kind(s, collect_kind, &c);
+}
+
+struct counting {
+	uint32_t objects, problems;
+};
+
+static void count_kind(void *arg, const struct store_kind *k)
+{
+	struct counting *c = arg;
+
+	c->objects += k->objects;
+	c->problems += k->problems;
+}
+
+static struct counting count_all(const struct store *s)
+{
+	struct counting c = {0, 0};
+
+	for (uint32_t i = 0; i < s->files_count; i++) {
+		c.objects += s->files[i]->objects_count;
+		c.problems += s->files[i]->problems_count;
+	}
+	each_kind(s, count_kind, &c);
+	return c;
+}
+
+static void kind_problems(void *arg, const struct store_kind *k)
+{
+	for (uint32_t i = 0; i < k->count; i++)
+		if (k->entries[i].problem != NULL)
+			add_problem(arg,
+				(struct problem){true, k->entries[i].object != NULL,
+					str_of(k->entries[i].problem)});
 }
 
 static void take_objects(struct building *b, const struct view *previous, struct placed *all,
@@ -135,26 +201,23 @@ struct view *view_build(const struct store *s, const struct view *previous)
 {
 	struct view *v = calloc(1, sizeof(*v));
 	struct building b = {.view = v};
-	uint32_t objects = 0, problems = 0;
+	const struct counting n = count_all(s);
 	struct placed *all;
 
 	bug_on(v == NULL);
 	arena_init(&v->arena, 0);
 	atomic_store(&v->refs, 1);
 	v->revision = s->revision;
-	for (uint32_t i = 0; i < s->files_count; i++) {
-		objects += s->files[i]->objects_count;
-		problems += s->files[i]->problems_count;
-	}
-	all = calloc((size_t)objects + 1, sizeof(*all));
-	b.problems = calloc((size_t)objects + problems + 1, sizeof(*b.problems));
+	all = calloc((size_t)n.objects + 1, sizeof(*all));
+	b.problems = calloc((size_t)n.objects + n.problems + 1, sizeof(*b.problems));
 	bug_on(all == NULL || b.problems == NULL);
 	for (uint32_t i = 0; i < s->files_count; i++)
 		for (uint32_t k = 0; k < s->files[i]->problems_count; k++)
 			add_problem(&b, s->files[i]->problems[k]);
+	each_kind(s, kind_problems, &b);
 	collect(s, all);
-	qsort(all, objects, sizeof(*all), cmp_placed);
-	take_objects(&b, previous, all, objects);
+	qsort(all, n.objects, sizeof(*all), cmp_placed);
+	take_objects(&b, previous, all, n.objects);
 	sort_problems(&b);
 	free(all);
 	free(b.problems);

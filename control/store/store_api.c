@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * store_api.c: a sorted table of objects per kind and cluster.
+ *
+ * Lists come in the server's order, which is nearly ours, so an insertion moves next to nothing.
+ * Objects that have not changed since the last list are known by their resourceVersion and are not
+ * decoded again.
+ */
+#include "control/store/store_api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/model/decode.h"
+#include "control/store/store_private.h"
+#include "dataplane/base/bug.h"
+
+static int cmp_entry(const struct store_entry *e, struct str ns, struct str name)
+{
+	int c = str_cmp(e->ns, ns);
+
+	return c != 0 ? c : str_cmp(e->name, name);
+}
+
+/* Index of the entry, or of the first one behind its place. */
+static uint32_t entry_place(const struct store_kind *k, struct str ns, struct str name)
+{
+	uint32_t lo = 0, hi = k->count;
+
+	if (hi != 0 && cmp_entry(&k->entries[hi - 1], ns, name) < 0)
+		return hi; /* the next of a list */
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (cmp_entry(&k->entries[mid], ns, name) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static struct store_entry *entry_find(const struct store_kind *k, struct str ns, struct str name)
+{
+	uint32_t i = entry_place(k, ns, name);
+
+	return i < k->count && cmp_entry(&k->entries[i], ns, name) == 0 ? &k->entries[i] : NULL;
+}
+
+static struct str copy_str(struct str s)
+{
+	char *p = strndup(s.len ? s.p : "", s.len);
+
+	bug_on(p == NULL);
+	return (struct str){p, s.len};
+}
+
+static struct store_entry *entry_add(struct store_kind *k, struct str ns, struct str name)
+{
+	uint32_t i = entry_place(k, ns, name);
+
+	if (k->count == k->room) {
+		k->room = k->room ? k->room * 2 : 16;
+		k->entries = reallocarray(k->entries, k->room, sizeof(*k->entries));
+		bug_on(k->entries == NULL);
+	}
+	memmove(k->entries + i + 1, k->entries + i, (k->count - i) * sizeof(*k->entries));
+	k->entries[i] = (struct store_entry){.ns = copy_str(ns), .name = copy_str(name)};
+	k->count++;
+	return &k->entries[i];
+}
+
+static void problem_clear(struct store_kind *k, struct store_entry *e)
+{
+	if (e->problem == NULL)
+		return;
+	free(e->problem);
+	e->problem = NULL;
+	k->problems--;
+}
+
+/* Releases what the entry has; its place in the table is the caller's. */
+static void entry_clear(struct store_kind *k, struct store_entry *e)
+{
+	problem_clear(k, e);
+	if (e->object != NULL)
+		k->objects--;
+	object_put(e->object);
+	free((char *)e->ns.p);
+	free((char *)e->name.p);
+}
+
+static void changed(struct store_kind *k)
+{
+	if (k->cluster->open)
+		k->store->revision++;
+}
+
+/* --- one object --- */
+
+struct arrival {
+	struct object *object; /* owned; NULL: it was not valid */
+	char *problem;	       /* owned: the first fatal sentence */
+};
+
+static void on_object(void *ctx, struct object *o)
+{
+	((struct arrival *)ctx)->object = o;
+}
+
+static void on_broken(void *ctx, enum kind kind, struct str ns, struct str name)
+{
+}
+
+/* Warnings (unknown fields) are the server's business: it knows its schema. */
+static void on_problem(void *ctx, bool fatal, const char *text)
+{
+	struct arrival *a = ctx;
+
+	if (fatal && a->problem == NULL)
+		a->problem = strdup(text);
+}
+
+static enum store_change take_broken(struct store_kind *k, struct store_entry *e, char *problem)
+{
+	k->broken++;
+	problem_clear(k, e);
+	if (k->problems < STORE_KIND_PROBLEMS_MAX) {
+		e->problem = problem;
+		k->problems++;
+	} else {
+		free(problem);
+	}
+	changed(k);
+	return STORE_BROKEN;
+}
+
+static enum store_change take_object(struct store_kind *k, struct store_entry *e,
+	struct object *fresh)
+{
+	struct object *old = e->object;
+	bool had_problem = e->problem != NULL;
+	bool same = old != NULL && old->content_digest == fresh->content_digest &&
+		str_eq(old->uid, fresh->uid);
+
+	problem_clear(k, e);
+	k->objects += old == NULL;
+	e->object = fresh;
+	object_put(old);
+	if (!same || had_problem)
+		changed(k);
+	return same ? STORE_STATUS : STORE_CHANGED;
+}
+
+static struct str member(const json_t *object, const char *key)
+{
+	const json_t *v = json_object_get(json_object_get(object, "metadata"), key);
+
+	return str_make(json_string_value(v), json_string_length(v));
+}
+
+enum store_change store_api_upsert(struct store_kind *k, const json_t *object)
+{
+	struct str ns = member(object, "namespace"), name = member(object, "name");
+	struct str version = member(object, "resourceVersion");
+	struct store_entry *e = entry_find(k, ns, name);
+	struct arrival a = {.object = NULL};
+	const struct decode_handler handler = {on_object, on_broken, on_problem, &a};
+
+	if (e != NULL) {
+		e->seen = true;
+		if (e->object != NULL && e->problem == NULL && version.len != 0 &&
+			str_eq(version, e->object->resource_version) &&
+			str_eq(member(object, "uid"), e->object->uid))
+			return STORE_SAME;
+	}
+	object_decode_json(object, k->cluster->name, k->kind, &handler);
+	if (e == NULL) {
+		e = entry_add(k, ns, name);
+		e->seen = true;
+	}
+	if (a.object == NULL)
+		return take_broken(k, e, a.problem);
+	free(a.problem);
+	return take_object(k, e, a.object);
+}
+
+enum store_change store_api_delete(struct store_kind *k, const json_t *object)
+{
+	struct store_entry *e = entry_find(k, member(object, "namespace"), member(object, "name"));
+
+	if (e == NULL)
+		return STORE_SAME;
+	entry_clear(k, e);
+	k->count--;
+	memmove(e, e + 1, (size_t)(k->entries + k->count - e) * sizeof(*e));
+	changed(k);
+	return STORE_CHANGED;
+}
+
+/* --- lists --- */
+
+void store_api_begin(struct store_kind *k)
+{
+	for (uint32_t i = 0; i < k->count; i++)
+		k->entries[i].seen = false;
+}
+
+void store_api_end(struct store_kind *k, bool whole)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < k->count; i++) {
+		struct store_entry *e = &k->entries[i];
+
+		if (e->seen || !whole)
+			k->entries[kept++] = *e;
+		else
+			entry_clear(k, e);
+	}
+	if (kept != k->count)
+		changed(k);
+	k->count = kept;
+}
+
+/* --- kinds and clusters --- */
+
+static struct store_cluster *cluster_find(const struct store *s, struct str name)
+{
+	for (uint32_t i = 0; i < s->clusters_count; i++)
+		if (str_eq(s->clusters[i]->name, name))
+			return s->clusters[i];
+	return NULL;
+}
+
+static struct store_cluster *cluster_add(struct store *s, struct str name)
+{
+	struct store_cluster *c = calloc(1, sizeof(*c));
+
+	bug_on(c == NULL);
+	c->name = copy_str(name);
+	s->clusters = reallocarray(s->clusters, s->clusters_count + 1, sizeof(c));
+	bug_on(s->clusters == NULL);
+	s->clusters[s->clusters_count++] = c;
+	return c;
+}
+
+struct store_kind *store_api_kind(struct store *s, struct str cluster, enum kind kind)
+{
+	struct store_cluster *c = cluster_find(s, cluster) ?: cluster_add(s, cluster);
+	struct store_kind *k = c->kinds[kind];
+
+	if (k == NULL) {
+		k = c->kinds[kind] = calloc(1, sizeof(*k));
+		bug_on(k == NULL);
+		k->store = s;
+		k->cluster = c;
+		k->kind = kind;
+	}
+	return k;
+}
+
+static void kind_free(struct store_kind *k)
+{
+	if (k == NULL)
+		return;
+	for (uint32_t i = 0; i < k->count; i++)
+		entry_clear(k, &k->entries[i]);
+	free(k->entries);
+	free(k);
+}
+
+void store_cluster_free(struct store_cluster *c)
+{
+	for (unsigned i = 0; i < KIND_COUNT; i++)
+		kind_free(c->kinds[i]);
+	free((char *)c->name.p);
+	free(c);
+}
+
+void store_api_remove(struct store *s, struct str cluster)
+{
+	for (uint32_t i = 0; i < s->clusters_count; i++) {
+		if (!str_eq(s->clusters[i]->name, cluster))
+			continue;
+		store_cluster_free(s->clusters[i]);
+		s->clusters[i] = s->clusters[--s->clusters_count];
+		s->revision++;
+		return;
+	}
+}
+
+void store_api_gate(struct store *s, struct str cluster)
+{
+	struct store_cluster *c = cluster_find(s, cluster) ?: cluster_add(s, cluster);
+
+	s->revision += !c->open;
+	c->open = true;
+}
+
+bool store_api_gate_is_open(const struct store *s, struct str cluster)
+{
+	const struct store_cluster *c = cluster_find(s, cluster);
+
+	return c != NULL && c->open;
+}
+
+uint32_t store_api_count(const struct store_kind *k)
+{
+	return k->objects;
+}
+
+uint32_t store_api_problems(const struct store_kind *k)
+{
+	return k->problems;
+}
+
+uint64_t store_api_broken(const struct store_kind *k)
+{
+	return k->broken;
+}
+
+/* The newest version of an object from an API server, whether the gate is open or not. */
+const struct object *store_api_latest(const struct store *s, enum kind kind, struct str cluster,
+	struct str ns, struct str name)
+{
+	const struct store_cluster *c = cluster_find(s, cluster);
+	const struct store_kind *k = c != NULL ? c->kinds[kind] : NULL;
+	const struct store_entry *e = k != NULL ? entry_find(k, ns, name) : NULL;
+
+	return e != NULL ? e->object : NULL;
+}

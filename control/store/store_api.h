@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * store_api.h: objects of API servers, beside those of files.
+ *
+ * One struct store_kind holds one kind of one cluster, fed with whole lists and single changes in
+ * the order in which the server tells them. As with files nothing is replaced by something worse:
+ *
+ *	an object is not valid		its last good version stays, and a problem says so
+ *	a list could not be read whole	what is not in it stays
+ *	the kind is gone, or the server	all stays; whoever feeds us says "stale"
+ *
+ * A cluster takes part in views once its gate is open, which its source does when all kinds have
+ * been listed once: half a cluster would be a wrong one. The gate does not close again.
+ *
+ * A change that is one of status alone (our own writes come back as such) makes no new view: plans
+ * do not depend on it. Who compares status asks store_latest().
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "control/store/store.h"
+
+struct store_kind;
+
+enum store_change {
+	STORE_SAME = 0, /* known already */
+	STORE_STATUS,	/* status or resourceVersion, nothing else */
+	STORE_CHANGED,	/* the next view differs, once the gate is open */
+	STORE_BROKEN,	/* not valid; a problem says why */
+};
+
+#define STORE_KIND_PROBLEMS_MAX 256u /* kept, of one kind; all are counted */
+
+/* The same pointer each time, valid until store_remove_cluster(). */
+struct store_kind *store_api_kind(struct store *s, struct str cluster, enum kind kind);
+
+/* A list: what is not given between begin and end is gone at the end, if the list was <whole>. */
+void store_api_begin(struct store_kind *k);
+void store_api_end(struct store_kind *k, bool whole);
+enum store_change store_api_upsert(struct store_kind *k, const json_t *object);
+/* Needs metadata's namespace and name only. */
+enum store_change store_api_delete(struct store_kind *k, const json_t *object);
+
+uint32_t store_api_count(const struct store_kind *k);
+uint32_t store_api_problems(const struct store_kind *k); /* objects that are not valid now */
+uint64_t store_api_broken(const struct store_kind *k);	 /* how often one came that was not */
+
+void store_api_gate(struct store *s, struct str cluster);
+bool store_api_gate_is_open(const struct store *s, struct str cluster);
