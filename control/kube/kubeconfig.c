@@ -10,6 +10,7 @@
 
 #include "control/kube/kubeconfig_json.h"
 #include "control/kube/pem.h"
+#include "dataplane/base/base64.h"
 #include "dataplane/yaml/yaml_decode.h"
 
 #define EXEC_V1 "client.authentication.k8s.io/v1"

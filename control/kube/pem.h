@@ -4,13 +4,9 @@
  */
 #pragma once
 
-#include <stdbool.h>
-
 #include "dataplane/base/err.h"
 #include "dataplane/base/str.h"
 
-/* Base64 (RFC 4648 4) with its padding; line ends are skipped. Into <to>, which has 3/4 room. */
-bool base64_decode(struct str text, char *to, size_t *ret_len);
 /* 0, or -EINVAL: "holds no certificate in PEM". */
 int pem_check_certificates(struct str pem, struct err *err);
 /* The first certificate's key is this one. */

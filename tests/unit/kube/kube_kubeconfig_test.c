@@ -15,6 +15,7 @@
 #include "control/kube/kubeconfig.h"
 #include "control/kube/pem.h"
 #include "control/kube/transfer_private.h"
+#include "dataplane/base/base64.h"
 
 /* Lines 1 and 2: the contexts; line 3: the cluster; line 4: the user. */
 #define HEAD \
