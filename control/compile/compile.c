@@ -13,6 +13,7 @@
 #include "dataplane/snapshot/message.h"
 
 #define ID_PARTS_MAX 10
+#define CLUSTERSET ".clusterset" /* tells a ServiceImport from the Service of its name */
 
 /* Collects the parts of a stable id; numbers become their decimal text. */
 struct id {
@@ -51,7 +52,9 @@ static const enum build_backend_status backend_status[] = {
 
 static uint64_t service_id(struct arena *a, const struct plan_service *s)
 {
-	struct id id = id_with(id_of(STR("service"), s->obj), number(a, "", s->port->port));
+	bool import = s->obj->kind == KIND_SERVICE_IMPORT;
+	struct id id = id_with(id_of(import ? STR("serviceimport") : STR("service"), s->obj),
+		number(a, "", s->port->port));
 
 	return id_hash(&id);
 }
@@ -67,7 +70,7 @@ static struct build_endpoint endpoint(struct arena *a, const struct plan_endpoin
 		.id = id_hash(&id),
 		.addr = e->addr,
 		.port = e->port,
-		.weight = 1,
+		.weight = e->weight,
 		.draining = e->draining,
 		/* For people; a longer one would keep the whole set from going by message. */
 		.name = str_first(e->name, MESSAGE_ENDPOINT_NAME_MAX),
@@ -89,8 +92,9 @@ static void compile_services(const struct plan *p, struct arena *a, struct build
 		out[i] = (struct build_service){
 			.id = service_id(a, s),
 			.name = str_of(
-				arena_printf(a, "%.*s/%.*s/%.*s:%.*s", STR_FMT(s->obj->cluster),
+				arena_printf(a, "%.*s/%.*s/%.*s%s:%.*s", STR_FMT(s->obj->cluster),
 					STR_FMT(s->obj->ns), STR_FMT(s->obj->name),
+					s->obj->kind == KIND_SERVICE_IMPORT ? CLUSTERSET : "",
 					STR_FMT(s->port->name.len ? s->port->name
 								  : number(a, "", s->port->port)))),
 			.endpoints = e,
@@ -129,9 +133,10 @@ static struct build_backend backend(struct arena *a, struct id rule_id, const st
 
 	return (struct build_backend){
 		.id = id_hash(&id),
-		.name = str_of(arena_printf(a, "%.*s/%.*s:%u", STR_FMT(ns), STR_FMT(ref->name),
+		.name = str_of(arena_printf(a, "%.*s/%.*s%s:%u", STR_FMT(ns), STR_FMT(ref->name),
+			str_eq(ref->kind, kind_info[KIND_SERVICE_IMPORT].name) ? CLUSTERSET : "",
 			ref->port)),
-		.weight = ref->weight,
+		.weight = b->weight,
 		.status = backend_status[b->status],
 		.service_id = b->service != NULL ? service_id(a, b->service) : 0,
 	};

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * backends.c: from a backendRef to a port of a Service and its endpoints, or to the reason why not.
+ * backends.c: from a backendRef to a port of a Service or ServiceImport and its endpoints, or to
+ * the reason why not.
  *
  * "references to Services SHOULD always be interpreted as endpoints within the same cluster"
- * (GEP-1748): the route's own, where only a federated Service reaches into others. The order of
- * questions is the API's: is the kind known, is the namespace permitted (before anything is said
+ * (GEP-1748): the route's own. Into others reach a ServiceImport, and a Service that carries the
+ * annotation of Calico or Cilium for it, as in that product. The order of questions is the API's: is the kind known, is the namespace permitted (before anything is said
  * about existence), does the Service exist, does it have the port, do we speak its protocol.
  */
 #include <stdlib.h>
@@ -18,11 +19,12 @@ struct service_table {
 	uint32_t size, count;
 };
 
-static uint32_t slot_of(const struct service_table *t, const struct service_port *port)
+static uint32_t slot_of(const struct service_table *t, const struct object *o,
+	const struct service_port *port)
 {
-	uint32_t i = (uint32_t)hash_mix((uintptr_t)port, 0) & (t->size - 1);
+	uint32_t i = (uint32_t)hash_mix((uintptr_t)port, (uintptr_t)o) & (t->size - 1);
 
-	while (t->slots[i] != NULL && t->slots[i]->port != port)
+	while (t->slots[i] != NULL && (t->slots[i]->port != port || t->slots[i]->obj != o))
 		i = (i + 1) & (t->size - 1);
 	return i;
 }
@@ -35,7 +37,7 @@ static void table_grow(struct reconcile *r, struct service_table *t)
 	t->slots = arena_array(r->arena, struct plan_service *, t->size);
 	for (uint32_t i = 0; i < old.size; i++)
 		if (old.slots[i] != NULL)
-			t->slots[slot_of(t, old.slots[i]->port)] = old.slots[i];
+			t->slots[slot_of(t, old.slots[i]->obj, old.slots[i]->port)] = old.slots[i];
 }
 
 void backends_prepare(struct reconcile *r)
@@ -48,14 +50,23 @@ static struct plan_service *service_resolve(struct reconcile *r, const struct ob
 	const struct service_port *port)
 {
 	struct plan_service *s = arena_new(r->arena, struct plan_service);
-	struct endpoint_list list = {NULL, 0, 0};
+	struct endpoint_list list = {.home = o->cluster};
 
-	if (federated_is(o))
+	if (o->kind == KIND_SERVICE_IMPORT)
+		imports_endpoints(r, o, port, &list);
+	else if (federated_is(o))
 		federated_endpoints(r, o, port, &list);
+	else if (cilium_is_global(o))
+		cilium_endpoints(r, o, port, &list);
 	else
-		endpoints_of(r, o, port, false, &list);
-	endpoints_sort(&list);
-	*s = (struct plan_service){o, port, list.items, list.count};
+		endpoints_take(r, o, port, &list);
+	endpoints_sort(r, o, &list);
+	*s = (struct plan_service){.obj = o,
+		.port = port,
+		.endpoints = list.items,
+		.clusters = list.clusters,
+		.endpoints_count = list.count,
+		.clusters_count = list.clusters_count};
 	return s;
 }
 
@@ -63,13 +74,13 @@ static const struct plan_service *service_get(struct reconcile *r, const struct 
 	const struct service_port *port)
 {
 	struct service_table *t = r->services;
-	uint32_t i = slot_of(t, port);
+	uint32_t i = slot_of(t, o, port);
 
 	if (t->slots[i] != NULL)
 		return t->slots[i];
 	if (2 * (t->count + 1) > t->size) {
 		table_grow(r, t);
-		i = slot_of(t, port);
+		i = slot_of(t, o, port);
 	}
 	t->count++;
 	return t->slots[i] = service_resolve(r, o, port);
@@ -81,6 +92,8 @@ static int cmp_services(const void *a, const void *b)
 	const struct plan_service *y = *(struct plan_service *const *)b;
 	int c = object_cmp_key(x->obj, y->obj->cluster, y->obj->ns, y->obj->name);
 
+	if (c == 0)
+		c = (int)x->obj->kind - (int)y->obj->kind;
 	return c != 0 ? c : x->port->port - y->port->port;
 }
 
@@ -125,11 +138,9 @@ static const struct service_port *find_port(const struct service *s, uint16_t po
 	return NULL;
 }
 
-static void resolve_port(struct reconcile *r, const struct object *o, struct plan_backend *b)
+static void take_port(struct reconcile *r, const struct object *o, const struct service_port *port,
+	bool other, struct plan_backend *b)
 {
-	bool other;
-	const struct service_port *port = find_port(o->service, b->ref->port, &other);
-
 	if (port == NULL && other)
 		refuse(r, b, REF_UNSUPPORTED_PROTOCOL, "this port is not a TCP port");
 	else if (port == NULL)
@@ -141,14 +152,51 @@ static void resolve_port(struct reconcile *r, const struct object *o, struct pla
 		b->service = service_get(r, o, port);
 }
 
+static void resolve_service(struct reconcile *r, const struct object *o, struct plan_backend *b)
+{
+	const struct service_port *port;
+	bool other;
+
+	if (str_eq(o->service->type, STR("ExternalName"))) {
+		refuse(r, b, REF_UNSUPPORTED_PROTOCOL,
+			"Services of type ExternalName are not supported");
+		return;
+	}
+	port = find_port(o->service, b->ref->port, &other);
+	take_port(r, o, port, other, b);
+}
+
+static void resolve_import(struct reconcile *r, const struct object *o, struct plan_backend *b)
+{
+	bool exported, other;
+	const struct service_port *port = imports_port(r, o, b->ref->port, &exported, &other);
+
+	if (!exported)
+		refuse(r, b, REF_BACKEND_NOT_FOUND, "no cluster exports a Service of this name");
+	else
+		take_port(r, o, port, other, b);
+}
+
+/* The kind that a reference means; KIND_COUNT: none of ours. */
+static enum kind backend_kind(const struct backend_ref *ref)
+{
+	if (ref->group.len == 0 && str_eq(ref->kind, STR("Service")))
+		return KIND_SERVICE;
+	if (str_eq(ref->group, kind_info[KIND_SERVICE_IMPORT].group) &&
+		str_eq(ref->kind, kind_info[KIND_SERVICE_IMPORT].name))
+		return KIND_SERVICE_IMPORT;
+	return KIND_COUNT;
+}
+
 void backends_resolve(struct reconcile *r, const struct object *route,
 	const struct backend_ref *ref, struct plan_backend *ret)
 {
 	struct str ns = ref->ns.len ? ref->ns : route->ns;
+	enum kind kind = backend_kind(ref);
 	const struct object *o;
 
 	*ret = (struct plan_backend){.ref = ref, .status = REF_OK};
-	if (ref->group.len != 0 || !str_eq(ref->kind, STR("Service"))) {
+	if (kind == KIND_COUNT) {
 		refuse(r, ret, REF_INVALID_KIND, "backends of this kind are not supported");
 		return;
 	}
@@ -156,12 +204,11 @@ void backends_resolve(struct reconcile *r, const struct object *route,
 		refuse(r, ret, REF_NOT_PERMITTED, "no ReferenceGrant permits this reference");
 		return;
 	}
-	o = view_find(r->view, KIND_SERVICE, route->cluster, ns, ref->name);
+	o = view_find(r->view, kind, route->cluster, ns, ref->name);
 	if (o == NULL)
 		refuse(r, ret, REF_BACKEND_NOT_FOUND, "does not exist");
-	else if (str_eq(o->service->type, STR("ExternalName")))
-		refuse(r, ret, REF_UNSUPPORTED_PROTOCOL,
-			"Services of type ExternalName are not supported");
+	else if (kind == KIND_SERVICE_IMPORT)
+		resolve_import(r, o, ret);
 	else
-		resolve_port(r, o, ret);
+		resolve_service(r, o, ret);
 }

@@ -61,28 +61,19 @@ static struct kv_list labels_without_cluster(struct reconcile *r, const struct o
 	return (struct kv_list){items, n};
 }
 
-static const struct service_port *port_like(const struct service *s, const struct service_port *p)
-{
-	for (uint32_t i = 0; i < s->ports_count; i++)
-		if (str_eq(s->ports[i].name, p->name) && str_eq(s->ports[i].protocol, p->protocol))
-			return &s->ports[i];
-	return NULL;
-}
-
 static void add_source(struct reconcile *r, const struct object *federated,
 	const struct object *source, const struct service_port *port, const struct selector *sel,
 	struct endpoint_list *out)
 {
 	bool foreign = !str_eq(source->cluster, federated->cluster);
-	const struct service_port *p;
 	struct kv_list labels;
 
-	if (kv_find(&source->annotations, ANNOTATION_FEDERATED).p != NULL)
+	if (kv_find(&source->annotations, ANNOTATION_FEDERATED).p != NULL ||
+		!endpoints_may_lend(r, source, federated->cluster))
 		return;
 	labels = foreign ? labels_with_cluster(r, source) : labels_without_cluster(r, source);
-	p = port_like(source->service, port);
-	if (p != NULL && selector_matches(sel, &labels))
-		endpoints_of(r, source, p, foreign, out);
+	if (selector_matches(sel, &labels))
+		endpoints_take(r, source, port, out);
 }
 
 void federated_endpoints(struct reconcile *r, const struct object *service,
@@ -100,7 +91,15 @@ void federated_endpoints(struct reconcile *r, const struct object *service,
 			err.msg);
 		return;
 	}
-	for (uint32_t i = 0; i < all->count; i++)
-		if (str_eq(all->objects[i]->ns, service->ns))
-			add_source(r, service, all->objects[i], port, sel, out);
+	for (uint32_t c = 0; c < r->clusters_count; c++) {
+		struct str cluster = r->clusters[c];
+
+		for (uint32_t i = view_first(all, cluster, service->ns); i < all->count; i++) {
+			const struct object *o = all->objects[i];
+
+			if (!str_eq(o->cluster, cluster) || !str_eq(o->ns, service->ns))
+				break;
+			add_source(r, service, o, port, sel, out);
+		}
+	}
 }

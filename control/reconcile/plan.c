@@ -4,6 +4,7 @@
  *
  *	classes -> gateways -> addresses -> listeners -> gateways' conditions
  *	-> routes: rules (backends, refs), parents (attach, limits), their conditions
+ *	-> shares: weights of endpoints and backendRefs
  *	-> lastTransitionTime
  *
  * Level-triggered: each plan is made from nothing but its inputs, which costs a millisecond or two
@@ -31,6 +32,21 @@ void note_add(struct reconcile *r, bool fatal, const struct object *o, const cha
 	n->next = r->notes;
 	r->notes = n;
 	r->plan->notes_count++;
+}
+
+uint32_t view_first(const struct view_kind *vk, struct str cluster, struct str ns)
+{
+	uint32_t lo = 0, hi = vk->count;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (object_cmp_key(vk->objects[mid], cluster, ns, STR("")) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
 }
 
 static void build_classes(struct reconcile *r)
@@ -239,6 +255,7 @@ struct plan *plan_build(const struct plan_input *in)
 	build_routes(&r);
 	backends_finish(&r);
 	limits_endpoints(&r);
+	shares_build(&r);
 	conditions_since(&r);
 	take_notes(&r);
 	return p;

@@ -52,21 +52,35 @@ enum ref_status {
 struct plan_endpoint {
 	struct ip_addr addr;
 	uint16_t port;
-	bool draining;	    /* serves on while it terminates */
-	struct str name;    /* the pod; "<cluster>/<pod>" of another cluster */
-	struct str cluster; /* where it runs */
+	uint16_t slice_weight;	/* against the others of its cluster; 0: in maintenance */
+	uint16_t weight;	/* against all others of the service, clusters' shares included */
+	bool draining;		/* serves on while it terminates */
+	struct str name;	/* the pod; "<cluster>/<pod>" of another cluster */
+	struct str cluster;	/* where it runs */
+	uint32_t cluster_index; /* the same in plan_service.clusters */
 };
 
-/* One port of one Service with the endpoints behind it, by address and port. */
+/* A cluster that has a part in a service, and the factors of its share. */
+struct plan_cluster {
+	struct str name;
+	uint32_t weight; /* the operator's */
+	enum cluster_admin admin;
+	bool reserve;		  /* gets requests only when no other cluster can take any */
+	uint32_t ready, draining; /* endpoints */
+};
+
+/* One port of a Service or ServiceImport with the endpoints behind it, by address and port. */
 struct plan_service {
 	const struct object *obj;
 	const struct service_port *port;
 	struct plan_endpoint *endpoints;
-	uint32_t endpoints_count;
+	struct plan_cluster *clusters; /* by name; those without endpoints too */
+	uint32_t endpoints_count, clusters_count;
 };
 
 struct plan_backend {
 	const struct backend_ref *ref;
+	uint32_t weight; /* the reference's own and the operator's factor */
 	enum ref_status status;
 	const struct plan_service *service; /* NULL unless REF_OK */
 	const char *why;		    /* a sentence, NULL when REF_OK */
@@ -157,6 +171,8 @@ struct plan_input {
 };
 
 struct plan *plan_build(const struct plan_input *in);
+/* The operator's part in the share of a cluster, in hundredths: 0 unless it is active. */
+uint32_t plan_cluster_factor(const struct plan_cluster *c);
 struct plan *plan_get(struct plan *p);
 void plan_put(struct plan *p); /* NULL is fine */
 

@@ -12,6 +12,7 @@
 struct slice_ref { /* an EndpointSlice under the Service it belongs to */
 	struct str cluster, ns, service;
 	const struct endpoint_slice *slice;
+	uint16_t weight;
 };
 
 struct note {
@@ -40,8 +41,9 @@ struct reconcile {
 	const struct view *view;
 	struct plan *plan;
 	struct arena *arena;	  /* the plan's */
+	struct str *clusters;	  /* those that have Services, by name */
 	struct slice_ref *slices; /* by cluster, namespace, service */
-	uint32_t slices_count;
+	uint32_t clusters_count, slices_count;
 	struct service_table *services; /* resolved so far */
 	struct note *notes;		/* newest first */
 	uint64_t used[LIMIT_COUNT];
@@ -66,6 +68,9 @@ uint64_t attach_count(const struct reconcile *r, const struct plan_route *route,
 	const struct plan_parent *parent);
 void attach_route(struct reconcile *r, struct plan_route *route, const struct plan_parent *parent);
 
+/* plan.c: index of the first object of a namespace, or of what stands behind. */
+uint32_t view_first(const struct view_kind *vk, struct str cluster, struct str ns);
+
 /* refs.c: a reference that crosses namespaces; <from> is an HTTPRoute. */
 bool refs_permitted(const struct view *v, const struct object *from, struct str to_group,
 	struct str to_kind, struct str to_ns, struct str to_name);
@@ -76,22 +81,42 @@ void backends_resolve(struct reconcile *r, const struct object *route,
 	const struct backend_ref *ref, struct plan_backend *ret);
 void backends_finish(struct reconcile *r);
 
-/* endpoints.c: the endpoints of one port of one Service, each address and port once. */
+/* endpoints.c: the endpoints of one port of a Service, and the clusters that lend them. */
 struct endpoint_list {
+	struct str home; /* the cluster of the Service that they stand behind */
+	bool reserve;	 /* of clusters that come now */
 	struct plan_endpoint *items;
-	uint32_t count, room;
+	struct plan_cluster *clusters; /* by name */
+	uint32_t count, room, clusters_count;
 };
 void endpoints_prepare(struct reconcile *r);
-void endpoints_of(struct reconcile *r, const struct object *service,
-	const struct service_port *port, bool foreign, struct endpoint_list *out);
+/* May the endpoints of <service> stand behind a Service of cluster <home>? */
+bool endpoints_may_lend(const struct reconcile *r, const struct object *service, struct str home);
+/* Adds those of the port that is like <port>, and its cluster; without such a port nothing. */
+void endpoints_take(struct reconcile *r, const struct object *service,
+	const struct service_port *port, struct endpoint_list *out);
 /* Sorted by address and port, each once; one that is ready wins over one that drains. */
-void endpoints_sort(struct endpoint_list *l);
+void endpoints_sort(struct reconcile *r, const struct object *service, struct endpoint_list *l);
 
-/* federated.c */
+/* federated.c: Calico's federated Services. */
 #define ANNOTATION_FEDERATED STR("federation.tigera.io/serviceSelector")
 bool federated_is(const struct object *service);
 void federated_endpoints(struct reconcile *r, const struct object *service,
 	const struct service_port *port, struct endpoint_list *out);
+
+/* cilium.c: Cilium's global Services. */
+bool cilium_is_global(const struct object *service);
+void cilium_endpoints(struct reconcile *r, const struct object *service,
+	const struct service_port *port, struct endpoint_list *out);
+
+/* imports.c: ServiceImports. The port of this number, or NULL. */
+const struct service_port *imports_port(struct reconcile *r, const struct object *import,
+	uint16_t number, bool *ret_exported, bool *ret_other);
+void imports_endpoints(struct reconcile *r, const struct object *import,
+	const struct service_port *port, struct endpoint_list *out);
+
+/* shares.c: the weights of backendRefs and endpoints. */
+void shares_build(struct reconcile *r);
 
 /* rules.c: which rules can be served at all. */
 void rules_build(struct reconcile *r, struct plan_route *route);

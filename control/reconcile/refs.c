@@ -28,22 +28,6 @@ static bool to_fits(const struct reference_grant *g, struct str group, struct st
 	return false;
 }
 
-/* Index of the first grant of a namespace, or of what stands behind. */
-static uint32_t first_in_namespace(const struct view_kind *vk, struct str cluster, struct str ns)
-{
-	uint32_t lo = 0, hi = vk->count;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (object_cmp_key(vk->objects[mid], cluster, ns, STR("")) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 bool refs_permitted(const struct view *v, const struct object *from, struct str to_group,
 	struct str to_kind, struct str to_ns, struct str to_name)
 {
@@ -52,7 +36,7 @@ bool refs_permitted(const struct view *v, const struct object *from, struct str 
 
 	if (str_eq(from->ns, to_ns))
 		return true;
-	for (i = first_in_namespace(grants, from->cluster, to_ns); i < grants->count; i++) {
+	for (i = view_first(grants, from->cluster, to_ns); i < grants->count; i++) {
 		const struct object *o = grants->objects[i];
 
 		if (!str_eq(o->cluster, from->cluster) || !str_eq(o->ns, to_ns))
