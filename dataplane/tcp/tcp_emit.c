@@ -220,6 +220,13 @@ static struct rte_mbuf *sndq_find(struct tcp_conn *c, struct rte_mbuf **cursor, 
 	return m;
 }
 
+static uint64_t payload_sum(struct rte_mbuf *m, uint32_t off, uint32_t n)
+{
+	if (pkt_of(m)->sum_len > 0)
+		return tcp_csum_take(m, off, n);
+	return csum_bytes(rte_pktmbuf_mtod_offset(m, const void *, off), n);
+}
+
 static bool payload_append(struct tcp *t, struct tcp_conn *c, struct chain *ch, uint32_t seq,
 	uint32_t len)
 {
@@ -239,7 +246,7 @@ static bool payload_append(struct tcp *t, struct tcp_conn *c, struct chain *ch, 
 		if (!ok)
 			return false;
 		if (!t->cfg.tx.csum)
-			ch->sum = csum_add(ch->sum, tcp_csum_take(m, off, n), done);
+			ch->sum = csum_add(ch->sum, payload_sum(m, off, n), done);
 		done += n;
 	}
 	return true;
