@@ -256,7 +256,7 @@ static inline bool starts_as_it_leaves(const struct h1_head *h)
 	const char *version = h->fields.p - strlen("1\r\n");
 
 	return likely(h->header_count > 0 && f->id == H1_HDR_HOST && h->host.p == f->value.p &&
-		f->value.p == f->name.p + strlen("Host: ") &&
+		f->value.p == f->name.p + strlen("Host: ") && f->value.p[-1] == ' ' &&
 		line_end(h, 0) == f->value.p + f->value.len + strlen("\r\n") &&
 		h->path.p == h->method.p + h->method.len + 1 && *version == '1');
 }

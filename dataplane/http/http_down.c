@@ -40,13 +40,13 @@ void down_wait(struct http *h, struct http_down *d, uint64_t since_us)
 	timer_set(&h->wheel, &d->timer, until);
 }
 
-/* Are there as many client connections as may be, parked ones included? */
+/* Are there as many client connections as may be, parked ones and those that come back included? */
 static bool is_full(const struct http *h)
 {
 	struct tcp_usage u;
 
 	tcp_usage(h->tcp, &u);
-	return slots_used(&h->downs) + u.parked >= h->cfg.down_max;
+	return slots_used(&h->downs) + u.parked + u.unparked >= h->cfg.down_max;
 }
 
 struct h1_conn *down_open(struct http *h, struct tcp_conn *tc, bool unparked)

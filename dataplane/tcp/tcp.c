@@ -230,6 +230,8 @@ struct tcp_conn *tcp_ready_pop(struct tcp *t, uint32_t *ret_events)
 	c = list_entry(l, struct tcp_conn, ready_link);
 	*ret_events = c->events;
 	c->events = 0;
+	if (unlikely(*ret_events & TCP_EV_UNPARKED))
+		t->unparked--;
 	return c;
 }
 

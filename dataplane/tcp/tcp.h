@@ -242,8 +242,11 @@ bool tcp_foreach(const struct tcp *t, uint32_t *cursor, uint32_t max, tcp_info_f
 const uint64_t *tcp_counters(const struct tcp *t, unsigned *ret_count);
 const char *tcp_counter_name(unsigned i);
 const char *tcp_counter_help(unsigned i);
-/* In-use now: connections, parked ones, half-open, TIME_WAIT; all zero at rest. */
+/*
+ * In-use now: connections, parked ones, half-open, TIME_WAIT; all zero at rest. <unparked>: of the
+ * connections, those that came back and have not been popped yet.
+ */
 struct tcp_usage {
-	uint32_t conns, parked, half_open, timewait, charged_bytes;
+	uint32_t conns, parked, unparked, half_open, timewait, charged_bytes;
 };
 void tcp_usage(const struct tcp *t, struct tcp_usage *ret);

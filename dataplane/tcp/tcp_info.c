@@ -71,6 +71,7 @@ void tcp_usage(const struct tcp *t, struct tcp_usage *ret)
 	*ret = (struct tcp_usage){
 		.conns = t->conns_used,
 		.parked = t->parked.used,
+		.unparked = t->unparked,
 		.half_open = t->syns_used,
 		.timewait = t->timewait.used,
 		.charged_bytes = t->charged,

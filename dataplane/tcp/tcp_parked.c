@@ -216,6 +216,7 @@ struct tcp_conn *tcp_unpark(struct tcp *t, uint32_t i)
 	tcp_idle_restart(t, c);
 	tcp_timer_arm(t, c);
 	tcp_event(t, c, TCP_EV_UNPARKED);
+	t->unparked++;
 	return c;
 }
 

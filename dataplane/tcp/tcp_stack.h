@@ -69,13 +69,13 @@ struct tcp {
 	struct tcp_rtt_limits rto;
 
 	struct tcp_table table;
-	struct tcp_conn *conns; /* owned, cfg.conns_max slots */
-	struct list conns_free; /* by ready_link */
-	uint32_t conns_touched; /* slots [0, touched) have been used once */
-	uint32_t conns_used;
-	struct list ready;   /* connections with events */
-	struct list out;     /* connections that may have to send */
-	struct list orphans; /* oldest first */
+	struct tcp_conn *conns;	       /* owned, cfg.conns_max slots */
+	struct list conns_free;	       /* by ready_link */
+	uint32_t conns_touched;	       /* slots [0, touched) have been used once */
+	uint32_t conns_used, unparked; /* unparked: of them, back from parking and not popped */
+	struct list ready;	       /* connections with events */
+	struct list out;	       /* connections that may have to send */
+	struct list orphans;	       /* oldest first */
 	struct timer_wheel timers;
 	struct tcp_range *ranges; /* owned, blocks of TCP_SACK_LARGE */
 	uint32_t *ranges_free;	  /* owned, stack of block numbers */

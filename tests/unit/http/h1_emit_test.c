@@ -36,6 +36,8 @@ static const struct request_row {
 		"GET /a?b HTTP/1.1\r\nHost: a\r\nAccept:  */*\r\nuser-agent: x\r\n\r\n",
 		"GET /a?b HTTP/1.1\r\nHost: a\r\nAccept:  */*\r\nuser-agent: x\r\n" OURS_A "\r\n",
 		{PLAIN}},
+	{"a Host behind a tab leaves as ours are written", "GET / HTTP/1.1\r\nHost:\ta\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a\r\n" OURS_A "\r\n", {PLAIN}},
 	{"fields of one hop and those that Connection names stay behind",
 		"GET / HTTP/1.1\r\nConnection: close, X-B\r\nX-A: 1\r\nX-B: 2\r\nKeep-Alive: 5\r\n"
 		"Host: a\r\nTE: trailers\r\nX-C: 3\r\nUpgrade: h2c\r\n\r\n",
