@@ -20,6 +20,7 @@ const struct api_route api_routes[] = {
 	{"GET", "/api/v1/version", view_version, "", json},
 	{"GET", "/api/v1/config", view_config, "", json},
 	{"GET", "/api/v1/routes", view_routes, "", json},
+	{"GET", "/api/v1/backends", view_backends, "name namespace cluster", json},
 	{"GET", "/api/v1/status", view_status, "kind namespace cluster", json},
 	{"GET", "/api/v1/status/{kind}", view_status_kind, "namespace cluster", json},
 	{"GET", "/api/v1/status/{kind}/{name}", view_status_cluster_object, "cluster", json},

@@ -22,6 +22,8 @@ void view_openapi(struct api_request *r);
 /* view_config.c */
 void view_config(struct api_request *r);
 void view_routes(struct api_request *r);
+/* view_backends.c */
+void view_backends(struct api_request *r);
 /* view_status.c */
 void view_status(struct api_request *r);
 void view_status_kind(struct api_request *r);

@@ -17,6 +17,11 @@ const struct command commands[] = {
 	{"routes", "", "where routes come in and where they go", cmd_routes, ""},
 	{"weights", "[GLOB]", "effective share of each backend and cluster", cmd_weights,
 		"GLOB: names of rules, like 'demo/*'."},
+	{"explain", "backend [NAMESPACE/]NAME", "every factor of a backend's share", cmd_explain,
+		"The routes that lead to a Service or ServiceImport, the clusters behind it, its\n"
+		"endpoints, and what each of them weighs and why.\n"
+		"  --cluster NAME     only the one of this cluster\n"
+		"  --namespace NAME   only the one of this namespace"},
 	{"endpoints", "[GLOB]", "endpoints, their share and their health", cmd_endpoints,
 		"GLOB: names of services."},
 	{"counters", "[--nonzero] [GLOB]", "every counter of every dataplane", cmd_counters,

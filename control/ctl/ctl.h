@@ -34,6 +34,7 @@ int cmd_get(struct ctl *c);
 int cmd_describe(struct ctl *c);
 int cmd_routes(struct ctl *c);
 int cmd_weights(struct ctl *c);
+int cmd_explain(struct ctl *c);
 int cmd_endpoints(struct ctl *c);
 int cmd_counters(struct ctl *c);
 int cmd_drops(struct ctl *c);

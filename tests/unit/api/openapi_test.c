@@ -175,8 +175,8 @@ static void validate(const json_t *doc, const json_t *schema, const json_t *v, c
 static void answers_are_as_described(void **state)
 {
 	static const char *const targets[] = {"/livez", "/healthz", "/readyz", "/api/v1/version",
-		"/api/v1/config", "/api/v1/routes", "/api/v1/status", "/api/v1/dataplanes",
-		"/api/v1/endpoints"};
+		"/api/v1/config", "/api/v1/routes", "/api/v1/backends", "/api/v1/status",
+		"/api/v1/dataplanes", "/api/v1/endpoints"};
 	const struct str text = openapi_document();
 	json_t *doc = json_loadb(text.p, text.len, 0, NULL);
 
