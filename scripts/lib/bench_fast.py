@@ -286,6 +286,8 @@ def fast_values(row, a, begin, end):
         "packets_out_per_request": a["packets_out_per_request"],
         "memory_mib": end.memory, "opened": a["connections_open"], "generator_busy": a["busy"],
     }
+    if a["max_us"] == 0:  # no answer to what was intended in the measured time: unknown, not zero
+        v.update(p50_us=None, p99_us=None, p999_us=None, max_us=None)
     if a["generator_limit"]:
         v["limit"] = f"the generator is the limit ({a['busy'] * 100:.0f} % busy)"
     if end.counters is not None:
