@@ -171,6 +171,8 @@ void discoveries_free(struct kube_cluster *c);
 void watch_apply(struct kube_watch *w, unsigned what);
 /* Discovery has something new: watches that wait for it go on. */
 void watch_on_discovered(struct kube_watch *w);
+/* Sends what the reflector wants. */
+void watch_send(struct kube_watch *w);
 /* Bytes of an answer 200; false: stop. */
 bool watch_input(struct kube_watch *w, const char *p, size_t len);
 void watch_commit(struct kube_watch *w);

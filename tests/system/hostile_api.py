@@ -3,9 +3,12 @@
 hostile_api.py: API servers that answer wrongly, over real sockets with TLS: no crash, no object that
 never was, none lost that is there, each mischief with its counter and its line in the log.
 """
+import base64
 import concurrent.futures
 import json
 import os
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -582,8 +585,91 @@ def flood(folder, certs):
     yield "no crash", w.close()
 
 
+class Proxy:
+    """CONNECT, and what came with it."""
+
+    def __init__(self):
+        self.heads = []
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            conn, _ = self.sock.accept()
+            threading.Thread(target=self.serve, args=(conn,), daemon=True).start()
+
+    def serve(self, conn):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += conn.recv(4096)
+        self.heads.append(head.decode())
+        host, port = head.split(b" ")[1].decode().rsplit(":", 1)
+        other = socket.create_connection((host, int(port)))
+        conn.sendall(b"HTTP/1.1 200 Fine\r\nX-From: proxy\r\n\r\n")
+        threading.Thread(target=self.copy, args=(conn, other), daemon=True).start()
+        self.copy(other, conn)
+
+    def copy(self, a, b):
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def proxy(folder, certs):
+    p = Proxy()
+    w = World(folder, certs, cluster=f", proxy-url: 'http://127.0.0.1:{p.port}'")
+    yield "through a proxy", w.client.sees("a:5", "b:6") and len(p.heads) > 0
+    yield "which never sees the token", not any("secret" in h for h in p.heads)
+    w.client.ask("GET /api/v1/x/1")
+    yield "requests too", w.client.wait(lambda: w.client.done == [(200, "-")])
+    yield "no crash", w.close()
+
+
+def client_certificate(folder, certs):
+    files = [os.path.join(certs.dir, "good" + end) for end in (".crt", ".key")]
+    script = Script()
+    server = Server(certs, script)
+    server.tls.load_verify_locations(certs.ca)
+    server.tls.verify_mode = ssl.CERT_REQUIRED
+    c = Client(folder, server.port, user=f"client-certificate: {files[0]}, client-key: {files[1]}")
+    yield "a client certificate in files", c.sees("a:5", "b:6")
+    yield "no crash", c.close()
+    data = [base64.b64encode(open(f, "rb").read()).decode() for f in files]
+    c = Client(folder, server.port,
+               user=f"client-certificate-data: {data[0]}, client-key-data: {data[1]}")
+    yield "and as data", c.sees("a:5", "b:6")
+    yield "no crash with data", c.close()
+    c = Client(folder, server.port, user=f"client-certificate: {files[0]}, client-key: "
+               f"{os.path.join(certs.dir, 'expired.key')}")
+    yield "a key of another certificate is refused by line and field", c.p.wait(20) == 1 and \
+        c.wait(lambda: any(":10: users.user.client-key: is not the key" in x for x in c.lines))
+    c = Client(folder, server.port)
+    yield "without one nothing is shown", c.counts("connect_failed", 0) and \
+        c.wait(lambda: c.state == "listing" and c.why != "") and not c.view
+    script.stop.set()
+    yield "no crash without one", c.close()
+    server.close()
+
+
+def many(folder, certs):
+    script = Script()
+    script.objects = {n: obj(f"o{n}", 5, data={"x": "y" * 2000}) for n in range(5000)}
+    w = World(folder, certs, script)
+    began = time.monotonic()
+    ok = w.client.wait(lambda: len(w.client.view) == 5000, 30)
+    with open(f"/proc/{w.client.p.pid}/status") as f:
+        peak = [int(x.split()[1]) for x in f if x.startswith("VmHWM")][0]
+    yield f"5000 objects of 2 KB in {time.monotonic() - began:.1f} s, {peak >> 10} MiB", ok
+    yield "no crash", w.close()
+
+
 SCENARIOS = [plain, truncated, huge, storm_410, slow, wrong_types, garbage, bad_lists, pages, expired,
-             wrong_name, token, went_back, backwards, kinds, dead, writes, flood]
+             wrong_name, token, went_back, backwards, kinds, dead, writes, flood, proxy,
+             client_certificate, many]
 
 
 def run(fn, top, certs):
