@@ -5,7 +5,7 @@
  *	controllerName: gateway.sluice.internal/controller
  *	clusters:		# at least one; the name is the cluster's id everywhere
  *	- {name: us-east, directory: clusters/us-east}
- *	pools:			# where VIPs come from; if there are any, all must lie in one
+ *	pools:			# where VIPs come from, beside IPPools; if there are any, all must lie in one
  *	- {name: default, cidrs: [203.0.113.0/28, "2001:db8:113::/124"]}
  *	dataplanes:
  *	- {name: dp0, url: ipc:///run/sluice/dp0.ipc}

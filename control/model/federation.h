@@ -31,6 +31,7 @@ struct remote_cluster {
 struct ip_pool {
 	struct ip_net cidr;
 	bool disabled;
-	bool for_load_balancers; /* allowedUses names LoadBalancer */
-	bool manual;		 /* assignmentMode: Manual */
+	bool for_load_balancers;       /* allowedUses names LoadBalancer */
+	bool manual;		       /* assignmentMode: Manual */
+	struct str namespace_selector; /* of those who may have them; absent or empty: all */
 };

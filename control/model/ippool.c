@@ -30,7 +30,7 @@ static const struct yaml_field pool_fields[] = {
 	YAML_IGNORED("nat-outgoing"),
 	YAML_IGNORED("ipip"),
 	YAML_IGNORED("nodeSelector"),
-	YAML_IGNORED("namespaceSelector"),
+	YAML_STR(struct ip_pool, "namespaceSelector", namespace_selector, .max = 8192),
 	YAML_IGNORED("disableBGPExport"),
 	YAML_IGNORED("awsSubnetID"),
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * address_book.c: the assignments of the past as a small YAML file.
+ * address_book.c: the assignments of the past as a small YAML file, and from the status of Gateways.
  *
  *	gateways:
  *	- {cluster: "us-east", namespace: "infra", name: "gw", addresses: ["203.0.113.10"]}
@@ -18,6 +18,7 @@
 #include "dataplane/yaml/yaml_decode.h"
 
 #define BOOK_ENTRIES_MAX 4096
+#define ADOPTED_MAX 16 /* the API's own limit of addresses in a status */
 
 static const struct yaml_field address_field = {.type = YAML_TYPE_STR, .min = 1, .max = 45};
 static const struct yaml_schema addresses_schema = YAML_SCALARS(struct str, &address_field);
@@ -119,28 +120,108 @@ const struct address_entry *address_book_find(const struct address_book *b, stru
 	return NULL;
 }
 
-/* What the plan's Gateways, which have the book's order, got from pools. */
-static void book_from_plan(struct address_book *b, const struct plan *p)
+static struct address_entry *entry_add(struct address_book *b, struct address_entry *list,
+	struct str cluster, struct str ns, struct str name, uint32_t addresses)
 {
-	struct address_entry *entries =
-		arena_array(&b->arena, struct address_entry, p->gateways_count);
+	struct address_entry *e = &list[b->entries_count++];
 
-	for (uint32_t i = 0; i < p->gateways_count; i++) {
-		const struct plan_gateway *g = &p->gateways[i];
-		struct address_entry *e = &entries[b->entries_count];
-		struct str *texts = arena_array(&b->arena, struct str, g->addresses_count);
-		char buf[IP_ADDR_STRLEN];
+	*e = (struct address_entry){arena_str(&b->arena, cluster), arena_str(&b->arena, ns),
+		arena_str(&b->arena, name), arena_array(&b->arena, struct str, addresses), 0};
+	return e;
+}
 
-		*e = (struct address_entry){arena_str(&b->arena, g->obj->cluster),
-			arena_str(&b->arena, g->obj->ns), arena_str(&b->arena, g->obj->name), texts,
-			0};
-		for (uint32_t k = g->static_count; k < g->addresses_count; k++)
-			texts[e->addresses_count++] =
-				arena_str(&b->arena, str_of(ip_format(&g->addresses[k], buf)));
-		if (e->addresses_count != 0)
-			b->entries_count++;
+static void entry_put(struct address_book *b, struct address_entry *e, struct str text)
+{
+	((struct str *)e->addresses)[e->addresses_count++] = arena_str(&b->arena, text);
+}
+
+/* What a Gateway of the plan got from pools. */
+static void take_gateway(struct address_book *b, struct address_entry *list,
+	const struct plan_gateway *g)
+{
+	struct address_entry *e;
+	char buf[IP_ADDR_STRLEN];
+
+	if (g->addresses_count == g->static_count)
+		return;
+	e = entry_add(b, list, g->obj->cluster, g->obj->ns, g->obj->name, g->addresses_count);
+	for (uint32_t k = g->static_count; k < g->addresses_count; k++)
+		entry_put(b, e, str_of(ip_format(&g->addresses[k], buf)));
+}
+
+static bool plan_has_address(const struct plan *p, struct str text)
+{
+	struct ip_addr a;
+
+	if (!ip_parse(text, &a))
+		return true;
+	for (uint32_t i = 0; i < p->gateways_count; i++)
+		for (uint32_t k = 0; k < p->gateways[i].addresses_count; k++)
+			if (ip_eq(&p->gateways[i].addresses[k], &a))
+				return true;
+	return false;
+}
+
+/* What a Gateway had that the plan does not know. */
+static void take_absent(struct address_book *b, struct address_entry *list,
+	const struct address_entry *old, const struct plan *p)
+{
+	struct address_entry *e = NULL;
+
+	for (uint32_t k = 0; k < old->addresses_count; k++) {
+		if (plan_has_address(p, old->addresses[k]))
+			continue;
+		if (e == NULL)
+			e = entry_add(b, list, old->cluster, old->ns, old->name,
+				old->addresses_count);
+		entry_put(b, e, old->addresses[k]);
 	}
-	b->entries = entries;
+}
+
+/* Both are sorted alike; when there are too many it is the absent ones that go. */
+static void book_from_plan(struct address_book *b, const struct address_book *old,
+	const struct plan *p)
+{
+	struct address_entry *list = arena_array(&b->arena, struct address_entry,
+		p->gateways_count + old->entries_count);
+	uint32_t i = 0, k = 0;
+
+	while (i < p->gateways_count || k < old->entries_count) {
+		const struct object *o = i < p->gateways_count ? p->gateways[i].obj : NULL;
+		int c = o == NULL ? 1
+			: k == old->entries_count
+			? -1
+			: -cmp_key(&old->entries[k], o->cluster, o->ns, o->name);
+
+		if (c > 0 && p->gateways_count + b->entries_count - i < BOOK_ENTRIES_MAX)
+			take_absent(b, list, &old->entries[k], p);
+		k += c >= 0;
+		if (c <= 0)
+			take_gateway(b, list, &p->gateways[i++]);
+	}
+	b->entries = list;
+}
+
+void address_book_adopt(const struct object *gateway, struct arena *arena, const struct str **ret,
+	uint32_t *ret_count)
+{
+	json_t *status = gateway->status.len == 0
+		? NULL
+		: json_loadb(gateway->status.p, gateway->status.len, 0, NULL);
+	json_t *addresses = json_object_get(status, "addresses"), *a;
+	struct str *list = arena_array(arena, struct str, ADOPTED_MAX);
+	uint32_t n = 0;
+	size_t i;
+
+	json_array_foreach (addresses, i, a) {
+		const char *value = json_string_value(json_object_get(a, "value"));
+
+		if (value != NULL && n < ADOPTED_MAX)
+			list[n++] = arena_str(arena, str_of(value));
+	}
+	json_decref(status);
+	*ret = list;
+	*ret_count = n;
 }
 
 static bool same_entry(const struct address_entry *a, const struct address_entry *b)
@@ -196,7 +277,7 @@ int address_book_update(struct address_book *b, const struct plan *plan, const c
 	struct address_book fresh = {.entries_count = 0};
 
 	arena_init(&fresh.arena, 0);
-	book_from_plan(&fresh, plan);
+	book_from_plan(&fresh, b, plan);
 	if (same_book(b, &fresh)) {
 		arena_fini(&fresh.arena);
 		return 0;

@@ -17,11 +17,11 @@
 #include "control/reconcile/reconcile.h"
 #include "dataplane/base/hash.h"
 
-/* Addresses that belong to somebody; open addressing, at most half full. */
+/* Addresses that are not free; open addressing, at most half full. */
 struct taken {
 	struct ip_addr *slots;
-	bool *used;
-	uint32_t size;
+	enum holder { FREE = 0, RESERVED, TAKEN } * holder;
+	uint32_t size, count;
 };
 
 static uint64_t addr_hash(const struct ip_addr *a)
@@ -32,42 +32,50 @@ static uint64_t addr_hash(const struct ip_addr *a)
 	return hash_mix(w[0], w[1]);
 }
 
-static bool is_taken(const struct taken *t, const struct ip_addr *a)
+static uint32_t slot_of(const struct taken *t, const struct ip_addr *a)
 {
 	uint32_t i = (uint32_t)addr_hash(a) & (t->size - 1);
 
-	for (; t->used[i]; i = (i + 1) & (t->size - 1))
-		if (ip_eq(&t->slots[i], a))
-			return true;
-	return false;
+	while (t->holder[i] != FREE && !ip_eq(&t->slots[i], a))
+		i = (i + 1) & (t->size - 1);
+	return i;
 }
 
-static void take(struct taken *t, const struct ip_addr *a)
+static bool is_taken(const struct taken *t, const struct ip_addr *a)
 {
-	uint32_t i = (uint32_t)addr_hash(a) & (t->size - 1);
+	return t->holder[slot_of(t, a)] == TAKEN;
+}
 
-	while (t->used[i])
-		i = (i + 1) & (t->size - 1);
-	t->used[i] = true;
+static bool is_free(const void *ctx, const struct ip_addr *a)
+{
+	const struct taken *t = ctx;
+
+	return t->holder[slot_of(t, a)] == FREE;
+}
+
+static bool is_not_taken(const void *ctx, const struct ip_addr *a)
+{
+	return !is_taken(ctx, a);
+}
+
+static void hold(struct taken *t, const struct ip_addr *a, enum holder how)
+{
+	uint32_t i = slot_of(t, a);
+
+	t->count += t->holder[i] == FREE;
 	t->slots[i] = *a;
+	if (how > t->holder[i])
+		t->holder[i] = how;
 }
 
 static void taken_init(struct reconcile *r, struct taken *t, uint32_t addresses)
 {
+	t->count = 0;
 	t->size = 64;
 	while (t->size < 2 * addresses)
 		t->size *= 2;
 	t->slots = arena_array(r->arena, struct ip_addr, t->size);
-	t->used = arena_array(r->arena, bool, t->size);
-}
-
-static bool in_pools(const struct control_config *c, const struct ip_addr *a)
-{
-	for (uint32_t i = 0; i < c->pools_count; i++)
-		for (uint32_t k = 0; k < c->pools[i].cidrs_count; k++)
-			if (ip_net_contains(&c->pools[i].cidrs[k], a))
-				return true;
-	return false;
+	t->holder = arena_array(r->arena, enum holder, t->size);
 }
 
 static void blame(struct address_result *res, enum address_verdict verdict, const char *why)
@@ -80,7 +88,7 @@ static void blame(struct address_result *res, enum address_verdict verdict, cons
 
 static void give(struct plan_gateway *gw, struct taken *t, const struct ip_addr *a)
 {
-	take(t, a);
+	hold(t, a, TAKEN);
 	gw->addresses[gw->addresses_count++] = *a;
 }
 
@@ -94,7 +102,7 @@ static void take_static(struct reconcile *r, struct plan_gateway *gw, struct tak
 		why = "is not an IP address";
 	else if (check_is_special(&a))
 		why = "cannot be the address of a service";
-	else if (r->in->config->pools_count != 0 && !in_pools(r->in->config, &a))
+	else if (pools_any(r, gw->obj) && !pools_contain(r, gw->obj, &a))
 		why = "lies in none of the address pools";
 	else if (is_taken(t, &a))
 		why = "belongs to an older Gateway";
@@ -125,33 +133,57 @@ static void pass_static(struct reconcile *r, struct plan_gateway *gw, struct tak
 	gw->static_count = gw->addresses_count;
 }
 
-/* How many addresses the pools owe this Gateway: of IPv4, of IPv6, of any family. */
+/* How many addresses the pools owe a Gateway: of IPv4, of IPv6, of any family. */
 struct wish {
 	uint32_t v4, v6, any;
 };
 
-static bool pools_have(const struct control_config *c, bool v4)
+struct asker {
+	struct plan_gateway *gw;
+	struct address_result *res;
+	struct wish wish;
+	const struct str *past; /* what it had from pools */
+	uint32_t past_count;
+};
+
+/* As the book says, or its own status when the book is lost. */
+static void past_of(struct reconcile *r, struct asker *k)
 {
-	for (uint32_t i = 0; i < c->pools_count; i++)
-		for (uint32_t k = 0; k < c->pools[i].cidrs_count; k++)
-			if (ip_is_v4(&c->pools[i].cidrs[k].addr) == v4)
-				return true;
+	const struct object *o = k->gw->obj;
+	const struct address_entry *e = address_book_find(r->in->book, o->cluster, o->ns, o->name);
+
+	if (e == NULL) {
+		address_book_adopt(o, r->arena, &k->past, &k->past_count);
+		return;
+	}
+	k->past = e->addresses;
+	k->past_count = e->addresses_count;
+}
+
+static bool past_has(const struct reconcile *r, const struct asker *k, bool v4)
+{
+	struct ip_addr a;
+
+	for (uint32_t i = 0; i < k->past_count; i++)
+		if (ip_parse(k->past[i], &a) && ip_is_v4(&a) == v4 &&
+			pools_contain(r, k->gw->obj, &a))
+			return true;
 	return false;
 }
 
-static struct wish wish_of(const struct control_config *c, const struct gateway *spec)
+static void wish_of(const struct reconcile *r, struct asker *k)
 {
-	struct wish w = {0, 0, 0};
+	const struct gateway *spec = k->gw->obj->gateway;
+	struct wish *w = &k->wish;
 
 	if (spec->addresses_count == 0) {
-		w.v4 = pools_have(c, true);
-		w.v6 = pools_have(c, false);
-		w.any = !w.v4 && !w.v6;
+		w->v4 = pools_give(r, k->gw->obj, true) || past_has(r, k, true);
+		w->v6 = pools_give(r, k->gw->obj, false) || past_has(r, k, false);
+		w->any = !w->v4 && !w->v6;
 	}
 	for (uint32_t i = 0; i < spec->addresses_count; i++)
-		w.any += str_eq(spec->addresses[i].type, STR("IPAddress")) &&
+		w->any += str_eq(spec->addresses[i].type, STR("IPAddress")) &&
 			spec->addresses[i].value.len == 0;
-	return w;
 }
 
 static bool wish_take(struct wish *w, bool v4)
@@ -167,124 +199,107 @@ static bool wish_take(struct wish *w, bool v4)
 	return true;
 }
 
-/* What the book says, as far as it still lies in a pool and nobody has it. */
-static void pass_book(struct reconcile *r, struct plan_gateway *gw, struct taken *t, struct wish *w)
+/* What it had, as far as it still lies in a pool and nobody has it. */
+static void pass_past(struct reconcile *r, struct asker *k, struct taken *t)
 {
-	const struct object *o = gw->obj;
-	const struct address_entry *e = address_book_find(r->in->book, o->cluster, o->ns, o->name);
 	struct ip_addr a;
 
-	for (uint32_t i = 0; e != NULL && i < e->addresses_count; i++)
-		if (ip_parse(e->addresses[i], &a) && in_pools(r->in->config, &a) &&
-			!is_taken(t, &a) && wish_take(w, ip_is_v4(&a)))
+	for (uint32_t i = 0; i < k->past_count; i++)
+		if (ip_parse(k->past[i], &a) && pools_contain(r, k->gw->obj, &a) &&
+			!is_taken(t, &a) && wish_take(&k->wish, ip_is_v4(&a)))
+			give(k->gw, t, &a);
+}
+
+/* One that somebody had who is gone, or cannot be seen now, only when there is no other. */
+static bool give_from_pools(struct reconcile *r, struct plan_gateway *gw, struct taken *t, bool v4,
+	bool v6)
+{
+	struct pool_filter f = {is_free, t, t->count};
+	struct ip_addr a;
+
+	for (int pass = 0; pass < 2; pass++, f.is_free = is_not_taken) {
+		if ((v4 && pools_pick(r, gw->obj, true, &f, &a)) ||
+			(v6 && pools_pick(r, gw->obj, false, &f, &a))) {
 			give(gw, t, &a);
-}
-
-/* The address <n> places behind the first one of the network; false past its end. */
-static bool net_at(const struct ip_net *net, uint32_t n, struct ip_addr *ret)
-{
-	struct ip_addr a = net->addr;
-	uint64_t carry = n;
-
-	for (int i = 15; i >= 0 && carry != 0; i--) {
-		carry += a.b[i];
-		a.b[i] = (uint8_t)carry;
-		carry >>= 8;
-	}
-	if (carry != 0 || !ip_net_contains(net, &a))
-		return false;
-	*ret = a;
-	return true;
-}
-
-/*
- * The lowest free address. The first of an IPv4 or IPv6 network is passed over where there are
- * others: many take it for the network's own (RFC 3021; RFC 4291 2.6.1, subnet-router anycast).
- * Each candidate that is not free belongs to somebody, so the search is bounded by those.
- */
-static bool net_pick(const struct ip_net *net, const struct taken *t, struct ip_addr *ret)
-{
-	uint32_t first = net->len >= 127 ? 0 : 1;
-
-	for (uint32_t n = first; n <= first + t->size; n++) {
-		if (!net_at(net, n, ret))
-			return false;
-		if (!is_taken(t, ret))
 			return true;
-	}
-	return false;
-}
-
-static bool pools_pick(const struct control_config *c, const struct taken *t, bool v4,
-	struct ip_addr *ret)
-{
-	for (uint32_t i = 0; i < c->pools_count; i++) {
-		for (uint32_t k = 0; k < c->pools[i].cidrs_count; k++) {
-			const struct ip_net *net = &c->pools[i].cidrs[k];
-
-			if (ip_is_v4(&net->addr) == v4 && net_pick(net, t, ret))
-				return true;
 		}
 	}
 	return false;
 }
 
-static bool give_from_pools(struct reconcile *r, struct plan_gateway *gw, struct taken *t, bool v4,
-	bool v6)
+static void pass_pools(struct reconcile *r, struct asker *k, struct taken *t)
 {
-	const struct control_config *c = r->in->config;
-	struct ip_addr a;
-
-	if (!(v4 && pools_pick(c, t, true, &a)) && !(v6 && pools_pick(c, t, false, &a)))
-		return false;
-	give(gw, t, &a);
-	return true;
-}
-
-static void pass_pools(struct reconcile *r, struct plan_gateway *gw, struct taken *t,
-	struct wish *w, struct address_result *res)
-{
+	struct wish *w = &k->wish;
 	bool all = true;
 
 	for (; w->v4 != 0; w->v4--)
-		all &= give_from_pools(r, gw, t, true, false);
+		all &= give_from_pools(r, k->gw, t, true, false);
 	for (; w->v6 != 0; w->v6--)
-		all &= give_from_pools(r, gw, t, false, true);
+		all &= give_from_pools(r, k->gw, t, false, true);
 	for (; w->any != 0; w->any--)
-		all &= give_from_pools(r, gw, t, true, true);
+		all &= give_from_pools(r, k->gw, t, true, true);
 	if (!all)
-		blame(res, ADDRESS_NOT_ASSIGNED,
-			r->in->config->pools_count == 0
+		blame(k->res, ADDRESS_NOT_ASSIGNED,
+			!pools_any(r, k->gw->obj)
 				? "spec.addresses names no address and there is no address pool"
 				: "The address pools have no free address");
 }
 
+/* Those of Gateways that the plan does not have. */
+static void reserve(struct reconcile *r, struct taken *t)
+{
+	const struct address_book *b = r->in->book;
+	struct ip_addr a;
+
+	for (uint32_t i = 0; b != NULL && i < b->entries_count; i++) {
+		const struct address_entry *e = &b->entries[i];
+
+		if (plan_find_gateway(r->plan, e->cluster, e->ns, e->name) != NULL)
+			continue;
+		for (uint32_t k = 0; k < e->addresses_count; k++)
+			if (ip_parse(e->addresses[k], &a))
+				hold(t, &a, RESERVED);
+	}
+}
+
+static uint32_t book_size(const struct address_book *b)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; b != NULL && i < b->entries_count; i++)
+		n += b->entries[i].addresses_count;
+	return n;
+}
+
 static int cmp_age(const void *a, const void *b)
 {
-	return object_cmp_age((*(struct plan_gateway *const *)a)->obj,
-		(*(struct plan_gateway *const *)b)->obj);
+	return object_cmp_age(((const struct asker *)a)->gw->obj,
+		((const struct asker *)b)->gw->obj);
 }
 
 void addresses_assign(struct reconcile *r, struct address_result *ret_results)
 {
 	struct plan *p = r->plan;
-	uint32_t n = p->gateways_count, addresses = 0;
-	struct plan_gateway **by_age = arena_array(r->arena, struct plan_gateway *, n);
-	struct wish *wishes = arena_array(r->arena, struct wish, n);
+	uint32_t n = p->gateways_count, addresses = book_size(r->in->book);
+	struct asker *askers = arena_array(r->arena, struct asker, n);
 	struct taken t;
 
 	for (uint32_t i = 0; i < n; i++) {
-		by_age[i] = &p->gateways[i];
-		addresses += by_age[i]->obj->gateway->addresses_count + 2;
+		askers[i].gw = &p->gateways[i];
+		askers[i].res = &ret_results[i];
+		addresses += p->gateways[i].obj->gateway->addresses_count + 2;
 	}
-	qsort(by_age, n, sizeof(*by_age), cmp_age);
+	qsort(askers, n, sizeof(*askers), cmp_age);
+	pools_prepare(r);
 	taken_init(r, &t, addresses);
+	reserve(r, &t);
 	for (uint32_t i = 0; i < n; i++)
-		pass_static(r, by_age[i], &t, &ret_results[by_age[i] - p->gateways]);
+		pass_static(r, askers[i].gw, &t, askers[i].res);
 	for (uint32_t i = 0; i < n; i++) {
-		wishes[i] = wish_of(r->in->config, by_age[i]->obj->gateway);
-		pass_book(r, by_age[i], &t, &wishes[i]);
+		past_of(r, &askers[i]);
+		wish_of(r, &askers[i]);
+		pass_past(r, &askers[i], &t);
 	}
 	for (uint32_t i = 0; i < n; i++)
-		pass_pools(r, by_age[i], &t, &wishes[i], &ret_results[by_age[i] - p->gateways]);
+		pass_pools(r, &askers[i], &t);
 }

@@ -13,6 +13,7 @@
 #include "dataplane/base/ip.h"
 #include "dataplane/base/str.h"
 
+struct object;
 struct plan;
 
 struct address_entry {
@@ -31,12 +32,19 @@ struct address_book {
 int address_book_load(const char *path, struct address_book **ret, struct err *err);
 /*
  * Takes over what <plan> assigned from pools, and saves it (write, fsync, rename) when that
- * changed anything. Entries of Gateways that are gone are dropped. On an error the book in memory
- * is up to date all the same.
+ * changed anything. Gateways that the plan does not have keep what nobody else got meanwhile: they
+ * may be away only because their API server is. On an error the book in memory is up to date all
+ * the same.
  */
 int address_book_update(struct address_book *b, const struct plan *plan, const char *path,
 	struct err *err);
 void address_book_free(struct address_book *b); /* NULL is fine */
+/*
+ * For a Gateway without an entry: the IP addresses that its status in the API server names; none
+ * when it has no status.
+ */
+void address_book_adopt(const struct object *gateway, struct arena *arena, const struct str **ret,
+	uint32_t *ret_count);
 /* NULL when the Gateway has no entry; <b> may be NULL. */
 const struct address_entry *address_book_find(const struct address_book *b, struct str cluster,
 	struct str ns, struct str name);

@@ -22,6 +22,7 @@ struct note {
 };
 
 struct service_table;
+struct address_pool;
 
 /* limits.c: what is counted against the bounds of a configuration. */
 enum limit {
@@ -44,6 +45,8 @@ struct reconcile {
 	struct str *clusters;	  /* those that have Services, by name */
 	struct slice_ref *slices; /* by cluster, namespace, service */
 	uint32_t clusters_count, slices_count;
+	struct address_pool *pools; /* in the order in which they are used */
+	uint32_t pools_count;
 	struct service_table *services; /* resolved so far */
 	struct note *notes;		/* newest first */
 	uint64_t used[LIMIT_COUNT];
@@ -135,6 +138,20 @@ struct address_result {
 };
 /* Oldest Gateway first: fills addresses of all Gateways and the verdict on each. */
 void addresses_assign(struct reconcile *r, struct address_result *ret_results);
+
+/* pools.c: of the pools that serve Gateway <gw>. */
+struct pool_filter {
+	bool (*is_free)(const void *ctx, const struct ip_addr *a);
+	const void *ctx;
+	uint32_t used_max; /* no more than these are not free */
+};
+void pools_prepare(struct reconcile *r);
+bool pools_any(const struct reconcile *r, const struct object *gw);
+bool pools_contain(const struct reconcile *r, const struct object *gw, const struct ip_addr *a);
+/* Does any of them give out addresses of this family? */
+bool pools_give(const struct reconcile *r, const struct object *gw, bool v4);
+bool pools_pick(const struct reconcile *r, const struct object *gw, bool v4,
+	const struct pool_filter *f, struct ip_addr *ret);
 
 /* limits.c: the Gateways, then each route in turn, then all endpoints; the oldest come first. */
 void limits_gateways(struct reconcile *r, struct address_result *results);
