@@ -49,6 +49,12 @@ uint32_t view_first(const struct view_kind *vk, struct str cluster, struct str n
 	return lo;
 }
 
+/* Of other clusters' objects we serve none, and tell none of them anything. */
+static bool is_ours_to_serve(const struct reconcile *r, const struct object *o)
+{
+	return (clusters_lookup(r->in->clusters, o->cluster)->roles & CLUSTER_ROLE_CONFIG) != 0;
+}
+
 static void build_classes(struct reconcile *r)
 {
 	const struct view_kind *vk = &r->view->kinds[KIND_GATEWAY_CLASS];
@@ -59,7 +65,8 @@ static void build_classes(struct reconcile *r)
 		const struct object *o = vk->objects[i];
 		struct plan_class *c = &p->classes[p->classes_count];
 
-		if (!str_eq(o->gateway_class->controller_name, r->in->config->controller_name))
+		if (!str_eq(o->gateway_class->controller_name, r->in->config->controller_name) ||
+			!is_ours_to_serve(r, o))
 			continue;
 		c->obj = o;
 		c->accepted = o->gateway_class->parameters == NULL;
@@ -102,7 +109,8 @@ static void build_gateways(struct reconcile *r)
 		struct plan_gateway *gw = &p->gateways[p->gateways_count];
 
 		if (class == NULL) {
-			note_foreign_gateway(r, o);
+			if (is_ours_to_serve(r, o))
+				note_foreign_gateway(r, o);
 			continue;
 		}
 		gw->obj = o;
@@ -217,7 +225,7 @@ static void build_routes(struct reconcile *r)
 		struct plan_route *route = &p->routes[p->routes_count];
 
 		*route = (struct plan_route){.obj = vk->objects[i]};
-		if (find_parents(r, route))
+		if (is_ours_to_serve(r, vk->objects[i]) && find_parents(r, route))
 			p->routes_count++;
 	}
 	qsort(p->routes, p->routes_count, sizeof(*p->routes), cmp_route_age);

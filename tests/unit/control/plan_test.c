@@ -49,6 +49,7 @@ struct world {
 	struct config_pool pool;
 	struct plan *plan, *acked;
 	struct address_book *book;
+	struct clusters *clusters;
 	int64_t now;
 };
 
@@ -79,6 +80,7 @@ static const struct plan *next(struct world *w)
 		.acked = w->acked,
 		.previous = w->plan,
 		.book = w->book,
+		.clusters = w->clusters,
 		.now_s = w->now++};
 	struct plan *p = plan_build(&in);
 
@@ -218,6 +220,28 @@ static void an_assigned_address_stays(void **state)
 	assert_string_equal(addresses(next(&w), "s"), "203.0.113.1");
 	assert_string_equal(addresses(w.plan, "m"), "2001:db8::1 203.0.113.4");
 	assert_int_equal(unlink(path), 0);
+	world_fini(&w);
+}
+
+static void a_cluster_that_only_lends_endpoints_has_nothing_to_be_served(void **state)
+{
+	struct cluster east = {.name = EAST, .roles = CLUSTER_ROLE_WORKLOAD, .weight = 100};
+	struct world w;
+
+	world_init(&w);
+	w.clusters = clusters_new(&east, 1);
+	put(&w, "1.yaml", CLASS);
+	put(&w, "2.yaml", gateway_text("gw", ""));
+	put(&w, "3.yaml",
+		"---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n"
+		"metadata: {name: r}\nspec: {parentRefs: [{name: gw, namespace: infra}]}\n");
+	next(&w);
+	assert_int_equal(w.plan->classes_count + w.plan->gateways_count + w.plan->routes_count, 0);
+	assert_int_equal(w.plan->notes_count, 0);
+	clusters_put(w.clusters);
+	w.clusters = NULL;
+	next(&w);
+	assert_int_equal(w.plan->classes_count + w.plan->gateways_count + w.plan->routes_count, 3);
 	world_fini(&w);
 }
 
@@ -364,6 +388,7 @@ int main(void)
 		cmocka_unit_test(programmed_waits_for_the_acknowledgement_of_this_generation),
 		cmocka_unit_test(a_reason_may_change_without_the_transition_time),
 		cmocka_unit_test(an_assigned_address_stays),
+		cmocka_unit_test(a_cluster_that_only_lends_endpoints_has_nothing_to_be_served),
 		cmocka_unit_test(a_broken_address_book_is_an_error),
 		cmocka_unit_test(the_order_of_files_does_not_matter),
 		cmocka_unit_test(a_thousand_routes_are_planned_whole),
