@@ -16,6 +16,8 @@
 #include "dataplane/base/cleanup.h"
 #include "dataplane/snapshot/snapshot.h"
 
+#define CHECK_WAIT_US 20000000u /* for API servers */
+
 enum { CHECK_OK = 0, CHECK_WRONG = 1, CHECK_USAGE = 2 };
 
 static bool is_dir(const char *path)
@@ -32,6 +34,7 @@ static void add_cluster(struct control_config *c, struct config_cluster *list, c
 		list[c->clusters_count++] = (struct config_cluster){
 			.name = arena_str(&c->arena, str_of(name)),
 			.directory = arena_printf(&c->arena, "%s", dir),
+			.roles = CLUSTER_ROLES_ALL,
 		};
 }
 
@@ -83,20 +86,109 @@ static int load_config(const char *path, struct control_config *ret, struct err 
 	return 0;
 }
 
-/* Prints what cannot be read and returns false. */
-static bool load_clusters(struct store *s, const struct control_config *c)
+/* --- reading: the same sources as in service, until all is known --- */
+
+struct reading {
+	struct loop *loop;
+	struct store *store;
+	struct registry *registry;
+	struct sources *sources;
+	struct loop_timer deadline;
+};
+
+/* Whoever can be asked has answered. */
+static bool all_known(const struct reading *r)
 {
+	const struct cluster_entry *list;
+	struct source_state st;
+	uint32_t count;
+
+	list = registry_entries(r->registry, &count);
+	for (uint32_t i = 0; i < count; i++)
+		if (sources_state(r->sources, list[i].def.name, &st) && st.open && !st.takes_part)
+			return false;
+	return true;
+}
+
+static void on_change(void *arg)
+{
+	const struct reading *r = arg;
+
+	if (r->sources != NULL && all_known(r))
+		loop_stop(r->loop);
+}
+
+static void on_status(void *arg)
+{
+}
+
+static void on_clusters(void *arg)
+{
+}
+
+static void on_deadline(void *arg)
+{
+	loop_stop(((struct reading *)arg)->loop);
+}
+
+/* Prints what cannot be read and returns false. */
+static bool say_clusters(const struct reading *r)
+{
+	const struct cluster_entry *list;
 	bool ok = true;
+	uint32_t count;
 
-	for (uint32_t i = 0; i < c->clusters_count; i++) {
-		struct err err;
+	list = registry_entries(r->registry, &count);
+	for (uint32_t i = 0; i < count; i++) {
+		struct source_state st;
+		const char *why = "";
 
-		if (store_load_dir(s, c->clusters[i].name, c->clusters[i].directory, &err) == 0)
+		if (!sources_state(r->sources, list[i].def.name, &st))
 			continue;
-		printf("cluster %.*s: %s\n", STR_FMT(c->clusters[i].name), err.msg);
+		why = *st.error				 ? st.error
+			: st.takes_part			 ? ""
+			: st.open && *st.kube.last_error ? st.kube.last_error
+							 : "is not known in time";
+		if (*why == '\0')
+			continue;
+		printf("cluster %.*s: %s\n", STR_FMT(list[i].def.name), why);
 		ok = false;
 	}
 	return ok;
+}
+
+static int reading_open(struct reading *r, const struct control_config *c, struct err *err)
+{
+	const struct sources_events events = {on_change, on_status, on_clusters, r};
+	int rc = loop_new(&r->loop, err);
+
+	if (rc == 0)
+		rc = registry_new(NULL, &r->registry, err);
+	if (rc < 0)
+		return rc;
+	r->store = store_new();
+	registry_set_file(r->registry, c);
+	rc = sources_new(r->loop, r->store, r->registry, &events, &r->sources, err);
+	if (rc < 0)
+		return rc;
+	sources_apply(r->sources);
+	if (!all_known(r)) {
+		loop_timer_init(&r->deadline, on_deadline, r);
+		loop_timer_set(r->loop, &r->deadline, CHECK_WAIT_US);
+		rc = loop_run(r->loop);
+		loop_timer_stop(&r->deadline);
+	}
+	return rc;
+}
+
+static void reading_close(struct reading *r)
+{
+	sources_free(r->sources);
+	if (r->store != NULL)
+		store_free(r->store);
+	registry_free(r->registry);
+	if (r->loop != NULL)
+		loop_free(r->loop);
 }
 
 /* Builds the image as publishing would, for its limits; prints it when asked to. */
@@ -120,10 +212,15 @@ static bool build_image(struct plan *p, bool dump)
 	return ok;
 }
 
-static bool check_plan(const struct control_config *c, struct store *s, bool dump)
+static bool check_plan(const struct control_config *c, const struct reading *r, bool dump)
 {
-	struct view *view = store_view(s);
-	const struct plan_input in = {.view = view, .config = c, .now_s = (int64_t)time(NULL)};
+	struct view *view = store_view(r->store);
+	const struct plan_input in = {
+		.view = view,
+		.clusters = registry_clusters(r->registry),
+		.config = c,
+		.now_s = (int64_t)time(NULL),
+	};
 	struct plan *p = plan_build(&in);
 	unsigned errors = plan_print(p, dump ? stderr : stdout);
 	bool ok = build_image(p, dump) && errors == 0;
@@ -136,7 +233,7 @@ static bool check_plan(const struct control_config *c, struct store *s, bool dum
 int check_run(const char *path, bool dump)
 {
 	struct control_config config;
-	struct store *store;
+	struct reading r = {NULL};
 	struct err err;
 	bool ok;
 
@@ -144,10 +241,13 @@ int check_run(const char *path, bool dump)
 		printf("%s\n", err.msg);
 		return CHECK_USAGE;
 	}
-	store = store_new();
-	ok = load_clusters(store, &config);
-	ok = check_plan(&config, store, dump) && ok;
-	store_free(store);
+	ok = reading_open(&r, &config, &err) == 0;
+	if (!ok)
+		printf("%s\n", err.msg);
+	ok = ok && say_clusters(&r);
+	if (r.sources != NULL)
+		ok = check_plan(&config, &r, dump) && ok;
+	reading_close(&r);
 	control_config_fini(&config);
 	return ok ? CHECK_OK : CHECK_WRONG;
 }

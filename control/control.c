@@ -32,28 +32,29 @@ static void schedule_turn(struct control *c)
 	loop_timer_set(c->loop, &c->turn_timer, debounce_on_change(&c->debounce, clock_mono_us()));
 }
 
-static void on_watch(void *arg, int root, const char *path)
+static void on_change(void *arg)
 {
-	struct control *c = arg;
-	const struct config_cluster *k = &c->config->clusters[root];
-	struct err err;
-
-	if (path != NULL)
-		store_reload_file(c->store, k->name, path);
-	else if (store_load_dir(c->store, k->name, k->directory, &err) < 0)
-		log_warn("store", "cluster=%.*s msg=\"%s\"", STR_FMT(k->name), err.msg);
-	schedule_turn(c);
+	schedule_turn(arg);
 }
 
-static void on_rescan(void *arg)
+/* Nothing here depends on what objects have in status; whoever writes status looks for himself. */
+static void on_status(void *arg)
+{
+}
+
+/* From the loop: whoever changed the registry may be a client that the change closes. */
+static void on_clusters(void *arg)
 {
 	struct control *c = arg;
 
-	loop_timer_set(c->loop, &c->rescan_timer, CONTROL_RESCAN_US);
-	if (watch_is_writing(c->watch))
-		return; /* half a file would be half the objects; its end is reported */
-	control_load(c);
-	schedule_turn(c);
+	loop_timer_set(c->loop, &c->clusters_timer, 0);
+}
+
+static void on_apply(void *arg)
+{
+	struct control *c = arg;
+
+	sources_apply(c->sources);
 }
 
 static void on_links_changed(void *arg)
@@ -122,7 +123,7 @@ static int open_loop(struct control *c, struct err *err)
 	if (rc < 0)
 		return rc;
 	loop_timer_init(&c->turn_timer, on_turn, c);
-	loop_timer_init(&c->rescan_timer, on_rescan, c);
+	loop_timer_init(&c->clusters_timer, on_apply, c);
 	loop_timer_init(&c->alive_timer, on_alive, c);
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
@@ -166,20 +167,32 @@ static int open_book(struct control *c, struct err *err)
 	return address_book_load(c->book_path, &c->book, err);
 }
 
-/* The watch comes before the first reading: what changes in between is read twice, not never. */
+static int open_registry(struct control *c, struct err *err)
+{
+	char *journal = NULL;
+	int rc;
+
+	if (asprintf(&journal, "%s/clusters.yaml", c->config->state_directory) < 0)
+		bug_on(true);
+	rc = registry_new(journal, &c->registry, err);
+	free(journal);
+	if (rc == 0)
+		registry_set_file(c->registry, c->config);
+	c->source.registry = c->registry;
+	return rc;
+}
+
 static int open_sources(struct control *c, struct err *err)
 {
-	const struct watch_events ev = {.changed = on_watch, .wants = store_wants_file, .arg = c};
-	int rc = watch_new(c->loop, &ev, &c->watch, err);
+	const struct sources_events events = {on_change, on_status, on_clusters, c};
+	int rc;
 
-	bug_on(c->config->clusters_count > WATCH_ROOTS_MAX);
-	for (uint32_t i = 0; rc >= 0 && i < c->config->clusters_count; i++)
-		rc = watch_add_root(c->watch, c->config->clusters[i].directory, err);
+	c->store = store_new();
+	rc = sources_new(c->loop, c->store, c->registry, &events, &c->sources, err);
 	if (rc < 0)
 		return rc;
-	c->store = store_new();
-	control_load(c);
-	loop_timer_set(c->loop, &c->rescan_timer, CONTROL_RESCAN_US);
+	c->source.sources = c->sources;
+	sources_apply(c->sources);
 	return 0;
 }
 
@@ -196,6 +209,8 @@ int control_open(struct control *c, const char *config_path, struct err *err)
 		.config = c->config,
 		.config_path = config_path,
 		.compile_error = c->compile_error,
+		.on_clusters = on_clusters,
+		.on_clusters_arg = c,
 		.started_s = (int64_t)time(NULL),
 	};
 	rc = open_loop(c, err);
@@ -205,6 +220,8 @@ int control_open(struct control *c, const char *config_path, struct err *err)
 		rc = open_publish(c, err);
 	if (rc >= 0)
 		rc = open_book(c, err);
+	if (rc >= 0)
+		rc = open_registry(c, err);
 	if (rc >= 0)
 		rc = open_sources(c, err);
 	if (rc < 0)
@@ -218,7 +235,7 @@ int control_open(struct control *c, const char *config_path, struct err *err)
 void control_close(struct control *c)
 {
 	server_close(c->server);
-	watch_free(c->watch);
+	sources_free(c->sources);
 	if (c->publish != NULL) {
 		loop_fd_remove(c->loop, &c->publish_fd);
 		publish_free(c->publish);
@@ -227,6 +244,7 @@ void control_close(struct control *c)
 	plan_put(c->acked);
 	plan_put(c->plan);
 	store_free(c->store);
+	registry_free(c->registry);
 	address_book_free(c->book);
 	loop_free(c->loop);
 	for (int i = 0; i < CONTROL_RETIRED_MAX; i++)

@@ -2,9 +2,9 @@
 /*
  * control.h: the process as a whole. Included by main.c and its neighbours only.
  *
- *	watch → store → plan → compile → publish → dataplanes
- *	                  ↑                   ↓
- *	                acked ←────────── acknowledged
+ *	registry → sources → store → plan → compile → publish → dataplanes
+ *	                               ↑                   ↓
+ *	                             acked ←────────── acknowledged
  *
  * A turn is this line from left to right: whatever has changed, the whole plan is made again from
  * the store. An acknowledgement makes one more plan, which differs only in what conditions say.
@@ -17,15 +17,14 @@
 #include "control/config/config.h"
 #include "control/loop/debounce.h"
 #include "control/loop/loop.h"
-#include "control/loop/watch.h"
 #include "control/publish/publish.h"
 #include "control/reconcile/addresses.h"
 #include "control/reconcile/plan.h"
+#include "control/sources/sources.h"
 #include "control/store/store.h"
 
-#define CONTROL_DEBOUNCE_US 10000u  /* followers of a change wait no longer */
-#define CONTROL_RESCAN_US 30000000u /* what inotify might have missed (network file systems) */
-#define CONTROL_RETIRED_MAX 4	    /* configurations that a plan may still point into */
+#define CONTROL_DEBOUNCE_US 10000u /* followers of a change wait no longer */
+#define CONTROL_RETIRED_MAX 4	   /* configurations that a plan may still point into */
 
 /* A plan as the dataplanes were told it. */
 struct compiled {
@@ -41,7 +40,8 @@ struct control {
 	char *book_path;				     /* owned */
 	struct loop *loop;
 	struct store *store;
-	struct watch *watch;
+	struct registry *registry;
+	struct sources *sources;
 	struct publish *publish;
 	struct server *server;
 	struct address_book *book;
@@ -53,7 +53,7 @@ struct control {
 	struct api_source source;
 
 	struct debounce debounce;
-	struct loop_timer turn_timer, rescan_timer, alive_timer;
+	struct loop_timer turn_timer, clusters_timer, alive_timer;
 	struct loop_fd publish_fd;
 	bool links_changed;
 };
@@ -69,8 +69,6 @@ void compiled_free(struct compiled *k); /* NULL is fine */
 void control_turn(struct control *c);
 /* After an acknowledgement: what it changes in conditions. */
 void control_on_acked(struct control *c);
-/* Reads every directory again; problems with a directory itself are logged. */
-void control_load(struct control *c);
 /* SIGHUP: reads control.yaml again; keeps what is there when it is wrong or needs a restart. */
 void control_reload(struct control *c);
 

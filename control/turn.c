@@ -39,10 +39,12 @@ void compiled_free(struct compiled *k)
 	free(k);
 }
 
-static struct plan *plan_of(const struct control *c, struct view *view, const struct plan *acked)
+static struct plan *plan_of(const struct control *c, struct view *view, struct clusters *clusters,
+	const struct plan *acked)
 {
 	const struct plan_input in = {
 		.view = view,
+		.clusters = clusters,
 		.config = c->config,
 		.acked = acked,
 		.previous = c->plan,
@@ -126,21 +128,34 @@ static void retired_sweep(struct control *c)
 	}
 }
 
+/* NULL: there is nothing new, or too little is known yet for any plan. */
+static struct plan *plan_next(const struct control *c)
+{
+	struct clusters *clusters = registry_clusters(c->registry);
+	struct plan *p = NULL;
+	struct view *view;
+
+	if (c->plan == NULL && !sources_ready(c->sources))
+		return NULL;
+	view = store_view(c->store);
+	if (c->plan == NULL || c->plan->view != view || c->plan->config != c->config ||
+		c->plan->clusters != clusters)
+		p = plan_of(c, view, clusters, c->acked);
+	view_put(view);
+	return p;
+}
+
 void control_turn(struct control *c)
 {
 	static const char *const kinds[] = {"nothing", "small", "snapshot"};
-	struct view *view = store_view(c->store);
 	uint64_t start = clock_mono_us();
 	struct publish_outcome out;
-	struct plan *p;
+	struct plan *p = plan_next(c);
 
-	if (c->plan != NULL && c->plan->view == view && c->plan->config == c->config) {
-		view_put(view);
+	if (p == NULL) {
 		debounce_on_nothing(&c->debounce);
 		return;
 	}
-	p = plan_of(c, view, c->acked);
-	view_put(view);
 	publish_plan(c, p, &out);
 	log_problems(c->plan != NULL ? c->plan->view : NULL, p->view);
 	remember_addresses(c, p);
@@ -168,7 +183,7 @@ void control_on_acked(struct control *c)
 		!publish_is_programmed(c->publish, publish_generation(c->publish)) ||
 		!publish_is_applied(c->publish, publish_revision(c->publish)))
 		return;
-	p = plan_of(c, c->plan->view, c->plan);
+	p = plan_of(c, c->plan->view, c->plan->clusters, c->plan);
 	plan_take(c, p);
 	plan_put(c->acked);
 	c->acked = plan_get(p);
@@ -177,33 +192,11 @@ void control_on_acked(struct control *c)
 		publish_generation(c->publish), publish_revision(c->publish));
 }
 
-void control_load(struct control *c)
-{
-	for (uint32_t i = 0; i < c->config->clusters_count; i++) {
-		const struct config_cluster *k = &c->config->clusters[i];
-		struct err err;
-
-		if (store_load_dir(c->store, k->name, k->directory, &err) < 0)
-			log_warn("store", "cluster=%.*s msg=\"%s\"", STR_FMT(k->name), err.msg);
-	}
-}
-
 /* --- SIGHUP --- */
 
 static bool same_cstr(const char *a, const char *b)
 {
 	return (a == NULL) == (b == NULL) && (a == NULL || str_eq(str_of(a), str_of(b)));
-}
-
-static bool same_clusters(const struct control_config *a, const struct control_config *b)
-{
-	if (a->clusters_count != b->clusters_count)
-		return false;
-	for (uint32_t i = 0; i < a->clusters_count; i++)
-		if (!str_eq(a->clusters[i].name, b->clusters[i].name) ||
-			!same_cstr(a->clusters[i].directory, b->clusters[i].directory))
-			return false;
-	return true;
 }
 
 static bool same_dataplanes(const struct control_config *a, const struct control_config *b)
@@ -220,8 +213,6 @@ static bool same_dataplanes(const struct control_config *a, const struct control
 /* The key that cannot change while we run, or NULL. */
 static const char *needs_restart(const struct control_config *a, const struct control_config *b)
 {
-	if (!same_clusters(a, b))
-		return "clusters";
 	if (!same_dataplanes(a, b))
 		return "dataplanes";
 	if (!same_cstr(a->api_socket, b->api_socket) || !str_eq(a->api_mode, b->api_mode))
@@ -269,6 +260,8 @@ void control_reload(struct control *c)
 		log_error("config", "msg=\"%s\" kept=old", err.msg);
 	else
 		log_info("config", "file=%s msg=\"read again\"", c->config_path);
-	control_load(c);
+	registry_set_file(c->registry, c->config);
+	sources_apply(c->sources);
+	sources_reload(c->sources);
 	control_turn(c);
 }

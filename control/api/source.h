@@ -9,9 +9,11 @@
 
 #include <stdint.h>
 
+#include "control/clusters/registry.h"
 #include "control/config/config.h"
 #include "control/publish/publish.h"
 #include "control/reconcile/plan.h"
+#include "control/sources/sources.h"
 #include "dataplane/snapshot/build.h"
 
 struct api_source {
@@ -20,6 +22,10 @@ struct api_source {
 	const struct plan *plan;	     /* NULL before the first turn */
 	const struct build_config *compiled; /* of that plan; NULL as long as there is none */
 	struct publish *publish;
+	struct registry *registry;     /* handlers may change it, and call on_clusters() then */
+	const struct sources *sources; /* NULL in tests without any */
+	void (*on_clusters)(void *arg);
+	void *on_clusters_arg;
 	const char *compile_error; /* why <compiled> is not published; "" */
 	int64_t started_s;	   /* seconds since 1970 */
 	uint64_t turns, turn_us;   /* plans made, time spent on them */

@@ -14,8 +14,9 @@ static json_t *json_clusters(const struct control_config *c)
 
 	for (uint32_t i = 0; i < c->clusters_count; i++)
 		json_array_append_new(list,
-			json_pack("{s:o, s:s}", "name", view_str(c->clusters[i].name), "directory",
-				c->clusters[i].directory));
+			json_pack("{s:o, s:s?, s:s?, s:b}", "name", view_str(c->clusters[i].name),
+				"directory", c->clusters[i].directory, "kubeconfig",
+				c->clusters[i].kubeconfig, "inCluster", c->clusters[i].in_cluster));
 	return list;
 }
 

@@ -39,19 +39,60 @@ static const char *without_slashes(struct yaml_decoder *d, const char *path)
 static const struct yaml_field net_field = {.type = YAML_TYPE_IP_NET};
 static const struct yaml_schema net_schema = YAML_SCALARS(struct ip_net, &net_field);
 
+static const char *const role_names[] = {"config", "workload", NULL};
+
+/* A list of words as bits, in the order of CLUSTER_ROLE_...; all when it is left out. */
+static unsigned roles_read(struct yaml_decoder *d, const struct yaml_node *n)
+{
+	const struct yaml_node *list = yaml_get(n, "roles");
+	unsigned roles = 0;
+
+	yaml_for_each(c, list)
+	{
+		unsigned bit = 0;
+
+		while (role_names[bit] != NULL && !str_eq(c->text, str_of(role_names[bit])))
+			bit++;
+		if (role_names[bit] == NULL)
+			yaml_report(d, c, "roles", "must be config or workload, but is \"%.*s\"",
+				STR_FMT(str_first(c->text, 60)));
+		else
+			roles |= 1u << bit;
+	}
+	if (list != NULL && roles == 0)
+		yaml_report(d, list, "roles", "must be a list of config and workload");
+	return list != NULL ? roles : 3;
+}
+
 static void cluster_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
 {
 	struct config_cluster *c = obj;
+	int sources = (c->directory != NULL) + (c->kubeconfig != NULL) + c->in_cluster;
 
 	c->line = n->line;
 	c->directory = without_slashes(d, yaml_config_resolve(d, c->directory));
+	c->kubeconfig = yaml_config_resolve(d, c->kubeconfig);
+	c->roles = roles_read(d, n);
+	if (sources != 1)
+		yaml_report(d, n, NULL, "needs one of directory, kubeconfig and inCluster");
+	if (c->context != NULL && c->kubeconfig == NULL)
+		yaml_report(d, n, "context", "belongs to a kubeconfig");
 }
+
+static const char *const admin_words[] = {"active", "drain", "disabled", NULL};
 
 static const struct yaml_field cluster_fields[] = {
 	YAML_STR(struct config_cluster, "name", name, .required = true, .min = 1, .max = 63,
 		.check = check_label),
-	YAML_CSTR(struct config_cluster, "directory", directory, .required = true, .min = 1,
-		.max = 4000),
+	YAML_CSTR(struct config_cluster, "directory", directory, .min = 1, .max = 4000),
+	YAML_CSTR(struct config_cluster, "kubeconfig", kubeconfig, .min = 1, .max = 4000),
+	YAML_BOOL(struct config_cluster, "inCluster", in_cluster),
+	YAML_CSTR(struct config_cluster, "context", context, .min = 1, .max = 253),
+	YAML_IGNORED("roles"), /* cluster_finish() */
+	YAML_U32(struct config_cluster, "weight", weight, .max = 1000000),
+	YAML_PRESENT(struct config_cluster, "weight", has_weight),
+	YAML_ENUM(struct config_cluster, "adminState", admin, admin_words),
+	YAML_PRESENT(struct config_cluster, "adminState", has_admin),
 };
 static const struct yaml_schema cluster_schema =
 	YAML_SCHEMA(struct config_cluster, cluster_fields, .finish = cluster_finish);

@@ -5,6 +5,12 @@
  *	controllerName: gateway.sluice.internal/controller
  *	clusters:		# at least one; the name is the cluster's id everywhere
  *	- {name: us-east, directory: clusters/us-east}
+ *	- name: us-west		# an API server
+ *	  kubeconfig: /etc/sluice/us-west.kubeconfig	# or inCluster: true
+ *	  context: admin	# else the file's current-context
+ *	  roles: [workload]	# of config and workload; both when left out
+ *	  weight: 50		# against other clusters; left out: 100, or what REST said
+ *	  adminState: active	# or drain, disabled; left out: active, or what REST said
  *	pools:			# where VIPs come from, beside IPPools; if there are any, all must lie in one
  *	- {name: default, cidrs: [203.0.113.0/28, "2001:db8:113::/124"]}
  *	dataplanes:
@@ -28,8 +34,15 @@
 
 struct config_cluster {
 	struct str name; /* RFC 1123 label, unique */
-	const char
-		*directory; /* absolute, or relative to the working directory; no '/' at the end */
+	/* One of the three; paths are absolute, or relative to the working directory. */
+	const char *directory; /* no '/' at the end */
+	const char *kubeconfig;
+	bool in_cluster;
+	const char *context; /* NULL: the current one */
+	unsigned roles;	     /* CLUSTER_ROLE_... */
+	bool has_weight, has_admin;
+	uint32_t weight;
+	int admin; /* enum cluster_admin */
 	uint32_t line;
 };
 

@@ -46,7 +46,7 @@ void kube_text_fini(struct kube_text *t)
 static void cluster_free(struct kube_cluster *c)
 {
 	list_for_each_safe (l, &c->watches)
-		watch_free(list_entry(l, struct kube_watch, link));
+		kube_watch_free(list_entry(l, struct kube_watch, link));
 	calls_free(c);
 	discoveries_free(c);
 	transfers_fini(&c->transfers);

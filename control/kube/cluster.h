@@ -151,7 +151,7 @@ enum credential_state cluster_credential(struct kube_cluster *c);
 /* Does what is noted for each; called where libcurl is not on the stack. */
 void watches_settle(struct kube_cluster *c);
 void calls_settle(struct kube_cluster *c);
-void watch_free(struct kube_watch *w);
+void kube_watch_free(struct kube_watch *w);
 void calls_free(struct kube_cluster *c);
 
 /* --- discovery.c --- */

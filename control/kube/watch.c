@@ -218,7 +218,7 @@ void watches_settle(struct kube_cluster *c)
 		struct kube_watch *w = list_entry(l, struct kube_watch, link);
 
 		if (w->gone)
-			watch_free(w);
+			kube_watch_free(w);
 		else
 			settle(w);
 	}
@@ -286,7 +286,7 @@ int kube_watch(struct kube_cluster *c, const struct kube_resource *r,
 	return 0;
 }
 
-void watch_free(struct kube_watch *w)
+void kube_watch_free(struct kube_watch *w)
 {
 	transfer_cancel(w->transfer);
 	loop_timer_stop(&w->timer);

@@ -305,6 +305,14 @@ bool store_api_gate_is_open(const struct store *s, struct str cluster)
 	return c != NULL && c->open;
 }
 
+void store_api_each(const struct store_kind *k, void (*fn)(void *arg, const struct object *o),
+	void *arg)
+{
+	for (uint32_t i = 0; i < k->count; i++)
+		if (k->entries[i].object != NULL)
+			fn(arg, k->entries[i].object);
+}
+
 uint32_t store_api_count(const struct store_kind *k)
 {
 	return k->objects;

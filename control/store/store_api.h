@@ -42,6 +42,9 @@ enum store_change store_api_upsert(struct store_kind *k, const json_t *object);
 /* Needs metadata's namespace and name only. */
 enum store_change store_api_delete(struct store_kind *k, const json_t *object);
 
+/* Every object, by namespace and name. */
+void store_api_each(const struct store_kind *k, void (*fn)(void *arg, const struct object *o),
+	void *arg);
 uint32_t store_api_count(const struct store_kind *k);
 uint32_t store_api_problems(const struct store_kind *k); /* objects that are not valid now */
 uint64_t store_api_broken(const struct store_kind *k);	 /* how often one came that was not */

@@ -430,7 +430,7 @@ static void sighup_takes_what_is_safe_and_refuses_the_rest(void **state)
 	assert_true(soon(log_has, "control.yaml:1: clusters"));
 	put("control.yaml", "clusters: [{name: west, directory: west}]\n");
 	kill(w.control, SIGHUP);
-	assert_true(soon(log_has, "clusters: a change needs a restart"));
+	assert_true(soon(log_has, "dataplanes: a change needs a restart"));
 	assert_true(config_has("192.0.2.0/24"));
 	put_config("");
 	kill(w.control, SIGHUP);

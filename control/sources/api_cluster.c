@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * api_cluster.c: one API server: which kinds are watched, and what its events do to the store.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "control/sources/sources_private.h"
+#include "dataplane/base/bug.h"
+#include "dataplane/base/log.h"
+
+struct watched {
+	enum kind kind;
+	unsigned roles;
+	bool mandatory;
+	const char *field_selector;
+};
+
+/* Definitions are large: one tells the bundle's version, and that the group has changed. */
+#define CRD_SELECTOR "metadata.name=gateways.gateway.networking.k8s.io"
+/* A cluster's other Secrets are none of our business. */
+#define SECRET_SELECTOR "type=kubernetes.io/tls"
+
+static const struct watched watched[] = {
+	{KIND_GATEWAY_CLASS, CLUSTER_ROLE_CONFIG, true, NULL},
+	{KIND_GATEWAY, CLUSTER_ROLE_CONFIG, true, NULL},
+	{KIND_LISTENER_SET, CLUSTER_ROLE_CONFIG, false, NULL},
+	{KIND_HTTP_ROUTE, CLUSTER_ROLE_CONFIG, true, NULL},
+	{KIND_REFERENCE_GRANT, CLUSTER_ROLE_CONFIG, true, NULL},
+	{KIND_BACKEND_TLS_POLICY, CLUSTER_ROLE_CONFIG, false, NULL},
+	{KIND_SECRET, CLUSTER_ROLE_CONFIG, true, SECRET_SELECTOR},
+	{KIND_CONFIG_MAP, CLUSTER_ROLE_CONFIG, true, NULL},
+	{KIND_NAMESPACE, CLUSTER_ROLES_ALL, true, NULL},
+	{KIND_SERVICE, CLUSTER_ROLES_ALL, true, NULL},
+	{KIND_ENDPOINT_SLICE, CLUSTER_ROLES_ALL, true, NULL},
+	{KIND_SERVICE_IMPORT, CLUSTER_ROLES_ALL, false, NULL},
+	{KIND_SERVICE_EXPORT, CLUSTER_ROLES_ALL, false, NULL},
+	{KIND_IP_POOL, CLUSTER_ROLE_CONFIG, false, NULL},
+	{KIND_REMOTE_CLUSTER, CLUSTER_ROLE_CONFIG, false, NULL},
+	{KIND_CRD, CLUSTER_ROLE_CONFIG, false, CRD_SELECTOR},
+};
+
+#define WATCHED_COUNT (sizeof(watched) / sizeof(watched[0]))
+#define REDISCOVER_TIMES 4u
+
+/* --- taking part --- */
+
+static bool kinds_known(const struct api_cluster *c)
+{
+	for (unsigned i = 0; i < KIND_COUNT; i++) {
+		const struct api_kind *k = &c->kinds[i];
+
+		if (k->watch != NULL && !k->known && (k->mandatory || !c->optional_over))
+			return false;
+	}
+	return true;
+}
+
+static void gate_look(struct api_cluster *c)
+{
+	struct sources *s = c->sources;
+	bool mandatory = true;
+
+	if (store_api_gate_is_open(s->store, c->name))
+		return;
+	for (unsigned i = 0; i < KIND_COUNT; i++)
+		mandatory &=
+			c->kinds[i].watch == NULL || !c->kinds[i].mandatory || c->kinds[i].known;
+	if (mandatory && !c->optional_over && !loop_timer_is_set(&c->optional))
+		loop_timer_set(s->loop, &c->optional, SOURCES_OPTIONAL_US);
+	if (!kinds_known(c))
+		return;
+	log_info("source", "cluster=%.*s msg=\"takes part\"", STR_FMT(c->name));
+	store_api_gate(s->store, c->name);
+	s->events.on_change(s->events.arg);
+}
+
+static void on_optional(void *arg)
+{
+	struct api_cluster *c = arg;
+
+	for (unsigned i = 0; i < KIND_COUNT; i++)
+		if (c->kinds[i].watch != NULL && !c->kinds[i].known)
+			log_warn("source", "cluster=%.*s kind=%.*s msg=\"goes on without\"",
+				STR_FMT(c->name), STR_FMT(kind_info[i].name));
+	c->optional_over = true;
+	gate_look(c);
+}
+
+/* --- events of one kind --- */
+
+static void tell(struct api_kind *k, enum store_change change)
+{
+	struct sources *s = k->cluster->sources;
+
+	if (change == STORE_SAME)
+		return;
+	if (k->kind == KIND_REMOTE_CLUSTER)
+		remote_refresh(k->cluster->remote);
+	if (change == STORE_STATUS)
+		s->events.on_status(s->events.arg);
+	else if (store_api_gate_is_open(s->store, k->cluster->name))
+		s->events.on_change(s->events.arg);
+}
+
+static void take_empty(struct api_kind *k)
+{
+	uint32_t before = store_api_count(k->store);
+
+	store_api_begin(k->store);
+	store_api_end(k->store, true);
+	if (before != 0)
+		tell(k, STORE_CHANGED);
+}
+
+/*
+ * A list without objects comes when all were deleted, and when the kind's definition was: then they
+ * stay, because whoever removes definitions to install newer ones does not mean to end the traffic.
+ */
+static void settle(struct api_kind *k)
+{
+	struct kube_watch_state st;
+
+	if (!k->emptied)
+		return;
+	k->emptied = false;
+	loop_timer_stop(&k->settle);
+	kube_watch_state(k->watch, &st);
+	k->kept = st.phase == KUBE_WATCH_ABSENT && store_api_count(k->store) != 0;
+	if (k->kept)
+		log_warn("source",
+			"cluster=%.*s kind=%.*s objects=%u msg=\"the kind is gone, its "
+			"objects stay in use\"",
+			STR_FMT(k->cluster->name), STR_FMT(kind_info[k->kind].name),
+			store_api_count(k->store));
+	else
+		take_empty(k);
+}
+
+static void on_settle(void *arg)
+{
+	settle(arg);
+}
+
+static void crd_changed(struct api_kind *k);
+
+static void on_replace(void *arg, struct kube_items *items, bool whole)
+{
+	struct api_kind *k = arg;
+	enum store_change worst = STORE_SAME;
+	uint32_t before = store_api_count(k->store);
+	json_t *o;
+
+	if (kube_items_count(items) == 0 && whole && before != 0) {
+		k->emptied = true;
+		loop_timer_set(k->cluster->sources->loop, &k->settle, 0);
+		return;
+	}
+	k->emptied = k->kept = false;
+	store_api_begin(k->store);
+	while ((o = kube_items_next(items)) != NULL) {
+		enum store_change change = store_api_upsert(k->store, o);
+
+		worst = change > worst ? change : worst;
+	}
+	store_api_end(k->store, whole);
+	if (store_api_count(k->store) < before)
+		worst = STORE_CHANGED;
+	crd_changed(k);
+	tell(k, worst);
+}
+
+static void on_upsert(void *arg, json_t *object)
+{
+	struct api_kind *k = arg;
+
+	settle(k);
+	k->kept = false;
+	crd_changed(k);
+	tell(k, store_api_upsert(k->store, object));
+}
+
+static void on_delete(void *arg, json_t *object)
+{
+	struct api_kind *k = arg;
+
+	settle(k);
+	crd_changed(k);
+	tell(k, store_api_delete(k->store, object));
+}
+
+static void on_state(void *arg, enum kube_watch_phase phase, const char *why)
+{
+	struct api_kind *k = arg;
+
+	settle(k);
+	if (phase == KUBE_WATCH_SYNCED || phase == KUBE_WATCH_ABSENT)
+		k->known = true;
+	gate_look(k->cluster);
+}
+
+/* --- definitions come and go --- */
+
+/* They come one by one and are served a moment later: at once, and after 1, 2 and 4 seconds. */
+static void on_rediscover(void *arg)
+{
+	struct api_cluster *c = arg;
+
+	kube_rediscover(c->kube, "gateway.networking.k8s.io");
+	if (++c->rediscovered < REDISCOVER_TIMES)
+		loop_timer_set(c->sources->loop, &c->rediscover, 500000u << c->rediscovered);
+}
+
+static void crd_changed(struct api_kind *k)
+{
+	if (k->kind != KIND_CRD)
+		return;
+	k->cluster->rediscovered = 0;
+	loop_timer_set(k->cluster->sources->loop, &k->cluster->rediscover, 0);
+}
+
+/* --- opening and closing --- */
+
+static void kind_watch(struct api_cluster *c, const struct watched *w)
+{
+	static const struct kube_watch_events events = {on_replace, on_upsert, on_delete, on_state};
+	const struct kind_info *info = &kind_info[w->kind];
+	struct api_kind *k = &c->kinds[w->kind];
+	/* kind_info's strings are literals */
+	const struct kube_resource r = {
+		.group = info->group.p,
+		.versions = info->versions,
+		.plural = info->plural,
+		.field_selector = w->field_selector,
+	};
+	struct err err;
+
+	if (k->watch != NULL)
+		return;
+	k->store = store_api_kind(c->sources->store, c->name, w->kind);
+	k->mandatory = w->mandatory;
+	if (kube_watch(c->kube, &r, &events, k, &k->watch, &err) < 0)
+		log_error("source", "cluster=%.*s kind=%.*s msg=\"%s\"", STR_FMT(c->name),
+			STR_FMT(info->name), err.msg);
+}
+
+static void kind_unwatch(struct api_kind *k)
+{
+	if (k->watch == NULL)
+		return;
+	kube_unwatch(k->watch);
+	k->watch = NULL;
+	k->known = k->emptied = k->kept = false;
+	loop_timer_stop(&k->settle);
+}
+
+void api_cluster_roles(struct api_cluster *c, unsigned roles)
+{
+	for (size_t i = 0; i < WATCHED_COUNT; i++) {
+		struct api_kind *k = &c->kinds[watched[i].kind];
+
+		if (watched[i].roles & roles) {
+			kind_watch(c, &watched[i]);
+		} else if (k->watch != NULL) {
+			kind_unwatch(k);
+			take_empty(k);
+		}
+	}
+	gate_look(c);
+}
+
+struct kube_source kube_source_of(const struct cluster_def *def)
+{
+	return (struct kube_source){
+		.name = def->name.p,
+		.path = def->kubeconfig,
+		.text = def->text,
+		.context = def->context,
+		.untrusted = def->text.len != 0,
+	};
+}
+
+int api_cluster_open(struct sources *s, const struct cluster_def *def, struct api_cluster **ret,
+	struct err *err)
+{
+	const struct kube_source source = kube_source_of(def);
+	struct api_cluster *c = calloc(1, sizeof(*c));
+	int rc;
+
+	bug_on(c == NULL);
+	c->sources = s;
+	c->name = def->name;
+	loop_timer_init(&c->optional, on_optional, c);
+	loop_timer_init(&c->rediscover, on_rediscover, c);
+	for (unsigned i = 0; i < KIND_COUNT; i++) {
+		c->kinds[i].cluster = c;
+		c->kinds[i].kind = (enum kind)i;
+		loop_timer_init(&c->kinds[i].settle, on_settle, &c->kinds[i]);
+	}
+	rc = kube_open(s->loop, &source, &c->kube, err);
+	if (rc < 0) {
+		free(c);
+		return rc;
+	}
+	c->remote = remote_new(c);
+	api_cluster_roles(c, def->roles);
+	*ret = c;
+	return 0;
+}
+
+void api_cluster_close(struct api_cluster *c)
+{
+	if (c == NULL)
+		return;
+	remote_free(c->remote);
+	for (unsigned i = 0; i < KIND_COUNT; i++)
+		loop_timer_stop(&c->kinds[i].settle);
+	loop_timer_stop(&c->optional);
+	loop_timer_stop(&c->rediscover);
+	kube_close(c->kube);
+	free(c);
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * sources_private.h: what the files of control/sources share.
+ */
+#pragma once
+
+#include "control/loop/watch.h"
+#include "control/sources/sources.h"
+#include "control/store/store_api.h"
+
+struct api_cluster;
+struct remote;
+
+/* One kind of one API server. */
+struct api_kind {
+	struct api_cluster *cluster;
+	enum kind kind;
+	bool mandatory;
+	struct kube_watch *watch; /* owned; NULL: not watched */
+	struct store_kind *store; /* borrowed from the store */
+	bool known;		  /* was listed once, or is absent */
+	bool kept;		  /* absent, with objects from before */
+	bool emptied; /* an empty list came; whether it means "absent" is not known yet */
+	struct loop_timer settle;
+};
+
+struct api_cluster {
+	struct sources *sources;
+	struct str name; /* owned by the source */
+	struct kube_cluster *kube;
+	struct api_kind kinds[KIND_COUNT];
+	struct remote *remote; /* owned; NULL: no config cluster */
+	struct loop_timer optional, rediscover;
+	unsigned rediscovered; /* how often since the definitions changed */
+	bool optional_over;
+};
+
+/* One cluster of the registry, as it was applied. */
+struct source {
+	struct arena arena; /* of <def>'s strings */
+	struct cluster_def def;
+	struct api_cluster *api; /* owned; NULL: a directory, or not open */
+	char error[400];
+	uint64_t file_stamp; /* of the kubeconfig that is in use */
+	int root;	     /* of the directory watch */
+	bool wanted;	     /* by the list that is being applied */
+};
+
+struct sources {
+	struct loop *loop;
+	struct store *store;
+	struct registry *registry;
+	struct sources_events events;
+	struct watch *watch;		   /* owned */
+	struct source *list[CLUSTERS_MAX]; /* owned */
+	uint32_t count;
+	struct loop_timer rescan, start;
+	bool start_over;
+};
+
+/* api_cluster.c */
+int api_cluster_open(struct sources *s, const struct cluster_def *def, struct api_cluster **ret,
+	struct err *err);
+void api_cluster_close(struct api_cluster *c);
+/* Watches what the roles ask for and nothing else. */
+void api_cluster_roles(struct api_cluster *c, unsigned roles);
+struct kube_source kube_source_of(const struct cluster_def *def);
+
+/* remote.c: RemoteClusterConfigurations of a config cluster, with their Secrets */
+struct remote *remote_new(struct api_cluster *c);
+void remote_free(struct remote *r);
+/* The store's RemoteClusterConfigurations of this cluster may have changed. */
+void remote_refresh(struct remote *r);
