@@ -82,7 +82,10 @@ struct kube_watch_events {
 	void (*on_upsert)(void *arg, json_t *object);
 	/* Its last state, or only its metadata (namespace, name, uid). */
 	void (*on_delete)(void *arg, json_t *object);
-	/* <why>: one sentence for people, "" when all is well. May be NULL. */
+	/*
+	 * After on_replace() when both are due; may repeat a phase with another reason. <why>: one
+	 * sentence for people, "" when all is well. May be NULL.
+	 */
 	void (*on_state)(void *arg, enum kube_watch_phase phase, const char *why);
 };
 
