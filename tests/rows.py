@@ -137,6 +137,12 @@ def make(Row, top):
             "counted to the last", system("operators.py"), build=REL, needs=ROOT),
         Row("system", "hostile-api", "API servers that answer wrongly: each mischief is counted and "
             "logged, no object is invented or lost", system("hostile_api.py"), build=ASAN),
+        Row("system", "minicluster", "two real API servers up; pods answer, log, end in their grace; "
+            "down leaves nothing, also after a crash", system("clusters.py"), needs=ROOT,
+            timeout=3600),
+        Row("system", "minicluster-faults", "an API server stopped, paused, slow, deaf, taken back in "
+            "time, without CRDs or node: the harness does each", system("cluster_faults.py"),
+            needs=ROOT, timeout=3600),
         Row("system", "soak-asan", "a million requests on two workers under ASan and UBSan",
             system("soak.py"), system("soak.py", "--long"), build=ASAN, needs=ROOT),
     ]
