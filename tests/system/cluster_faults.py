@@ -6,7 +6,6 @@ time, without CRDs, without its node.
 """
 import json
 import os
-import signal
 import time
 
 from common import check, finish, say
@@ -25,6 +24,15 @@ def version(box, kubeconfig, seconds):
     except lab.LabError:
         return None
     return time.monotonic() - start
+
+
+def reach(box, what):
+    def answers():
+        ready = box.endpoints(EAST, "default", "echo")
+        return len(ready) == 3 and [box.exec("gw", "curl", "-sf", "--max-time", "2",
+                                             f"http://{ip}:3000/") for ip in ready]
+    lab.wait_until(what, answers, 30)
+    check(True, what)
 
 
 def pods_reached(box):
@@ -76,10 +84,7 @@ def back_in_time(box):
     now = box.resource_version(EAST)
     check(now >= then, f"resourceVersion runs from the copy's again: {then}, {now}")
     box.rolled_out(EAST, "default", "echo")
-    ready = box.endpoints(EAST, "default", "echo", count=3)
-    for ip in ready:
-        box.exec("gw", "curl", "-sf", "--max-time", "5", f"http://{ip}:3000/")
-    check(len(ready) == 3, "its pods run again")
+    reach(box, "its pods run again")
 
 
 def without_crds(box):
@@ -95,17 +100,14 @@ def without_crds(box):
 
 def node_crash(box):
     ip = box.endpoints(EAST, "default", "echo", count=3)[0]
-    box.kube[EAST].stop("kubelet", signal.SIGKILL)
+    box.node_stop(EAST)
     code = box.exec("gw", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "2",
                     f"http://{ip}:3000/", check=False)
     check(code == "000", "pods die with their node")
-    box.kube[EAST].start_kubelet()
-    lab.wait_until("restarted", lambda: all(
-        p["status"]["containerStatuses"][0]["restartCount"] == 2  # restore() was the first
-        for p in box.objects(EAST, "pods", "default")), 30)
-    ready = box.endpoints(EAST, "default", "echo", count=3)
-    check(all(box.exec("gw", "curl", "-sf", "--max-time", "5", f"http://{a}:3000/") for a in ready),
-          "a node that is back runs them again")
+    box.node_start(EAST)
+    check(all(p["status"]["containerStatuses"][0]["restartCount"] == 2  # restore() was the first
+              for p in box.objects(EAST, "pods", "default")), "a node that is back runs them again")
+    reach(box, "and they answer")
     path = box.account_kubeconfig(EAST, "default", "default")
     out = lab.run(box.programs.path("kubectl"), "--kubeconfig", path, "auth", "whoami",
                   "-o", "json")

@@ -94,7 +94,7 @@ class KubeLab(lab.Lab):
         argv = ["-n", namespace] if namespace else ["-A"]
         if selector:
             argv += ["-l", selector]
-        return json.loads(self.kubectl(cluster, *argv, "get", kind, "-o", "json"))["items"]
+        return json.loads(self.kubectl(cluster, "get", kind, *argv, "-o", "json"))["items"]
 
     # -- waiting ----------------------------------------------------------------------------
 
@@ -242,7 +242,25 @@ class KubeLab(lab.Lab):
         c.wait_ready()
         if controllers:
             c.start_controllers()
-        c.start_kubelet()
+        self.node_start(cluster)
+
+    def node_stop(self, cluster, sig=signal.SIGKILL):
+        """Pods die with it, and nobody says so to the API server."""
+        self.kube[cluster].stop("kubelet", sig)
+
+    def node_start(self, cluster, timeout=60):
+        """Starts it, and waits until it has said of every pod that it runs anew."""
+        def restarts():
+            return {p["metadata"]["uid"]: [s["restartCount"] for s in
+                                           p["status"].get("containerStatuses", ())]
+                    for p in self.objects(cluster, "pods") if p["status"]["phase"] == "Running"}
+        before = restarts()
+        self.kube[cluster].start_kubelet()
+
+        def anew():
+            now = restarts()
+            return all(uid not in now or now[uid] != n for uid, n in before.items())
+        lab.wait_until(f"{cluster}: pods run anew", anew, timeout, 0.1)
 
     def resource_version(self, cluster):
         out = self.kubectl(cluster, "get", "--raw", "/api/v1/namespaces?limit=1")

@@ -192,8 +192,17 @@ func (k *kubelet) register(ctx context.Context, o *options) error {
 		KubeletVersion: "v1.36.3", OperatingSystem: "linux", Architecture: "amd64",
 		ContainerRuntimeVersion: "minicluster://1", OSImage: "none", KernelVersion: "host",
 	}
-	_, err = nodes.UpdateStatus(ctx, node, metav1.UpdateOptions{})
-	return err
+	if _, err = nodes.UpdateStatus(ctx, node, metav1.UpdateOptions{}); err != nil {
+		return err
+	}
+	pods, err := k.client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for i := range pods.Items {
+		k.net.skip(pods.Items[i].Status.PodIP)
+	}
+	return nil
 }
 
 func (k *kubelet) upsert(ctx context.Context, pod *v1.Pod) {

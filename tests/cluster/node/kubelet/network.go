@@ -68,6 +68,19 @@ func (n *network) take() (int, error) {
 	return 0, fmt.Errorf("all %d addresses of %s are taken", lastHost-firstHost, n.pods4)
 }
 
+// skip lets new addresses start beyond one that a pod had before this kubelet started.
+func (n *network) skip(address string) {
+	addr, err := netip.ParseAddr(address)
+	if err != nil || !n.pods4.Contains(addr) {
+		return
+	}
+	raw := addr.AsSlice()
+	host := int(raw[2]&0x0f)<<8 | int(raw[3])
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.next = max(n.next, host+1-firstHost)
+}
+
 func (n *network) give(host int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
