@@ -157,6 +157,7 @@ void metrics_control(struct prom *p, const struct api_source *s)
 	prom_add(p, PROM_COUNTER, "sluice_publish_errors_total",
 		"Configurations that could not be published.", PROM_NO_LABELS, s->publish_errors);
 	add_links(p, s->publish);
+	metrics_clusters(p, s);
 	if (s->plan != NULL) {
 		add_objects(p, s->plan);
 		add_plan(p, s->plan);

@@ -245,11 +245,11 @@ void api_reply_text(struct api_request *r, const char *content_type, char *text,
 		reply_set(r, 200, content_type, text, len);
 }
 
-void api_reply_json(struct api_request *r, unsigned status, json_t *j)
+/* malloc'ed; NULL when memory was out. <j> is taken over. */
+static char *json_text(json_t *j, size_t *ret_len)
 {
 	char *text = NULL;
-	size_t len = 0;
-	FILE *f = j != NULL ? open_memstream(&text, &len) : NULL;
+	FILE *f = j != NULL ? open_memstream(&text, ret_len) : NULL;
 	int rc = -1;
 
 	if (f != NULL) {
@@ -258,12 +258,30 @@ void api_reply_json(struct api_request *r, unsigned status, json_t *j)
 		rc |= fclose(f);
 	}
 	json_decref(j);
-	if (rc == 0) {
-		reply_set(r, status, "application/json", text, len);
-		return;
-	}
+	if (rc == 0)
+		return text;
 	free(text);
-	api_reply_problem(r, PROBLEM_INTERNAL, "out of memory");
+	return NULL;
+}
+
+void api_reply_json(struct api_request *r, unsigned status, json_t *j)
+{
+	size_t len = 0;
+	char *text = json_text(j, &len);
+
+	if (text != NULL)
+		reply_set(r, status, "application/json", text, len);
+	else
+		api_reply_problem(r, PROBLEM_INTERNAL, "out of memory");
+}
+
+void api_etag_json(json_t *j, char ret[ETAG_STRLEN])
+{
+	size_t len = 0;
+	char *text = json_text(j, &len);
+
+	etag_of(str_make(text, len), ret);
+	free(text);
 }
 
 void api_reply_problem(struct api_request *r, enum problem_type type, const char *fmt, ...)

@@ -29,6 +29,7 @@ struct api_input { /* borrowed until api_request_fini() */
 	struct str method, target;
 	struct str accept, if_none_match, content_type;
 	struct str body;
+	struct str if_match;
 };
 
 struct api_reply {
@@ -74,6 +75,8 @@ void api_wait(struct api_request *r, void *wait, void (*cancel)(struct api_reque
 
 /* Each of these replies; <j> and <text> are taken over, NULL means memory was out. */
 void api_reply_json(struct api_request *r, unsigned status, json_t *j);
+/* The tag that a GET replying <j> (taken over) would have. */
+void api_etag_json(json_t *j, char ret[ETAG_STRLEN]);
 void api_reply_text(struct api_request *r, const char *content_type, char *text, size_t len);
 void api_reply_problem(struct api_request *r, enum problem_type type, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -138,6 +138,7 @@ static enum MHD_Result dispatch(struct carrier *c, const char *method)
 		.target = str_of(c->target),
 		.accept = field(c->conn, MHD_HTTP_HEADER_ACCEPT),
 		.if_none_match = field(c->conn, MHD_HTTP_HEADER_IF_NONE_MATCH),
+		.if_match = field(c->conn, MHD_HTTP_HEADER_IF_MATCH),
 		.content_type = field(c->conn, MHD_HTTP_HEADER_CONTENT_TYPE),
 		.body = str_make(c->body, c->body_len),
 	};

@@ -123,3 +123,26 @@ bool view_need_config(struct api_request *r)
 	api_reply_problem(r, PROBLEM_NOT_READY, "the manifests have not been read yet");
 	return false;
 }
+
+json_t *view_body(struct api_request *r)
+{
+	struct str type = r->in.content_type;
+	json_error_t je;
+	json_t *j;
+
+	type = str_trim(str_cut(&type, ';'));
+	if (!str_ieq(type, STR("application/json")) &&
+		!str_ieq(type, STR("application/merge-patch+json"))) {
+		api_reply_problem(r, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "send application/json");
+		return NULL;
+	}
+	j = json_loadb(r->in.body.len ? r->in.body.p : "", r->in.body.len, JSON_REJECT_DUPLICATES,
+		&je);
+	if (!json_is_object(j)) {
+		api_reply_problem(r, PROBLEM_BAD_REQUEST, "the body is no JSON object: line %d: %s",
+			je.line, j == NULL ? je.text : "another type");
+		json_decref(j);
+		return NULL;
+	}
+	return j;
+}

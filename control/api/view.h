@@ -29,6 +29,12 @@ void view_status(struct api_request *r);
 void view_status_kind(struct api_request *r);
 void view_status_cluster_object(struct api_request *r);
 void view_status_object(struct api_request *r);
+/* view_clusters.c */
+void view_clusters(struct api_request *r);
+void view_cluster(struct api_request *r);
+void view_cluster_put(struct api_request *r);
+void view_cluster_patch(struct api_request *r);
+void view_cluster_delete(struct api_request *r);
 /* view_dataplanes.c */
 void view_dataplanes(struct api_request *r);
 void view_endpoints(struct api_request *r);
@@ -62,5 +68,9 @@ const char *view_backend_status(enum build_backend_status s);
 /* NULL when the configuration has none of that id. */
 const struct build_service *view_service_lookup(const struct build_config *c, uint64_t id);
 
+/* How each cluster is, in a few words. */
+json_t *view_clusters_brief(const struct api_source *s);
+/* The request's body, a JSON object; NULL when a problem was replied. */
+json_t *view_body(struct api_request *r);
 /* Replies and returns false when there is no configuration yet. */
 bool view_need_config(struct api_request *r);

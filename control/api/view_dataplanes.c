@@ -299,28 +299,6 @@ static bool client_parse(struct str s, struct ip_net *ret_net, uint64_t *ret_por
 	return *ret_port <= 65535 && ip_net_parse(host, ret_net);
 }
 
-/* The body as an object of known members; NULL when a problem was replied. */
-static json_t *trace_body(struct api_request *r)
-{
-	struct str type = r->in.content_type;
-	json_error_t je;
-	json_t *j;
-
-	if (!str_ieq(str_trim(str_cut(&type, ';')), STR("application/json"))) {
-		api_reply_problem(r, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "send application/json");
-		return NULL;
-	}
-	j = json_loadb(r->in.body.len ? r->in.body.p : "", r->in.body.len, JSON_REJECT_DUPLICATES,
-		&je);
-	if (!json_is_object(j)) {
-		api_reply_problem(r, PROBLEM_BAD_REQUEST, "the body is no JSON object: line %d: %s",
-			je.line, j == NULL ? je.text : "another type");
-		json_decref(j);
-		return NULL;
-	}
-	return j;
-}
-
 /* Builds the arguments of the verb; NULL when a problem was replied. */
 static json_t *trace_args(struct api_request *r, const json_t *body)
 {
@@ -360,7 +338,7 @@ static json_t *trace_args(struct api_request *r, const json_t *body)
 
 void view_trace_start(struct api_request *r)
 {
-	json_t *body = trace_body(r), *args;
+	json_t *body = view_body(r), *args;
 
 	if (body == NULL)
 		return;

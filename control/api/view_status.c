@@ -90,8 +90,9 @@ static void reply_list(struct api_request *r, const struct filter *f)
 	if (!view_need_config(r))
 		return;
 	api_reply_json(r, 200,
-		json_pack("{s:o, s:o, s:o}", "items", objects(r, f), "problems",
-			json_problems(p->view), "notes", json_notes(p)));
+		json_pack("{s:o, s:o, s:o, s:o}", "items", objects(r, f), "problems",
+			json_problems(p->view), "notes", json_notes(p), "clusters",
+			view_clusters_brief(r->source)));
 }
 
 static struct filter filter_of(const struct api_request *r)

@@ -14,6 +14,17 @@ const struct command commands[] = {
 		"  --namespace NAME   only objects of this namespace"},
 	{"describe", "KIND [NAMESPACE/]NAME", "everything about one object", cmd_describe,
 		"  --cluster NAME     which one, if several clusters have it"},
+	{"cluster", "[list | show|add|set|remove NAME]",
+		"clusters, their roles, weights and states", cmd_cluster,
+		"add and set take what follows; paths are on control's machine. control.yaml wins "
+		"for\n"
+		"what it says; all else survives restarts.\n"
+		"  --kubeconfig FILE  an API server      --context NAME\n"
+		"  --in-cluster       the one we run in\n"
+		"  --directory DIR    manifests\n"
+		"  --roles LIST       config,workload\n"
+		"  --weight N         0 to 1000000, against other clusters (100)\n"
+		"  --state STATE      active, drain (no new connections) or disabled"},
 	{"routes", "", "where routes come in and where they go", cmd_routes, ""},
 	{"weights", "[GLOB]", "effective share of each backend and cluster", cmd_weights,
 		"GLOB: names of rules, like 'demo/*'."},

@@ -437,6 +437,65 @@ static void sighup_takes_what_is_safe_and_refuses_the_rest(void **state)
 	assert_true(soon(config_lacks, "192.0.2.0/24"));
 }
 
+static bool clusters_have(const void *text)
+{
+	return get("/api/v1/clusters") == 200 && strstr(bench.last.body, text) != NULL;
+}
+
+static void clusters_come_and_go_by_rest(void **state)
+{
+	char cmd[300];
+
+	snprintf(cmd, sizeof(cmd), "mkdir -p %s/west", bench.dir);
+	assert_int_equal(system(cmd), 0);
+	put("west/bad.yaml", "{apiVersion: v1, kind: Service, metadata: {name: x}, spec: 1}");
+	assert_int_equal(run(out, sizeof(out),
+				 "sluicectl --socket %s cluster add west --directory "
+				 "%s/west --weight 7 --roles workload",
+				 in_dir("run/control.sock"), bench.dir),
+		0);
+	assert_true(soon(status_has, "west/bad.yaml"));
+	assert_true(clusters_have("\"weight\": 7"));
+	assert_int_equal(run(out, sizeof(out),
+				 "sluicectl --socket %s cluster set west --state drain",
+				 in_dir("run/control.sock")),
+		0);
+	assert_true(clusters_have("\"drain\""));
+	assert_true(clusters_have("\"weight\": 7"));
+	assert_int_equal(run(out, sizeof(out), "sluicectl --socket %s cluster set east --weight 9",
+				 in_dir("run/control.sock")),
+		0);
+	assert_true(clusters_have("\"weight\": 9"));
+	assert_int_equal(run(out, sizeof(out), "sluicectl --socket %s cluster",
+				 in_dir("run/control.sock")),
+		0);
+	assert_non_null(strstr(out, "workload"));
+	assert_int_equal(run(out, sizeof(out), "sluicectl --socket %s cluster remove east",
+				 in_dir("run/control.sock")),
+		1);
+	assert_non_null(strstr(out, "control.yaml"));
+	assert_int_equal(run(out, sizeof(out),
+				 "sluicectl --socket %s cluster add far --kubeconfig /nowhere",
+				 in_dir("run/control.sock")),
+		1);
+	assert_non_null(strstr(out, "/nowhere"));
+}
+
+static void what_rest_said_survives_a_restart(void **state)
+{
+	assert_int_equal(kill(w.control, SIGTERM), 0);
+	assert_int_equal(wait_exit(w.control), 0);
+	w.control = spawn_control(in_dir("control.yaml"));
+	assert_true(soon(is_ready, NULL));
+	assert_true(clusters_have("\"weight\": 7"));
+	assert_true(clusters_have("\"weight\": 9"));
+	assert_int_equal(run(out, sizeof(out), "sluicectl --socket %s cluster remove west",
+				 in_dir("run/control.sock")),
+		0);
+	assert_true(soon(status_lacks, "west/bad.yaml"));
+	assert_false(clusters_have("\"weight\": 7"));
+}
+
 static void it_lives_while_the_dataplane_is_gone(void **state)
 {
 	dataplane_stop(w.dp);
@@ -522,6 +581,8 @@ int main(void)
 	const struct CMUnitTest after[] = {
 		cmocka_unit_test(a_second_control_is_refused),
 		cmocka_unit_test(sighup_takes_what_is_safe_and_refuses_the_rest),
+		cmocka_unit_test(clusters_come_and_go_by_rest),
+		cmocka_unit_test(what_rest_said_survives_a_restart),
 		cmocka_unit_test(it_lives_while_the_dataplane_is_gone),
 		cmocka_unit_test(sigterm_ends_it_and_removes_the_socket),
 		cmocka_unit_test(a_restart_sends_nothing_that_is_in_place),
