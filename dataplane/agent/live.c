@@ -117,7 +117,7 @@ enum message_result live_apply_weights(struct live_context *c, struct live *l,
 			m->weights.count);
 		return MESSAGE_RESULT_BAD_VECTOR;
 	}
-	atomic_store_explicit(&l->weights[rule], v, memory_order_release);
+	atomic_store_explicit(&l->config_rules[rule].weights, v, memory_order_release);
 	retire(c, l, free_vector, o->owned, now_us);
 	object_set(l, o, v,
 		message_weights_digest(m->weights.rule_id, m->weights.w, m->weights.count),

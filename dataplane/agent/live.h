@@ -37,7 +37,8 @@ struct live {
 	struct arena arena;		      /* everything that lives as long as the image */
 	struct live_object *rules, *services; /* [index in the image] */
 	struct endpoint_set **image_sets;     /* [service] as the image has them; they hold slots */
-	_Atomic(const struct weight_vector *) *weights;	 /* cfg.weights, writable */
+	struct config_rule *config_rules;     /* cfg.rules, writable */
+	struct config_backend *config_backends;		 /* cfg.backends, writable */
 	_Atomic(const struct endpoint_set *) *endpoints; /* cfg.endpoints, writable */
 	uint64_t structure;	  /* control's name of the structure, 0: unknown */
 	uint64_t state;		  /* sum of the digests of all objects */

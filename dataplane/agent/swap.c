@@ -50,13 +50,42 @@ static bool acquire(struct live_context *c, enum agent_slot_kind kind, uint64_t 
 	return *ret != SLOT_NONE;
 }
 
-/* An array of slots, none of them held yet. */
-static uint32_t *slot_array(struct live *l, uint32_t count)
+/* Arrays of objects, none of their slots held yet. */
+static uint32_t *listeners_new(struct live *l)
 {
-	uint32_t *a = arena_array(&l->arena, uint32_t, count + 1);
+	uint32_t *a = arena_array(&l->arena, uint32_t, l->cfg.listener_count + 1);
 
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < l->cfg.listener_count; i++)
 		a[i] = SLOT_NONE;
+	l->cfg.listener_slot = a;
+	return a;
+}
+
+static struct config_rule *rules_new(struct live *l)
+{
+	struct config_rule *a = arena_alloc_lines(&l->arena, (l->cfg.rule_count + 1) * sizeof(*a));
+
+	for (uint32_t i = 0; i < l->cfg.rule_count; i++) {
+		struct snapshot_rule r = snapshot_rule(&l->snap, i);
+
+		a[i].slot = SLOT_NONE;
+		a[i].backend_first = r.backend_first;
+		a[i].backend_count = r.backend_count;
+		a[i].request_timeout_ms = r.request_timeout_ms;
+		a[i].backend_timeout_ms = r.backend_timeout_ms;
+	}
+	l->cfg.rules = l->config_rules = a;
+	return a;
+}
+
+static struct config_backend *backends_new(struct live *l)
+{
+	struct config_backend *a =
+		arena_array(&l->arena, struct config_backend, l->cfg.backend_count + 1);
+
+	for (uint32_t i = 0; i < l->cfg.backend_count; i++)
+		a[i] = (struct config_backend){SLOT_NONE, snapshot_backend(&l->snap, i).service};
+	l->cfg.backends = l->config_backends = a;
 	return a;
 }
 
@@ -64,13 +93,10 @@ static uint32_t *slot_array(struct live *l, uint32_t count)
 static enum agent_slot_kind build_slots(struct live_context *c, struct live *l, uint64_t now_us)
 {
 	const struct snapshot *s = &l->snap;
-	uint32_t *listener = slot_array(l, l->cfg.listener_count);
-	uint32_t *rule = slot_array(l, l->cfg.rule_count);
-	uint32_t *backend = slot_array(l, l->cfg.backend_count);
+	uint32_t *listener = listeners_new(l);
+	struct config_rule *rule = rules_new(l);
+	struct config_backend *backend = backends_new(l);
 
-	l->cfg.listener_slot = listener;
-	l->cfg.rule_slot = rule;
-	l->cfg.backend_slot = backend;
 	for (uint32_t i = 0; i < l->cfg.listener_count; i++) {
 		struct snapshot_listener r = snapshot_listener(s, i);
 
@@ -81,14 +107,15 @@ static enum agent_slot_kind build_slots(struct live_context *c, struct live *l, 
 	for (uint32_t i = 0; i < l->cfg.rule_count; i++) {
 		struct snapshot_rule r = snapshot_rule(s, i);
 
-		if (!acquire(c, AGENT_SLOT_RULE, r.id, snapshot_str(s, r.name), now_us, &rule[i]))
+		if (!acquire(c, AGENT_SLOT_RULE, r.id, snapshot_str(s, r.name), now_us,
+			    &rule[i].slot))
 			return AGENT_SLOT_RULE;
 	}
 	for (uint32_t i = 0; i < l->cfg.backend_count; i++) {
 		struct snapshot_backend r = snapshot_backend(s, i);
 
 		if (!acquire(c, AGENT_SLOT_BACKEND, r.id, snapshot_str(s, r.name), now_us,
-			    &backend[i]))
+			    &backend[i].slot))
 			return AGENT_SLOT_BACKEND;
 	}
 	return AGENT_SLOT_KIND_COUNT;
@@ -99,7 +126,6 @@ static void build_weights(struct live *l)
 	struct message_weight w[SNAPSHOT_RULE_BACKENDS_MAX];
 
 	l->rules = arena_array(&l->arena, struct live_object, l->cfg.rule_count + 1);
-	l->weights = arena_alloc(&l->arena, (l->cfg.rule_count + 1) * sizeof(l->weights[0]));
 	for (uint32_t i = 0; i < l->cfg.rule_count; i++) {
 		struct snapshot_rule r = snapshot_rule(&l->snap, i);
 		struct weight_vector *v =
@@ -116,13 +142,12 @@ static void build_weights(struct live *l)
 			v->w[k] = b.weight;
 			v->total += b.weight;
 		}
-		atomic_init(&l->weights[i], v);
+		atomic_init(&l->config_rules[i].weights, v);
 		l->rules[i] = (struct live_object){.epoch = l->epoch,
 			.revision = l->revision,
 			.digest = message_weights_digest(r.id, w, r.backend_count)};
 		l->state += l->rules[i].digest;
 	}
-	l->cfg.weights = l->weights;
 }
 
 /* False: no slot left; the set holds those it lists. */
@@ -258,12 +283,22 @@ enum message_result swap_open(struct live_context *c, void *image, size_t len,
 	return MESSAGE_RESULT_OK;
 }
 
-static void release_all(struct live_context *c, enum agent_slot_kind kind, const uint32_t *slots,
-	uint32_t count, uint64_t now_us)
+static void release(struct live_context *c, enum agent_slot_kind kind, uint32_t slot,
+	uint64_t now_us)
 {
-	for (uint32_t i = 0; slots != NULL && i < count; i++)
-		if (slots[i] != SLOT_NONE)
-			slots_release(&c->slots, kind, slots[i], now_us);
+	if (slot != SLOT_NONE)
+		slots_release(&c->slots, kind, slot, now_us);
+}
+
+/* Those of an image that could not be opened are NULL, and none were taken. */
+static void release_all(struct live_context *c, const struct config *cfg, uint64_t now_us)
+{
+	for (uint32_t i = 0; cfg->listener_slot != NULL && i < cfg->listener_count; i++)
+		release(c, AGENT_SLOT_LISTENER, cfg->listener_slot[i], now_us);
+	for (uint32_t i = 0; cfg->rules != NULL && i < cfg->rule_count; i++)
+		release(c, AGENT_SLOT_RULE, cfg->rules[i].slot, now_us);
+	for (uint32_t i = 0; cfg->backends != NULL && i < cfg->backend_count; i++)
+		release(c, AGENT_SLOT_BACKEND, cfg->backends[i].slot, now_us);
 }
 
 static void release_set(struct live_context *c, const struct endpoint_set *set, uint64_t now_us)
@@ -276,9 +311,7 @@ void swap_discard(struct live_context *c, struct live *l)
 {
 	uint64_t now_us = clock_mono_us();
 
-	release_all(c, AGENT_SLOT_LISTENER, l->cfg.listener_slot, l->cfg.listener_count, now_us);
-	release_all(c, AGENT_SLOT_RULE, l->cfg.rule_slot, l->cfg.rule_count, now_us);
-	release_all(c, AGENT_SLOT_BACKEND, l->cfg.backend_slot, l->cfg.backend_count, now_us);
+	release_all(c, &l->cfg, now_us);
 	for (uint32_t i = 0; l->services != NULL && i < l->cfg.service_count; i++) {
 		release_set(c, l->image_sets[i], now_us);
 		release_set(c, l->services[i].owned, now_us);

@@ -75,6 +75,13 @@ void *arena_alloc(struct arena *a, size_t len)
 	return p;
 }
 
+void *arena_alloc_lines(struct arena *a, size_t len)
+{
+	char *p = arena_alloc(a, len + ARENA_LINE);
+
+	return p == NULL ? NULL : p + (-(uintptr_t)p & (ARENA_LINE - 1));
+}
+
 struct str arena_str(struct arena *a, struct str s)
 {
 	char *p = arena_alloc(a, s.len + 1);

@@ -15,6 +15,8 @@
 
 struct arena_block;
 
+#define ARENA_LINE 64u
+
 struct arena {
 	struct arena_block *blocks; /* owned, newest first */
 	size_t used_bytes, max_bytes;
@@ -24,6 +26,8 @@ struct arena {
 void arena_init(struct arena *a, size_t max_bytes);
 void arena_fini(struct arena *a);
 void *arena_alloc(struct arena *a, size_t len);
+/* Begins a cache line: for arrays that are looked into at random. */
+void *arena_alloc_lines(struct arena *a, size_t len);
 /* Copies; the copy is NUL-terminated behind its length. {NULL, 0} on overflow. */
 struct str arena_str(struct arena *a, struct str s);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

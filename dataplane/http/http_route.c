@@ -38,8 +38,10 @@ static void match(struct http *h, struct exchange *x, struct route_result *ret)
 	route_match(h->config->snap, x->down->bind, &req, ret);
 }
 
-static void take_rule(struct http *h, struct exchange *x, const struct snapshot_rule *rule)
+static void take_rule(struct http *h, struct exchange *x, const struct config_rule *rule)
 {
+	x->rec.rule = rule->slot;
+	upstream_use(h->up, COUNTER_RULE, rule->slot);
 	if (rule->request_timeout_ms > 0)
 		x->deadline_us = x->rec.start_us + (uint64_t)rule->request_timeout_ms * 1000u;
 	x->backend_timeout_us = (uint64_t)rule->backend_timeout_ms * 1000u;
@@ -47,7 +49,7 @@ static void take_rule(struct http *h, struct exchange *x, const struct snapshot_
 
 /* Weighted choice among the rule's backends: index in the snapshot. */
 static enum outcome pick(struct http *h, struct exchange *x, uint32_t rule_index,
-	const struct snapshot_rule *rule, uint32_t *ret)
+	const struct config_rule *rule, uint32_t *ret)
 {
 	const struct weight_vector *w = config_weights(h->config, rule_index);
 	uint32_t i;
@@ -94,21 +96,21 @@ static enum outcome choose_endpoint(struct http *h, struct exchange *x,
 
 static enum outcome take_backend(struct http *h, struct exchange *x, uint32_t index)
 {
-	struct snapshot_backend b = snapshot_backend(h->config->snap, index);
+	const struct config_backend *b = &h->config->backends[index];
 
-	x->rec.backend = h->config->backend_slot[index];
+	x->rec.backend = b->slot;
 	upstream_use(h->up, COUNTER_BACKEND, x->rec.backend);
 	upstream_count(h->up, COUNTER_BACKEND, x->rec.backend, COUNTER_BACKEND_PICKS, 1);
-	if (b.status != BUILD_BACKEND_OK)
+	if (b->service == SLOT_NONE)
 		return OUTCOME_BACKEND_INVALID;
-	x->service_id = snapshot_service(h->config->snap, b.service).id;
-	return choose_endpoint(h, x, config_endpoints(h->config, b.service), 0);
+	x->service_id = snapshot_service(h->config->snap, b->service).id;
+	return choose_endpoint(h, x, config_endpoints(h->config, b->service), 0);
 }
 
 enum outcome route_request(struct http *h, struct exchange *x)
 {
 	struct route_result match_result;
-	struct snapshot_rule rule;
+	const struct config_rule *rule;
 	enum outcome why;
 	uint32_t backend;
 
@@ -118,11 +120,9 @@ enum outcome route_request(struct http *h, struct exchange *x)
 	upstream_use(h->up, COUNTER_LISTENER, x->rec.listener);
 	if (match_result.rule == SLOT_NONE)
 		return OUTCOME_NO_ROUTE;
-	x->rec.rule = h->config->rule_slot[match_result.rule];
-	upstream_use(h->up, COUNTER_RULE, x->rec.rule);
-	rule = snapshot_rule(h->config->snap, match_result.rule);
-	take_rule(h, x, &rule);
-	why = pick(h, x, match_result.rule, &rule, &backend);
+	rule = &h->config->rules[match_result.rule];
+	take_rule(h, x, rule);
+	why = pick(h, x, match_result.rule, rule, &backend);
 	return why != OUTCOME_OK ? why : take_backend(h, x, backend);
 }
 

@@ -56,15 +56,29 @@ struct endpoint_set {
 	struct endpoint e[];
 };
 
+/* What a request needs of a rule: half a cache line, for there may be many. */
+struct config_rule {
+	_Atomic(const struct weight_vector *) weights; /* load with acquire */
+	uint32_t slot;
+	uint32_t backend_first, backend_count;
+	uint32_t request_timeout_ms, backend_timeout_ms; /* 0: none */
+	uint32_t reserved;
+};
+_Static_assert(sizeof(struct config_rule) == 32, "two in a cache line");
+
+struct config_backend {
+	uint32_t slot;
+	uint32_t service; /* index, or SLOT_NONE: it serves nothing */
+};
+
 struct config {
 	const struct snapshot *snap; /* owned by the agent, valid until quiescence */
 	uint64_t generation; /* of the structure; stays when only weights and endpoints differ */
 	uint64_t serial;     /* of this object, never 0: an address alone may come back to life */
 	uint32_t listener_count, rule_count, backend_count, service_count;
 	const uint32_t *listener_slot;			 /* [listener index in the image] */
-	const uint32_t *rule_slot;			 /* [rule index] */
-	const uint32_t *backend_slot;			 /* [backend index] */
-	_Atomic(const struct weight_vector *) *weights;	 /* [rule index]; load with acquire */
+	const struct config_rule *rules;		 /* [rule index] */
+	const struct config_backend *backends;		 /* [backend index] */
 	_Atomic(const struct endpoint_set *) *endpoints; /* [service index] */
 	const struct tcp_listeners *tcp_listeners; /* for tcp_set_listeners(): bind = bind index */
 	const struct ip_addr *vips; /* every address of every listener, sorted, unique */
@@ -73,7 +87,7 @@ struct config {
 
 static inline const struct weight_vector *config_weights(const struct config *c, uint32_t rule)
 {
-	return atomic_load_explicit(&c->weights[rule], memory_order_acquire);
+	return atomic_load_explicit(&c->rules[rule].weights, memory_order_acquire);
 }
 
 static inline const struct endpoint_set *config_endpoints(const struct config *c, uint32_t service)

@@ -170,6 +170,30 @@ static const uint32_t *slots_make(struct arena *m, uint32_t count)
 	return slots;
 }
 
+static const struct config_rule *rules_make(struct profile_config *c, uint32_t count)
+{
+	struct config_rule *a = arena_array(&c->arena, struct config_rule, count);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct snapshot_rule r = snapshot_rule(&c->snap, i);
+
+		a[i].slot = i;
+		a[i].backend_first = r.backend_first;
+		a[i].backend_count = r.backend_count;
+		atomic_init(&a[i].weights, weights_make(c, i));
+	}
+	return a;
+}
+
+static const struct config_backend *backends_make(struct profile_config *c, uint32_t count)
+{
+	struct config_backend *a = arena_array(&c->arena, struct config_backend, count);
+
+	for (uint32_t i = 0; i < count; i++)
+		a[i] = (struct config_backend){i, snapshot_backend(&c->snap, i).service};
+	return a;
+}
+
 static void listeners_make(struct profile_config *c)
 {
 	struct snapshot_bind b = snapshot_bind(&c->snap, 0);
@@ -199,12 +223,9 @@ void profile_config_make(struct profile_config *c, uint32_t routes)
 		.backend_count = snapshot_count(s, SNAPSHOT_BACKEND),
 		.service_count = snapshot_count(s, SNAPSHOT_SERVICE)};
 	cfg->listener_slot = slots_make(&c->arena, cfg->listener_count);
-	cfg->rule_slot = slots_make(&c->arena, cfg->rule_count);
-	cfg->backend_slot = slots_make(&c->arena, cfg->backend_count);
-	cfg->weights = arena_alloc(&c->arena, cfg->rule_count * sizeof(cfg->weights[0]));
+	cfg->rules = rules_make(c, cfg->rule_count);
+	cfg->backends = backends_make(c, cfg->backend_count);
 	cfg->endpoints = arena_alloc(&c->arena, cfg->service_count * sizeof(cfg->endpoints[0]));
-	for (uint32_t i = 0; i < cfg->rule_count; i++)
-		atomic_init(&cfg->weights[i], weights_make(c, i));
 	for (uint32_t i = 0; i < cfg->service_count; i++)
 		atomic_init(&cfg->endpoints[i], endpoints_make(c, i));
 	listeners_make(c);

@@ -51,10 +51,10 @@ struct world_config {
 	void *image;
 	struct snapshot snap;
 	struct config cfg;
-	_Atomic(const struct weight_vector *) weights[WORLD_OBJECTS];
+	struct config_rule rules[WORLD_OBJECTS];
+	struct config_backend backends[WORLD_OBJECTS];
 	_Atomic(const struct endpoint_set *) sets[WORLD_OBJECTS];
-	uint32_t listener_slot[WORLD_OBJECTS], rule_slot[WORLD_OBJECTS],
-		backend_slot[WORLD_OBJECTS];
+	uint32_t listener_slot[WORLD_OBJECTS];
 };
 
 struct world {

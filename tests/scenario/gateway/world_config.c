@@ -140,20 +140,28 @@ static void fill_config(struct world *w, struct world_config *c)
 		.backend_count = snapshot_count(s, SNAPSHOT_BACKEND),
 		.service_count = snapshot_count(s, SNAPSHOT_SERVICE),
 		.listener_slot = c->listener_slot,
-		.rule_slot = c->rule_slot,
-		.backend_slot = c->backend_slot,
-		.weights = c->weights,
+		.rules = c->rules,
+		.backends = c->backends,
 		.endpoints = c->sets};
 	for (uint32_t i = 0; i < cfg->listener_count; i++)
 		c->listener_slot[i] = slot_of(w, 0, snapshot_listener(s, i).id);
 	for (uint32_t i = 0; i < cfg->rule_count; i++) {
 		struct snapshot_rule r = snapshot_rule(s, i);
 
-		c->rule_slot[i] = slot_of(w, 1, r.id);
-		atomic_init(&c->weights[i], weights_of(c, &r));
+		c->rules[i] = (struct config_rule){
+			.slot = slot_of(w, 1, r.id),
+			.backend_first = r.backend_first,
+			.backend_count = r.backend_count,
+			.request_timeout_ms = r.request_timeout_ms,
+			.backend_timeout_ms = r.backend_timeout_ms,
+		};
+		atomic_init(&c->rules[i].weights, weights_of(c, &r));
 	}
-	for (uint32_t i = 0; i < cfg->backend_count; i++)
-		c->backend_slot[i] = slot_of(w, 2, snapshot_backend(s, i).id);
+	for (uint32_t i = 0; i < cfg->backend_count; i++) {
+		struct snapshot_backend b = snapshot_backend(s, i);
+
+		c->backends[i] = (struct config_backend){slot_of(w, 2, b.id), b.service};
+	}
 	for (uint32_t i = 0; i < cfg->service_count; i++) {
 		struct snapshot_service v = snapshot_service(s, i);
 

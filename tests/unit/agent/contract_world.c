@@ -59,7 +59,7 @@ static void worker_look(struct world_worker *me, const struct config *c)
 {
 	bug_on(c->snap->generation != c->generation);
 	for (uint32_t i = 0; i < c->rule_count; i++) {
-		bug_on(c->rule_slot[i] >= SLOTS_RULE_MAX);
+		bug_on(c->rules[i].slot >= SLOTS_RULE_MAX);
 		worker_weights(me, config_weights(c, i));
 	}
 	for (uint32_t i = 0; i < c->service_count; i++)
