@@ -74,7 +74,7 @@ static inline __attribute__((always_inline)) void count_object(struct http *h,
 	const struct access_record *r, enum counter_scope scope, uint32_t slot)
 {
 	const struct columns *c = &columns[scope];
-	uint64_t *row = upstream_row(h->up, scope, slot);
+	uint64_t *row = upstream_cells(h->up, scope, slot);
 
 	if (row == NULL)
 		return;
@@ -110,8 +110,8 @@ static void count_reason(struct http *h, const struct access_record *r)
 
 static void count_bytes(struct http *h, const struct access_record *r)
 {
-	uint64_t *l = upstream_row(h->up, COUNTER_LISTENER, r->listener);
-	uint64_t *e = upstream_row(h->up, COUNTER_ENDPOINT, r->endpoint);
+	uint64_t *l = upstream_cells(h->up, COUNTER_LISTENER, r->listener);
+	uint64_t *e = upstream_cells(h->up, COUNTER_ENDPOINT, r->endpoint);
 
 	if (l != NULL) {
 		add(l, COUNTER_LISTENER_BYTES_IN, r->bytes_in);

@@ -26,12 +26,12 @@ struct cluster_seq {
 };
 
 struct upstream {
-	struct upstream_rows rows; /* first: upstream.h's inline functions */
+	struct upstream_rows rows;	    /* first: upstream.h's inline functions */
+	void *row_mem[COUNTER_SCOPE_COUNT]; /* owned: what they lie in */
 	struct upstream_config cfg;
 	struct rng *rng;	     /* borrowed */
 	struct endpoint_state *ep;   /* owned, [SLOTS_ENDPOINT_MAX] */
 	struct pick_seq *seq;	     /* owned, [SLOTS_RULE_MAX] */
-	uint32_t *rotor;	     /* owned, [SLOTS_BACKEND_MAX]: picks so far */
 	struct cluster_seq *cluster; /* owned, [SLOTS_BACKEND_MAX] */
 	uint32_t worker, workers;
 	struct list lru; /* pool_conn.lru_link, idle longest first */

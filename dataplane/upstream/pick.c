@@ -151,7 +151,7 @@ const struct endpoint *upstream_pick(struct upstream *u, const struct endpoint_s
 	*ret_panic = false;
 	if (set == NULL || set->count == 0)
 		return NULL;
-	turn = u->rotor[backend_slot]++ * PICK_GOLDEN;
+	turn = upstream_row(u, COUNTER_BACKEND, backend_slot)->turns++ * PICK_GOLDEN;
 	p.tier = &tiers[0];
 	if (set->count == 1 && usable_weight(&p, &set->e[0]) > 0) {
 		note_chosen(u, &set->e[0]);

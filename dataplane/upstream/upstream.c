@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * upstream.c: storage by slot: endpoints' states, weighted sequences, counters, users.
+ * upstream.c: storage by slot: endpoints' states, weighted sequences, rows of counters.
  *
- * Sized for the largest configuration (SLOTS_*_MAX, about 30 MiB of address space per worker,
+ * Sized for the largest configuration (SLOTS_*_MAX, about 35 MiB of address space per worker,
  * touched only as far as slots are used), so that no configuration change allocates on a worker.
  */
 #include <stdlib.h>
@@ -26,17 +26,17 @@ void upstream_config_default(struct upstream_config *cfg)
 	};
 }
 
-static bool counters_new(struct upstream *u)
+/* calloc(): pages that no slot uses are never touched. */
+static bool rows_new(struct upstream *u)
 {
 	for (unsigned s = 0; s < COUNTER_SCOPE_COUNT; s++) {
-		uint32_t slots = counter_slots(s);
+		size_t bytes = counter_slots(s) * UPSTREAM_ROW_BYTES(counter_count(s)) + 64;
+		char *mem = u->row_mem[s] = calloc(1, bytes);
 
-		u->rows.counters[s] = calloc((size_t)slots * counter_count(s), sizeof(uint64_t));
-		u->rows.users[s] = calloc(slots, sizeof(uint32_t));
-		if (u->rows.counters[s] == NULL || u->rows.users[s] == NULL)
+		if (mem == NULL)
 			return false;
-		pages_wish_large(u->rows.counters[s],
-			(size_t)slots * counter_count(s) * sizeof(uint64_t));
+		u->rows.at[s] = mem + (-(uintptr_t)mem & 63);
+		pages_wish_large(mem, bytes);
 	}
 	return true;
 }
@@ -56,10 +56,8 @@ struct upstream *upstream_new(const struct upstream_config *cfg, struct rng *rng
 	list_init(&u->stale);
 	u->ep = calloc(SLOTS_ENDPOINT_MAX, sizeof(*u->ep));
 	u->seq = calloc(SLOTS_RULE_MAX, sizeof(*u->seq));
-	u->rotor = calloc(SLOTS_BACKEND_MAX, sizeof(*u->rotor));
 	u->cluster = calloc(SLOTS_BACKEND_MAX, sizeof(*u->cluster));
-	if (!counters_new(u) || u->ep == NULL || u->seq == NULL || u->rotor == NULL ||
-		u->cluster == NULL) {
+	if (!rows_new(u) || u->ep == NULL || u->seq == NULL || u->cluster == NULL) {
 		upstream_free(u);
 		return NULL;
 	}
@@ -75,13 +73,10 @@ void upstream_free(struct upstream *u)
 	if (u == NULL)
 		return;
 	bug_on(!list_is_empty(&u->lru) || !list_is_empty(&u->stale));
-	for (unsigned s = 0; s < COUNTER_SCOPE_COUNT; s++) {
-		free(u->rows.counters[s]);
-		free(u->rows.users[s]);
-	}
+	for (unsigned s = 0; s < COUNTER_SCOPE_COUNT; s++)
+		free(u->row_mem[s]);
 	free(u->ep);
 	free(u->seq);
-	free(u->rotor);
 	free(u->cluster);
 	free(u);
 }
@@ -126,13 +121,13 @@ void upstream_ended(struct upstream *u, struct upstream_ref ep)
 uint32_t upstream_users(const struct upstream *u, enum counter_scope scope, uint32_t slot)
 {
 	bug_on(slot >= counter_slots(scope));
-	return __atomic_load_n(&u->rows.users[scope][slot], __ATOMIC_RELAXED);
+	return __atomic_load_n(&upstream_row(u, scope, slot)->users, __ATOMIC_RELAXED);
 }
 
 const uint64_t *upstream_counters(const struct upstream *u, enum counter_scope scope, uint32_t slot)
 {
 	bug_on(slot >= counter_slots(scope));
-	return &u->rows.counters[scope][(size_t)slot * counter_count(scope)];
+	return upstream_row(u, scope, slot)->counters;
 }
 
 void upstream_endpoint_state(const struct upstream *u, uint32_t slot,

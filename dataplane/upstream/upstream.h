@@ -13,7 +13,9 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "dataplane/base/bug.h"
@@ -33,14 +35,34 @@ struct upstream_config {
 };
 void upstream_config_default(struct upstream_config *cfg);
 
-/* What every request touches, a few times each: the start of a struct upstream. */
-struct upstream_rows {
-	uint64_t *counters[COUNTER_SCOPE_COUNT]; /* owned, [slot * count + counter] */
-	uint32_t *users[COUNTER_SCOPE_COUNT];	 /* owned, [slot] */
+/* What is kept of one object, in whole cache lines: the start of one is all a good request needs. */
+struct upstream_row {
+	uint32_t users; /* who outlive a turn and count on the slot */
+	uint32_t turns; /* backends: endpoints picked so far */
+	uint64_t counters[];
 };
-static inline struct upstream_rows *upstream_rows(struct upstream *u)
+#define UPSTREAM_ROW_BYTES(count) ((sizeof(struct upstream_row) + (count)*8u + 63u) / 64u * 64u)
+static_assert(sizeof(struct upstream_row) + COUNTERS_FIRST_LINE * 8u == 64, "a cache line");
+
+/* The start of a struct upstream. */
+struct upstream_rows {
+	char *at[COUNTER_SCOPE_COUNT]; /* [slot], aligned to lines */
+};
+
+/* The row of an object; <slot> is one, not SLOT_NONE. */
+static inline struct upstream_row *upstream_row(const struct upstream *u, enum counter_scope scope,
+	uint32_t slot)
 {
-	return (struct upstream_rows *)u;
+	static const uint32_t bytes[COUNTER_SCOPE_COUNT] = {
+		[COUNTER_LISTENER] = UPSTREAM_ROW_BYTES(COUNTER_LISTENER_COUNT),
+		[COUNTER_RULE] = UPSTREAM_ROW_BYTES(COUNTER_RULE_COUNT),
+		[COUNTER_BACKEND] = UPSTREAM_ROW_BYTES(COUNTER_BACKEND_COUNT),
+		[COUNTER_ENDPOINT] = UPSTREAM_ROW_BYTES(COUNTER_ENDPOINT_COUNT),
+	};
+	const struct upstream_rows *rows = (const struct upstream_rows *)u;
+
+	bug_on_hot(slot >= counter_slots(scope));
+	return (struct upstream_row *)(rows->at[scope] + (size_t)slot * bytes[scope]);
 }
 
 /* Lifecycle. NULL: out of memory. The pools must be empty when it is freed. */
@@ -112,44 +134,35 @@ struct pool_conn *upstream_stale_take(struct upstream *u);
  */
 static inline void upstream_use(struct upstream *u, enum counter_scope scope, uint32_t slot)
 {
-	uint32_t *users = upstream_rows(u)->users[scope];
+	struct upstream_row *row;
 
 	if (unlikely(slot == SLOT_NONE))
 		return;
-	bug_on_hot(slot >= counter_slots(scope));
-	__atomic_store_n(&users[slot], users[slot] + 1, __ATOMIC_RELAXED);
+	row = upstream_row(u, scope, slot);
+	__atomic_store_n(&row->users, row->users + 1, __ATOMIC_RELAXED);
 }
 static inline void upstream_unuse(struct upstream *u, enum counter_scope scope, uint32_t slot)
 {
-	uint32_t *users = upstream_rows(u)->users[scope];
+	struct upstream_row *row;
 
 	if (unlikely(slot == SLOT_NONE))
 		return;
-	bug_on_hot(slot >= counter_slots(scope) || users[slot] == 0);
-	__atomic_store_n(&users[slot], users[slot] - 1, __ATOMIC_RELAXED);
+	row = upstream_row(u, scope, slot);
+	bug_on_hot(row->users == 0);
+	__atomic_store_n(&row->users, row->users - 1, __ATOMIC_RELAXED);
 }
 uint32_t upstream_users(const struct upstream *u, enum counter_scope scope, uint32_t slot);
 
 /* All counters of one object, to be written with counter_add(); NULL for SLOT_NONE. */
-static inline uint64_t *upstream_row(struct upstream *u, enum counter_scope scope, uint32_t slot)
+static inline uint64_t *upstream_cells(struct upstream *u, enum counter_scope scope, uint32_t slot)
 {
-	static const uint32_t counts[COUNTER_SCOPE_COUNT] = {
-		[COUNTER_LISTENER] = COUNTER_LISTENER_COUNT,
-		[COUNTER_RULE] = COUNTER_RULE_COUNT,
-		[COUNTER_BACKEND] = COUNTER_BACKEND_COUNT,
-		[COUNTER_ENDPOINT] = COUNTER_ENDPOINT_COUNT,
-	};
-
-	if (unlikely(slot == SLOT_NONE))
-		return NULL;
-	bug_on_hot(slot >= counter_slots(scope));
-	return &upstream_rows(u)->counters[scope][(size_t)slot * counts[scope]];
+	return unlikely(slot == SLOT_NONE) ? NULL : upstream_row(u, scope, slot)->counters;
 }
 /* Adds to a counter of an object; SLOT_NONE is ignored. */
 static inline void upstream_count(struct upstream *u, enum counter_scope scope, uint32_t slot,
 	unsigned counter, uint64_t n)
 {
-	uint64_t *row = upstream_row(u, scope, slot);
+	uint64_t *row = upstream_cells(u, scope, slot);
 
 	bug_on_hot(counter >= counter_count(scope));
 	if (row != NULL)
