@@ -175,10 +175,22 @@ static void start(struct pick_seq *s, const struct weight_vector *w)
 		pick_next(s, w);
 }
 
+/* The backend that has all the weight, or SLOT_NONE. */
+static uint32_t pick_only(const struct weight_vector *w)
+{
+	for (uint32_t i = 0; i < w->count; i++)
+		if (w->w[i] != 0)
+			return w->w[i] == w->total ? i : SLOT_NONE;
+	return SLOT_NONE;
+}
+
 uint32_t pick_backend(struct pick_seq *s, const struct weight_vector *w)
 {
-	if (w->total == 0)
-		return SLOT_NONE;
+	uint32_t only = pick_only(w);
+
+	/* No choice, nothing owed: the sequence rests, and most rules never touch theirs. */
+	if (w->total == 0 || only != SLOT_NONE)
+		return only;
 	bug_on_hot(w->count > PICK_BACKENDS_MAX || w->total > INT32_MAX / 2);
 	if (unlikely(s->revision != w->revision || s->total != w->total || s->count != w->count)) {
 		bool first = s->total == 0;

@@ -45,7 +45,7 @@ void route_match(const struct snapshot *snap, uint32_t bind, const struct route_
 #define PICK_PHASE_MAX 64u    /* picks skipped at the start, at most */
 
 struct pick_seq {
-	uint64_t n;			/* first picks so far */
+	uint64_t n;			/* choices so far */
 	uint64_t key;			/* places picks inside strata; moves on with each draw */
 	uint64_t revision;		/* of the weights that the lags are scaled to */
 	uint32_t phase, workers;	/* this worker starts phase/workers of a stratum later */
@@ -55,7 +55,8 @@ struct pick_seq {
 void pick_seq_init(struct pick_seq *s, uint32_t worker, uint32_t workers, uint64_t key);
 /*
  * Index into the vector, or SLOT_NONE when all weights are zero. Advances the sequence: call it
- * for first picks only, never for retries. At most PICK_BACKENDS_MAX backends and a total of 2^30.
+ * for first picks only, never for retries; where one backend has all the weight <s> stays as it is.
+ * At most PICK_BACKENDS_MAX backends and a total of 2^30.
  * Over any window of requests each backend's count misses its share by less than two.
  */
 uint32_t pick_backend(struct pick_seq *s, const struct weight_vector *w);

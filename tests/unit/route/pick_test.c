@@ -168,6 +168,44 @@ static void changes_between_zero_and_all_are_at_once(void **state)
 	free(none);
 }
 
+static void one_usable_backend_leaves_the_sequence_alone(void **state)
+{
+	struct weight_vector *v = vector((uint32_t[]){0, 7, 0}, 3, 1);
+	struct pick_seq s, fresh;
+
+	pick_seq_init(&s, 1, 2, 3);
+	pick_seq_init(&fresh, 1, 2, 3);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(pick_backend(&s, v), 1);
+	assert_memory_equal(&s, &fresh, sizeof(s));
+	free(v);
+}
+
+/* 80/20, for a while everything to one of them, 80/20 again: as if the while had not been. */
+static void what_was_owed_waits_while_there_is_no_choice(void **state)
+{
+	struct weight_vector *both = vector((uint32_t[]){80, 20}, 2, 1);
+	struct weight_vector *first = vector((uint32_t[]){100, 0}, 2, 2);
+	struct weight_vector *again = vector((uint32_t[]){80, 20}, 2, 3);
+
+	for (uint64_t key = 0; key < 200; key++) {
+		uint32_t got = 0;
+		struct pick_seq s;
+
+		pick_seq_init(&s, 0, 1, key);
+		for (uint32_t i = 0; i < 103; i++)
+			got += pick_backend(&s, both) == 1;
+		for (uint32_t i = 0; i < 50; i++)
+			assert_int_equal(pick_backend(&s, first), 0);
+		for (uint32_t i = 0; i < 97; i++)
+			got += pick_backend(&s, again) == 1;
+		assert_in_range(got, 39, 41);
+	}
+	free(both);
+	free(first);
+	free(again);
+}
+
 static void backends_may_come_and_go(void **state)
 {
 	struct rng r;
@@ -216,6 +254,8 @@ int main(void)
 		cmocka_unit_test(ninetynine_one_is_495_of_500),
 		cmocka_unit_test(zero_weights_are_never_picked_and_all_zero_is_none),
 		cmocka_unit_test(any_window_misses_by_less_than_two),
+		cmocka_unit_test(one_usable_backend_leaves_the_sequence_alone),
+		cmocka_unit_test(what_was_owed_waits_while_there_is_no_choice),
 		cmocka_unit_test(the_place_in_the_stratum_is_random),
 		cmocka_unit_test(weight_changes_keep_what_was_owed),
 		cmocka_unit_test(changes_between_zero_and_all_are_at_once),
