@@ -56,10 +56,9 @@ int file_read(const char *path, size_t max, void **ret_data, size_t *ret_len, st
 	if ((uint64_t)st.st_size > max)
 		return err_set(err, EFBIG, "%s: %llu bytes, at most %zu", path,
 			(unsigned long long)st.st_size, max);
-	data = malloc(st.st_size > 0 ? (size_t)st.st_size : 1);
+	data = pages_alloc((size_t)st.st_size);
 	if (data == NULL)
 		return err_set(err, ENOMEM, "%s: no memory", path);
-	pages_wish_large(data, (size_t)st.st_size);
 	if (read_all(fd, data, (size_t)st.st_size) != 0)
 		return fail(err, "read", path);
 	*ret_data = data;

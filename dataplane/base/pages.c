@@ -5,10 +5,21 @@
 #include "dataplane/base/pages.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define LARGE_PAGE ((size_t)2 << 20)
+
+void *pages_alloc(size_t bytes)
+{
+	size_t align = bytes >= LARGE_PAGE ? LARGE_PAGE : 64;
+	size_t size = (bytes + align - 1) / align * align;
+	void *p = aligned_alloc(align, size > 0 ? size : align);
+
+	pages_wish_large(p, size);
+	return p;
+}
 
 void pages_wish_large(void *p, size_t bytes)
 {

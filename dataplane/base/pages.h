@@ -10,5 +10,10 @@
 
 #include <stddef.h>
 
+/*
+ * Memory for such a table, for free(): it begins a cache line, and if it is large a large page. Not
+ * zeroed. NULL: there is none.
+ */
+void *pages_alloc(size_t bytes);
 /* Wishes large pages for [p, p + bytes), memory of malloc() and its kin, not touched yet. */
 void pages_wish_large(void *p, size_t bytes);

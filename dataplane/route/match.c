@@ -82,15 +82,12 @@ static void split_path(struct walk *w, unsigned n)
 	w->path_done = done;
 }
 
-/* Names are short: words that overlap, not a call. */
-static inline bool is_name(struct walk *w, struct snapshot_ref ref, struct str name)
+/* Is <name> the bytes at <p>? Names are short: words that overlap, not a call. */
+static inline bool is_text(const char *p, struct str name)
 {
-	const char *p = snapshot_str(w->s, ref).p;
 	uint64_t a, b;
 	size_t i = 0;
 
-	if (ref.len != name.len)
-		return false;
 	if (name.len < 8)
 		return name.len == 0 || memcmp(p, name.p, name.len) == 0;
 	for (; i + 8 < name.len; i += 8) {
@@ -102,6 +99,11 @@ static inline bool is_name(struct walk *w, struct snapshot_ref ref, struct str n
 	memcpy(&a, p + name.len - 8, 8);
 	memcpy(&b, name.p + name.len - 8, 8);
 	return a == b;
+}
+
+static inline bool is_name(struct walk *w, struct snapshot_ref ref, struct str name)
+{
+	return ref.len == name.len && is_text(snapshot_str(w->s, ref).p, name);
 }
 
 /* The slot <k> places behind the home of <hash>. */
@@ -192,6 +194,30 @@ static bool candidate_matches(struct walk *w, const struct snapshot_candidate *c
 	return true;
 }
 
+static inline bool is_path(struct walk *w, const struct snapshot_path *p, struct str text)
+{
+	if (p->path.len != text.len)
+		return false;
+	return is_text(snapshot_has_path_tail(w->s) && text.len <= sizeof(p->text)
+			? p->text
+			: snapshot_str(w->s, p->path).p,
+		text);
+}
+
+static uint32_t match_candidates(struct walk *w, const struct snapshot_path *p)
+{
+	if (snapshot_has_path_tail(w->s) && p->rule != 0)
+		return p->rule - 1;
+	for (uint32_t i = 0; i < p->candidate_count; i++) {
+		const struct snapshot_candidate *c =
+			snapshot_at(w->s, SNAPSHOT_CANDIDATE, p->candidate_first + i);
+
+		if (candidate_matches(w, c))
+			return c->rule;
+	}
+	return SLOT_NONE;
+}
+
 /* The rule of the first candidate of the path <text> that matches, or SLOT_NONE. */
 static uint32_t match_path(struct walk *w, uint32_t host, enum snapshot_path_kind kind,
 	uint64_t chain, struct str text)
@@ -207,16 +233,8 @@ static uint32_t match_path(struct walk *w, uint32_t host, enum snapshot_path_kin
 		if (slot->tag != (uint32_t)(hash >> 32))
 			continue;
 		p = snapshot_at(w->s, SNAPSHOT_PATH, slot->node - 1);
-		if (p->host != host || p->kind != kind || !is_name(w, p->path, text))
-			continue;
-		for (uint32_t i = 0; i < p->candidate_count; i++) {
-			const struct snapshot_candidate *c =
-				snapshot_at(w->s, SNAPSHOT_CANDIDATE, p->candidate_first + i);
-
-			if (candidate_matches(w, c))
-				return c->rule;
-		}
-		return SLOT_NONE;
+		if (p->host == host && p->kind == kind && is_path(w, p, text))
+			return match_candidates(w, p);
 	}
 	return SLOT_NONE;
 }

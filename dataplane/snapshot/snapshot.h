@@ -43,6 +43,7 @@
 #define SNAPSHOT_RULE_BACKENDS_MAX 64u /* backendRefs of a rule; the API allows 16 */
 #define SNAPSHOT_WEIGHT_MAX 1000000u   /* HTTPBackendRef.weight */
 #define SNAPSHOT_PROBES_MAX 32u	       /* slots looked at for one key of a hash table */
+#define SNAPSHOT_PATH_TEXT 36u	       /* bytes of a path that are kept in its record */
 #define SNAPSHOT_DEPTH_MAX (SNAPSHOT_PATH_MAX / 2) /* elements of a path that is matched */
 
 /* The start of the file. All numbers are little endian. */
@@ -138,7 +139,11 @@ struct snapshot_path {
 	uint32_t candidate_first, candidate_count; /* at least one, best first */
 	uint8_t kind;
 	uint8_t reserved[3];
+	/* Optional tail: with it most requests find their rule in this one cache line. */
+	uint32_t rule; /* + 1: that of the only candidate, which asks for nothing more; 0: look */
+	char text[SNAPSHOT_PATH_TEXT]; /* the path, if it fits */
 };
+_Static_assert(sizeof(struct snapshot_path) == 64, "a cache line");
 
 struct snapshot_candidate { /* one HTTPRouteMatch */
 	uint32_t rule;
@@ -236,6 +241,12 @@ uint32_t snapshot_find_service(const struct snapshot *s, uint64_t id);
 uint32_t snapshot_find_bind(const struct snapshot *s, const struct ip_addr *addr, uint16_t port);
 bool snapshot_is_trusted(const struct snapshot *s, const struct ip_addr *addr);
 
+/* Do the paths of this image have their tail? Older ones have not. */
+static inline bool snapshot_has_path_tail(const struct snapshot *s)
+{
+	return s->sec[SNAPSHOT_PATH].stride >= sizeof(struct snapshot_path);
+}
+
 /* Number of records of a section. */
 static inline uint32_t snapshot_count(const struct snapshot *s, enum snapshot_section sec)
 {
@@ -247,7 +258,7 @@ static inline struct str snapshot_str(const struct snapshot *s, struct snapshot_
 	return (struct str){(const char *)s->sec[SNAPSHOT_STRINGS].p + r.off, r.len};
 }
 
-/* The record in place; only for sections whose stride_min is the whole record. */
+/* The record in place; only for sections that are read so (snapshot.def). */
 static inline const void *snapshot_at(const struct snapshot *s, enum snapshot_section sec,
 	uint32_t i)
 {

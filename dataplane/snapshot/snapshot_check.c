@@ -191,6 +191,19 @@ static int check_hosts(const struct snapshot *s, struct err *err)
 	return 0;
 }
 
+/* The tail says what the rest of the record says. */
+static bool is_tail_true(const struct snapshot *s, const struct snapshot_path *p)
+{
+	const struct snapshot_candidate *c = snapshot_at(s, SNAPSHOT_CANDIDATE, p->candidate_first);
+
+	if (p->path.len <= sizeof(p->text) &&
+		!str_eq(str_make(p->text, p->path.len), snapshot_str(s, p->path)))
+		return false;
+	return p->rule == 0 ||
+		(p->candidate_count == 1 && c->rule == p->rule - 1 && c->method.len == 0 &&
+			c->header_count == 0 && c->query_count == 0);
+}
+
 static int check_paths(const struct snapshot *s, struct err *err)
 {
 	uint32_t next = 0;
@@ -215,6 +228,8 @@ static int check_paths(const struct snapshot *s, struct err *err)
 			!owns(&next, p->candidate_first, p->candidate_count,
 				snapshot_count(s, SNAPSHOT_CANDIDATE)))
 			return bad(err, "PATH", i, "candidates");
+		if (snapshot_has_path_tail(s) && !is_tail_true(s, p))
+			return bad(err, "PATH", i, "tail");
 	}
 	return next == snapshot_count(s, SNAPSHOT_CANDIDATE)
 		? 0

@@ -192,9 +192,10 @@ int image_index(struct image *im, struct err *err)
 	return err_set(err, EINVAL, "hostnames or paths that collide in every hash table");
 }
 
-static size_t align8(size_t n)
+/* Sections begin cache lines, so that records of 32 or 64 bytes lie in one. */
+static size_t align_section(size_t n)
 {
-	return (n + 7) & ~(size_t)7;
+	return (n + 63) & ~(size_t)63;
 }
 
 int image_finish(struct image *im, uint64_t generation, void **ret_image, size_t *ret_len,
@@ -207,7 +208,7 @@ int image_finish(struct image *im, uint64_t generation, void **ret_image, size_t
 		.generation = generation,
 	};
 	size_t table = sizeof(h),
-	       off = table + sizeof(struct snapshot_entry) * SNAPSHOT_SECTION_COUNT;
+	       off = align_section(table + sizeof(struct snapshot_entry) * SNAPSHOT_SECTION_COUNT);
 	uint8_t *out;
 
 	h.image_len = off;
@@ -215,7 +216,7 @@ int image_finish(struct image *im, uint64_t generation, void **ret_image, size_t
 		if (im->sec[i].count > sections[i].count_max)
 			return err_set(err, EINVAL, "%s: %u records, the limit is %u",
 				sections[i].name, im->sec[i].count, sections[i].count_max);
-		h.image_len += align8((size_t)im->sec[i].count * im->sec[i].record);
+		h.image_len += align_section((size_t)im->sec[i].count * im->sec[i].record);
 	}
 	if (h.image_len > SNAPSHOT_BYTES_MAX)
 		return err_set(err, EINVAL, "the image has %llu bytes, the limit is %u",
@@ -231,7 +232,7 @@ int image_finish(struct image *im, uint64_t generation, void **ret_image, size_t
 		memcpy(out + table, &e, sizeof(e));
 		if (s->count > 0)
 			memcpy(out + off, s->p, (size_t)s->count * s->record);
-		off += align8((size_t)s->count * s->record);
+		off += align_section((size_t)s->count * s->record);
 	}
 	snapshot_seal(out, h.image_len);
 	*ret_image = out;

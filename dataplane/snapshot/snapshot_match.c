@@ -246,6 +246,10 @@ static void add_path(struct build *b, uint32_t host, const struct match **m, uin
 		if (is_unconditional(m[i]))
 			break;
 	}
+	if (path.candidate_count == 1 && is_unconditional(m[0]))
+		path.rule = m[0]->rule + 1;
+	if (m[0]->path.len <= sizeof(path.text))
+		memcpy(path.text, m[0]->path.p, m[0]->path.len);
 	image_add(&b->im, SNAPSHOT_PATH, &path);
 }
 

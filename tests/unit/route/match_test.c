@@ -99,6 +99,38 @@ static void compiled_and_naive_matcher_agree(void **state)
 	assert_true(matched > 10000);
 }
 
+/* Paths as an older image has them, without their tail. */
+static void strip_paths(struct opened *o, uint8_t **ret)
+{
+	size_t n = snapshot_count(&o->s, SNAPSHOT_PATH), old = offsetof(struct snapshot_path, rule);
+
+	*ret = malloc(n * old + 1);
+	for (uint32_t i = 0; i < n; i++)
+		memcpy(*ret + i * old, snapshot_at(&o->s, SNAPSHOT_PATH, i), old);
+	o->s.sec[SNAPSHOT_PATH].p = *ret;
+	o->s.sec[SNAPSHOT_PATH].stride = (uint32_t)old;
+}
+
+static void older_images_match_the_same(void **state)
+{
+	for (uint64_t seed = 0; seed < 50; seed++) {
+		struct world w;
+		struct opened o;
+		uint8_t *paths;
+		struct rng r;
+
+		rng_seed(&r, seed);
+		world_random(&w, &r, 20);
+		build_and_open(&w.config, &o);
+		strip_paths(&o, &paths);
+		for (unsigned i = 0; i < 100; i++)
+			check_request(&w, &o, world_request(&w, &r), (uint16_t)(80 + i % 2));
+		free(paths);
+		free(o.image);
+		world_free(&w);
+	}
+}
+
 static void order_of_the_input_does_not_show(void **state)
 {
 	for (uint64_t seed = 0; seed < 50; seed++) {
@@ -296,6 +328,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(compiled_and_naive_matcher_agree),
+		cmocka_unit_test(older_images_match_the_same),
 		cmocka_unit_test(order_of_the_input_does_not_show),
 		cmocka_unit_test(ten_thousand_routes_cost_what_ten_cost),
 		cmocka_unit_test(hostile_hosts_and_paths_cost_a_bounded_number_of_steps),

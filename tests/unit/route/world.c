@@ -12,9 +12,10 @@ static const char *const request_hosts[] = {"a.example.com", "b.example.com", "x
 	"y.x.a.example.com", "c.example.com", "example.com", "other.org", "www.other.org", "com",
 	"nobody", "A.Example.COM"};
 static const char *const paths[] = {"/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "/b", "/a/bc",
-	"/b/c"};
+	"/b/c", "/as-long/as-the-record/of-paths-take", "/as-long/as-the-record/of-paths-take-not"};
 static const char *const request_paths[] = {"/", "/a", "/a/", "/a/b", "/a/b/", "/a/b/c", "/a/b/c/d",
-	"/ab", "/abc", "/b", "/a/bc", "/c", "/b/c/", "/b//c", "//a", "/a//b"};
+	"/ab", "/abc", "/b", "/a/bc", "/c", "/b/c/", "/b//c", "//a", "/a//b",
+	"/as-long/as-the-record/of-paths-take", "/as-long/as-the-record/of-paths-take-not/x"};
 static const char *const methods[] = {"", "", "GET", "POST"};
 static const char *const header_names[] = {"X-A", "x-a", "X-B", "x-c"};
 static const char *const header_values[] = {"1", "2", "1, 2", "v"};

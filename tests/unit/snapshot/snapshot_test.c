@@ -353,9 +353,10 @@ static void listeners_that_cannot_be_told_apart_are_refused(void **state)
 
 /*
  * The same image as another version would write it: every record <extra> bytes longer (garbage
- * behind what we know), rules without their optional tail, and a section that we do not know.
+ * behind what we know), rules and paths without their optional tails, and a section that we do not
+ * know.
  */
-static uint8_t *rewrite(const struct opened *o, uint32_t extra, bool short_rules, size_t *ret_len)
+static uint8_t *rewrite(const struct opened *o, uint32_t extra, bool no_tails, size_t *ret_len)
 {
 	struct snapshot_header h;
 	size_t len = 8u << 20, table, off;
@@ -371,7 +372,7 @@ static uint8_t *rewrite(const struct opened *o, uint32_t extra, bool short_rules
 		n = e;
 		if (e.stride > 1)
 			n.stride += extra;
-		if (short_rules && e.id == SNAPSHOT_ID_RULE)
+		if (no_tails && (e.id == SNAPSHOT_ID_RULE || e.id == SNAPSHOT_ID_PATH))
 			n.stride = 24;
 		n.off = off;
 		for (uint32_t k = 0; k < e.count; k++) {
@@ -426,8 +427,39 @@ static void an_older_image_without_optional_fields_is_read(void **state)
 	r = snapshot_rule(&n.s, snapshot_find_rule(&n.s, 31));
 	assert_int_equal(r.request_timeout_ms, 0);
 	assert_int_equal(r.backend_count, 2);
+	assert_true(snapshot_has_path_tail(&o.s) && !snapshot_has_path_tail(&n.s));
 	free(o.image);
 	free(n.image);
+}
+
+/* The tail of a path repeats what the image says elsewhere: it may not say something else. */
+static void a_path_whose_tail_lies_is_refused(void **state)
+{
+	static const struct {
+		size_t at;
+		uint8_t flip;
+	} lies[] = {{offsetof(struct snapshot_path, rule), 0x80},
+		{offsetof(struct snapshot_path, text), 1},
+		{offsetof(struct snapshot_path, text) + 3, 0x80}};
+	struct err err = {0};
+	struct snapshot s;
+	struct opened o;
+
+	build(sample_config(), &o);
+	for (uint32_t i = 0; i < snapshot_count(&o.s, SNAPSHOT_PATH); i++) {
+		uint8_t *p = (uint8_t *)(uintptr_t)snapshot_at(&o.s, SNAPSHOT_PATH, i);
+
+		for (size_t k = 0; k < sizeof(lies) / sizeof(lies[0]); k++) {
+			if (((const struct snapshot_path *)p)->path.len < 4)
+				continue;
+			p[lies[k].at] ^= lies[k].flip;
+			snapshot_seal(o.image, o.len);
+			assert_int_equal(snapshot_open(o.image, o.len, &s, &err), -EINVAL);
+			assert_non_null(strstr(err.msg, "tail"));
+			p[lies[k].at] ^= lies[k].flip;
+		}
+	}
+	free(o.image);
 }
 
 static void every_changed_byte_is_noticed(void **state)
@@ -511,6 +543,7 @@ int main(void)
 		cmocka_unit_test(listeners_that_cannot_be_told_apart_are_refused),
 		cmocka_unit_test(a_newer_image_with_longer_records_is_read),
 		cmocka_unit_test(an_older_image_without_optional_fields_is_read),
+		cmocka_unit_test(a_path_whose_tail_lies_is_refused),
 		cmocka_unit_test(every_changed_byte_is_noticed),
 		cmocka_unit_test(an_image_made_to_hurt_is_refused_or_harmless),
 	};
