@@ -90,7 +90,8 @@ static void init(struct http *h, struct exchange *x, struct http_down *d)
 
 static enum outcome route_and_emit(struct http *h, struct exchange *x)
 {
-	enum outcome why;
+	enum outcome why, emitted;
+	uint32_t rule;
 
 	if (h->exhausted)
 		return OUTCOME_NO_BUFFER;
@@ -100,8 +101,13 @@ static enum outcome route_and_emit(struct http *h, struct exchange *x)
 		x->down_keep = false;
 		return OUTCOME_NO_LISTENER;
 	}
-	why = route_request(h, x);
-	return why != OUTCOME_OK ? why : request_emit(h, x);
+	why = route_request(h, x, &rule);
+	if (why != OUTCOME_OK)
+		return why;
+	/* in between: what the choice needs of the rule is on its way from memory meanwhile */
+	emitted = request_emit(h, x);
+	why = route_choose(h, x, rule);
+	return why != OUTCOME_OK ? why : emitted;
 }
 
 static void trace_route(const struct exchange *x, enum outcome why)

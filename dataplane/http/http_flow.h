@@ -44,8 +44,10 @@ void exchange_on_timer(struct http *h, struct exchange *x); /* may end it */
 /* Client leg: bytes of the request body, its end, the end of the connection. May end. */
 void exchange_on_down(struct http *h, struct exchange *x);
 
-/* http_route.c: fills rule, backend and endpoint of <x> for the request in h->head. */
-enum outcome route_request(struct http *h, struct exchange *x);
+/* http_route.c: the listener of <x> and the rule for the request in h->head: its index. */
+enum outcome route_request(struct http *h, struct exchange *x, uint32_t *ret_rule);
+/* Fills rule, backend and endpoint of <x>. */
+enum outcome route_choose(struct http *h, struct exchange *x, uint32_t rule_index);
 /* Another endpoint of the same backend than <exclude_id> (0: any): address and port. */
 enum outcome route_endpoint(struct http *h, struct exchange *x, uint64_t exclude_id);
 

@@ -2,7 +2,7 @@
 /*
  * http_request.c: from the client to the endpoint.
  *
- * The head is rebuilt once, when the endpoint is chosen; the body follows as it comes, under the
+ * The head is rebuilt once, when the rule is known; the body follows as it comes, under the
  * framing the client chose (Content-Length or chunked), so that its end is as certain for the
  * endpoint as it is for us.
  */

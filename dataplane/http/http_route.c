@@ -6,6 +6,7 @@
  * upstream/. What the exchange keeps of all this are ids and slots: the next turn may bring
  * another configuration.
  */
+#include "dataplane/base/prefetch.h"
 #include "dataplane/http/http_flow.h"
 #include "dataplane/port/trace.h"
 
@@ -36,6 +37,19 @@ static void match(struct http *h, struct exchange *x, struct route_result *ret)
 
 	bug_on(!merged); /* a target is shorter than a head may be */
 	route_match(h->config->snap, x->down->bind, &req, ret);
+}
+
+/*
+ * What the choice will touch, before it does: with thousands of rules none of it is in the cache.
+ * The first backend, for most rules have one.
+ */
+static void look_ahead(struct http *h, const struct config_rule *rule)
+{
+	prefetch(atomic_load_explicit(&rule->weights, memory_order_relaxed));
+	prefetch_for_write(upstream_row(h->up, COUNTER_RULE, rule->slot));
+	if (rule->backend_count > 0)
+		prefetch_for_write(upstream_row(h->up, COUNTER_BACKEND,
+			h->config->backends[rule->backend_first].slot));
 }
 
 static void take_rule(struct http *h, struct exchange *x, const struct config_rule *rule)
@@ -107,12 +121,9 @@ static enum outcome take_backend(struct http *h, struct exchange *x, uint32_t in
 	return choose_endpoint(h, x, config_endpoints(h->config, b->service), 0);
 }
 
-enum outcome route_request(struct http *h, struct exchange *x)
+enum outcome route_request(struct http *h, struct exchange *x, uint32_t *ret_rule)
 {
 	struct route_result match_result;
-	const struct config_rule *rule;
-	enum outcome why;
-	uint32_t backend;
 
 	match(h, x, &match_result);
 	if (match_result.listener != SLOT_NONE)
@@ -120,9 +131,19 @@ enum outcome route_request(struct http *h, struct exchange *x)
 	upstream_use(h->up, COUNTER_LISTENER, x->rec.listener);
 	if (match_result.rule == SLOT_NONE)
 		return OUTCOME_NO_ROUTE;
-	rule = &h->config->rules[match_result.rule];
+	*ret_rule = match_result.rule;
+	look_ahead(h, &h->config->rules[match_result.rule]);
+	return OUTCOME_OK;
+}
+
+enum outcome route_choose(struct http *h, struct exchange *x, uint32_t rule_index)
+{
+	const struct config_rule *rule = &h->config->rules[rule_index];
+	enum outcome why;
+	uint32_t backend;
+
 	take_rule(h, x, rule);
-	why = pick(h, x, match_result.rule, rule, &backend);
+	why = pick(h, x, rule_index, rule, &backend);
 	return why != OUTCOME_OK ? why : take_backend(h, x, backend);
 }
 
