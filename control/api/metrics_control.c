@@ -92,9 +92,12 @@ static void add_plan(struct prom *p, const struct plan *plan)
 		for (uint32_t k = 0; k < gw->listeners_count; k++)
 			add_conditions(p, STR("Listener"), &gw->listeners[k].conditions);
 	}
+	for (uint32_t i = 0; i < plan->sets_count; i++)
+		add_conditions(p, STR("ListenerSet"), &plan->sets[i].conditions);
 	for (uint32_t i = 0; i < plan->routes_count; i++)
 		for (uint32_t k = 0; k < plan->routes[i].parents_count; k++)
-			add_conditions(p, STR("HTTPRoute"), &plan->routes[i].parents[k].conditions);
+			add_conditions(p, kind_info[plan->routes[i].obj->kind].name,
+				&plan->routes[i].parents[k].conditions);
 }
 
 static void add_rule_shares(struct prom *p, const struct build_config *c,

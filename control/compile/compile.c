@@ -48,6 +48,7 @@ static const enum build_backend_status backend_status[] = {
 	[REF_BACKEND_NOT_FOUND] = BUILD_BACKEND_NOT_FOUND,
 	[REF_NOT_PERMITTED] = BUILD_BACKEND_REF_NOT_PERMITTED,
 	[REF_UNSUPPORTED_PROTOCOL] = BUILD_BACKEND_UNSUPPORTED,
+	[REF_TLS_DEMANDED] = BUILD_BACKEND_UNSUPPORTED,
 };
 
 static uint64_t service_id(struct arena *a, const struct plan_service *s)
@@ -228,20 +229,33 @@ static void compile_routes(const struct plan *p, struct arena *a, struct build_c
 	ret->route_count = p->serving_routes;
 }
 
+/* Of a Gateway "namespace/gateway/listener", of a ListenerSet the same behind its Gateway. */
+static struct str listener_name(struct arena *a, const struct plan_gateway *gw,
+	const struct plan_listener *l)
+{
+	const struct object *o = gw->obj, *set = l->set != NULL ? l->set->obj : NULL;
+
+	if (set == NULL)
+		return str_of(arena_printf(a, "%.*s/%.*s/%.*s", STR_FMT(o->ns), STR_FMT(o->name),
+			STR_FMT(l->spec->name)));
+	return str_of(arena_printf(a, "%.*s/%.*s/%.*s/%.*s/%.*s", STR_FMT(o->ns), STR_FMT(o->name),
+		STR_FMT(set->ns), STR_FMT(set->name), STR_FMT(l->spec->name)));
+}
+
 static struct build_listener build_listener(struct arena *a, const struct plan_gateway *gw,
 	const struct plan_listener *l)
 {
-	const struct object *o = gw->obj;
+	const struct object *o = l->set != NULL ? l->set->obj : gw->obj;
 	struct build_attachment *at = arena_array(a, struct build_attachment, l->attachments_count);
-	struct id id = id_with(id_of(STR("listener"), o), l->spec->name);
+	struct str type = l->set != NULL ? STR("setlistener") : STR("listener");
+	struct id id = id_with(id_of(type, o), l->spec->name);
 
 	for (uint32_t i = 0; i < l->attachments_count; i++)
 		at[i] = (struct build_attachment){l->attachments[i].route->number,
 			l->attachments[i].hostname, l->attachments[i].original};
 	return (struct build_listener){
 		.id = id_hash(&id),
-		.name = str_of(arena_printf(a, "%.*s/%.*s/%.*s", STR_FMT(o->ns), STR_FMT(o->name),
-			STR_FMT(l->spec->name))),
+		.name = listener_name(a, gw, l),
 		.protocol = BUILD_HTTP,
 		.addrs = gw->addresses,
 		.addr_count = gw->addresses_count,

@@ -143,7 +143,7 @@ static bool two_digits(struct str s, size_t at, int *ret)
 }
 
 /* RFC 3339 as API servers write it: 2026-11-21T09:00:00Z. */
-static bool time_parse(struct str s, int64_t *ret)
+bool decode_time(struct str s, int64_t *ret)
 {
 	struct tm tm = {.tm_isdst = 0}, was;
 	uint64_t year;
@@ -184,7 +184,7 @@ static void namespace_label(struct object *o)
 static bool time_take(struct yaml_decoder *dec, const struct yaml_node *n, const char *key,
 	struct str text, int64_t *ret)
 {
-	if (text.len == 0 || time_parse(text, ret))
+	if (text.len == 0 || decode_time(text, ret))
 		return true;
 	yaml_report(dec, n, key, "must be a time like 2026-11-21T09:00:00Z");
 	return false;

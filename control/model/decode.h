@@ -27,6 +27,9 @@ struct decode_handler {
 void object_decode(const struct yaml_file *f, const struct yaml_node *doc, struct str cluster,
 	const struct decode_handler *h);
 
+/* "2026-11-21T09:00:00Z" -> seconds since 1970; false when it is no such time. */
+bool decode_time(struct str s, int64_t *ret);
+
 /*
  * One object as an API server writes it, which is of <kind>. Exactly one of on_object and on_broken
  * is called. Defaults and rules are the same as for manifests: servers may be of any version, and

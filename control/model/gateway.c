@@ -12,6 +12,7 @@
 
 static const char *const label_ops[] = {"In", "NotIn", "Exists", "DoesNotExist", NULL};
 static const char *const from_words[] = {"Same", "All", "Selector", NULL};
+static const char *const listeners_from_words[] = {"None", "Same", "All", "Selector", NULL};
 static const char *const tls_modes[] = {"Terminate", "Passthrough", NULL};
 
 static const struct yaml_field label_value = {.type = YAML_TYPE_STR, .check = check_label_value};
@@ -105,6 +106,7 @@ static const struct yaml_field listener_fields[] = {
 		.check = check_protocol),
 	YAML_POINTER(struct listener, "tls", tls, &tls_schema),
 	{.key = "allowedRoutes", .type = YAML_TYPE_OBJECT, .schema = &allowed_schema},
+	YAML_PRESENT(struct listener, "filters", has_filters),
 };
 const struct yaml_schema listener_schema =
 	YAML_SCHEMA(struct listener, listener_fields, .finish = listener_finish);
@@ -121,6 +123,7 @@ static const struct yaml_field address_fields[] = {
 	YAML_STR(struct gateway_address, "type", type, .max = 253, .check = check_address_type,
 		.def = "IPAddress"),
 	YAML_STR(struct gateway_address, "value", value, .max = 253),
+	YAML_PRESENT(struct gateway_address, "routability", has_routability),
 };
 static const struct yaml_schema address_schema =
 	YAML_SCHEMA(struct gateway_address, address_fields, .finish = address_finish);
@@ -139,6 +142,18 @@ static const struct yaml_field gateway_tls_fields[] = {
 };
 static const struct yaml_schema gateway_tls_schema =
 	YAML_SCHEMA(struct gateway, gateway_tls_fields);
+
+static const struct yaml_field lenders_fields[] = {
+	YAML_ENUM(struct gateway, "from", listeners_from, listeners_from_words, .def = "None"),
+	YAML_POINTER(struct gateway, "selector", listeners_selector, &selector_schema),
+};
+static const struct yaml_schema lenders_schema = YAML_SCHEMA(struct gateway, lenders_fields);
+
+static const struct yaml_field allowed_listeners_fields[] = {
+	{.key = "namespaces", .type = YAML_TYPE_OBJECT, .schema = &lenders_schema},
+};
+static const struct yaml_schema allowed_listeners_schema =
+	YAML_SCHEMA(struct gateway, allowed_listeners_fields);
 
 static bool same_socket(const struct listener *a, const struct listener *b)
 {
@@ -186,7 +201,7 @@ static const struct yaml_field gateway_fields[] = {
 	YAML_LIST(struct gateway, "addresses", addresses, &address_schema, .max = 16),
 	{.key = "infrastructure", .type = YAML_TYPE_OBJECT, .schema = &infrastructure_schema},
 	{.key = "tls", .type = YAML_TYPE_OBJECT, .schema = &gateway_tls_schema},
-	YAML_IGNORED("allowedListeners"), /* ListenerSets are reported as unused by themselves */
+	{.key = "allowedListeners", .type = YAML_TYPE_OBJECT, .schema = &allowed_listeners_schema},
 };
 static const struct yaml_schema spec_schema =
 	YAML_SCHEMA(struct gateway, gateway_fields, .finish = gateway_finish);

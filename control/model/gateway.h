@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * gateway.h: GatewayClass, Gateway, ListenerSet, HTTPRoute, ReferenceGrant and BackendTLSPolicy as their CRDs (v1.7, standard
- * channel) define them, defaults filled in. A string that is absent has p == NULL.
+ * gateway.h: GatewayClass, Gateway, ListenerSet, the routes, ReferenceGrant and BackendTLSPolicy as
+ * their CRDs (v1.7, standard channel) define them, defaults filled in. A string that is absent has
+ * p == NULL.
  */
 #pragma once
 
@@ -54,11 +55,20 @@ struct listener {
 	const struct label_selector *selector; /* NULL: none was given */
 	const struct route_kind *kinds;	       /* allowedRoutes.kinds */
 	uint32_t kinds_count;
+	bool has_filters; /* experimental channel: before a route is looked for */
 };
 
 struct gateway_address {
 	struct str type;
-	struct str value; /* absent or empty: any of that type */
+	struct str value;     /* absent or empty: any of that type */
+	bool has_routability; /* experimental channel: who shall reach it */
+};
+
+enum listeners_from {
+	LISTENERS_FROM_NONE = 0,
+	LISTENERS_FROM_SAME,
+	LISTENERS_FROM_ALL,
+	LISTENERS_FROM_SELECTOR
 };
 
 struct gateway {
@@ -68,6 +78,8 @@ struct gateway {
 	uint32_t listeners_count, addresses_count;
 	const struct object_ref *parameters; /* infrastructure.parametersRef, NULL: none */
 	bool has_backend_tls;		     /* tls.backend: a client certificate for backends */
+	enum listeners_from listeners_from;  /* allowedListeners: whose ListenerSets */
+	const struct label_selector *listeners_selector; /* NULL: none was given */
 };
 
 struct listener_set {
@@ -118,6 +130,7 @@ struct http_rule {
 	bool has_retry, has_session_persistence;
 };
 
+/* An HTTPRoute; of routes of other kinds only the parents are read. */
 struct http_route {
 	const struct parent_ref *parents;
 	const struct str *hostnames;

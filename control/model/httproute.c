@@ -17,7 +17,9 @@ static const char *const value_types[] = {"Exact", "RegularExpression", NULL};
 static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS",
 	"TRACE", "PATCH", NULL};
 static const char *const filter_types[] = {"RequestHeaderModifier", "ResponseHeaderModifier",
-	"RequestMirror", "RequestRedirect", "URLRewrite", "ExtensionRef", "CORS", NULL};
+	"RequestMirror", "RequestRedirect", "URLRewrite", "ExtensionRef", "CORS",
+	"ExternalAuth", /* experimental channel */
+	NULL};
 
 static void value_match_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
 {
@@ -125,6 +127,7 @@ static const struct yaml_field filter_fields[] = {
 	YAML_IGNORED("urlRewrite"),
 	YAML_IGNORED("extensionRef"),
 	YAML_IGNORED("cors"),
+	YAML_IGNORED("externalAuth"),
 };
 static const struct yaml_schema filter_schema =
 	YAML_SCHEMA(struct http_filter, filter_fields, .finish = filter_finish);
@@ -216,7 +219,7 @@ static const struct yaml_field parent_fields[] = {
 		.check = check_dns_name),
 	YAML_U16(struct parent_ref, "port", port, .min = 1, .max = 65535),
 };
-static const struct yaml_schema parent_schema = YAML_SCHEMA(struct parent_ref, parent_fields);
+const struct yaml_schema parent_ref_schema = YAML_SCHEMA(struct parent_ref, parent_fields);
 
 static const struct yaml_field hostname_field = {.type = YAML_TYPE_STR,
 	.max = 253,
@@ -277,7 +280,7 @@ static void route_finish(struct yaml_decoder *d, const struct yaml_node *n, void
 }
 
 static const struct yaml_field route_fields[] = {
-	YAML_LIST(struct http_route, "parentRefs", parents, &parent_schema, .max = 32),
+	YAML_LIST(struct http_route, "parentRefs", parents, &parent_ref_schema, .max = 32),
 	YAML_LIST(struct http_route, "hostnames", hostnames, &hostnames_schema, .max = 16),
 	YAML_LIST(struct http_route, "rules", rules, &rule_schema, .min = 1, .max = 16),
 };

@@ -13,6 +13,7 @@
 extern const struct yaml_schema gateway_class_schema;
 extern const struct yaml_schema gateway_schema;
 extern const struct yaml_schema http_route_schema;
+extern const struct yaml_schema other_route_schema; /* GRPCRoute, TLSRoute, TCPRoute, UDPRoute */
 extern const struct yaml_schema reference_grant_schema;
 extern const struct yaml_schema service_schema;
 extern const struct yaml_schema endpoint_slice_schema;
@@ -26,6 +27,7 @@ extern const struct yaml_schema remote_cluster_schema;
 extern const struct yaml_schema ip_pool_schema;
 extern const struct yaml_schema object_ref_schema; /* group, kind, name, namespace */
 extern const struct yaml_schema listener_schema;   /* of Gateways and ListenerSets */
+extern const struct yaml_schema parent_ref_schema; /* of routes of all kinds */
 
 /* What stands around the spec of every manifest; metadata are read by decode.c. */
 #define SCHEMA_FRAME \

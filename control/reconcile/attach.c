@@ -2,11 +2,9 @@
 /*
  * attach.c: which routes serve on which listeners.
  *
- * Two halves that meet in the middle. attach_listeners() decides what each listener of a Gateway
- * is good for: is its protocol one of ours, which kinds of routes may it carry, does another
- * listener of the same Gateway want the same port for something else. attach_judge() takes one
- * parentRef of a route and narrows the Gateway's listeners down, in the order in which the API
- * names its reasons; attach_route() then puts the route on those that are left:
+ * attach_judge() takes one parentRef of a route and narrows the parent's own listeners down, in the
+ * order in which the API names its reasons; attach_route() then puts the route on those that are
+ * left:
  *
  *	those left after each question			none: the reason
  *	1. the parentRef means it (sectionName, port)	NoMatchingParent
@@ -14,7 +12,8 @@
  *	3. it shares a hostname with the route		NoMatchingListenerHostname
  *
  * A route attaches to a listener even while that listener is in conflict and cannot serve:
- * attachedRoutes counts it, and it serves as soon as the listener does.
+ * attachedRoutes counts it, and it serves as soon as the listener does. Gateway and ListenerSet are
+ * two parents: a reference to one never means a listener of the other (GEP-1713).
  * Standards: Gateway API v1.7, Listener, AllowedRoutes, ParentReference, HTTPRouteSpec.hostnames.
  */
 #include "control/reconcile/hostname.h"
@@ -22,87 +21,6 @@
 #include "control/reconcile/reconcile.h"
 
 #define LABEL_NAMESPACE_NAME STR("kubernetes.io/metadata.name")
-
-/* What listens on a TCP or UDP port; two different ones cannot share a TCP port. */
-enum port_class {
-	PORT_UNKNOWN = 0, /* another implementation's protocol: left alone */
-	PORT_HTTP,
-	PORT_TLS, /* HTTPS and TLS tell each other apart by server name */
-	PORT_TCP,
-	PORT_UDP,
-};
-
-static const struct {
-	struct str protocol;
-	enum port_class class;
-} port_classes[] = {
-	{{"HTTP", 4}, PORT_HTTP},
-	{{"HTTPS", 5}, PORT_TLS},
-	{{"TLS", 3}, PORT_TLS},
-	{{"TCP", 3}, PORT_TCP},
-	{{"UDP", 3}, PORT_UDP},
-};
-
-static enum port_class port_class(const struct listener *l)
-{
-	for (size_t i = 0; i < sizeof(port_classes) / sizeof(port_classes[0]); i++)
-		if (str_eq(l->protocol, port_classes[i].protocol))
-			return port_classes[i].class;
-	return PORT_UNKNOWN;
-}
-
-/* GEP-1713 and Listener: "the same Port, Protocol and Hostname", or protocols that do not mix. */
-static bool listeners_conflict(const struct listener *a, const struct listener *b)
-{
-	enum port_class ca = port_class(a), cb = port_class(b);
-
-	if (a->port != b->port || ca == PORT_UNKNOWN || cb == PORT_UNKNOWN)
-		return false;
-	if (ca == cb)
-		return str_eq(a->protocol, b->protocol) && str_eq(a->hostname, b->hostname);
-	return ca != PORT_UDP && cb != PORT_UDP;
-}
-
-static bool is_http_route(const struct route_kind *k)
-{
-	return str_eq(k->group, GATEWAY_GROUP) && str_eq(k->kind, STR("HTTPRoute"));
-}
-
-/*
- * supportedKinds: what the protocol can carry and allowedRoutes.kinds lets in. A kind that the
- * listener asks for and that is not in it makes ResolvedRefs false (InvalidRouteKinds).
- */
-static void listener_kinds(struct plan_listener *l)
-{
-	static const struct route_kind http_route[] = {
-		{{"gateway.networking.k8s.io", 25}, {"HTTPRoute", 9}}};
-	bool wanted = l->spec->kinds_count == 0;
-
-	l->resolved = true;
-	if (port_class(l->spec) != PORT_HTTP)
-		return;
-	for (uint32_t i = 0; i < l->spec->kinds_count; i++) {
-		if (is_http_route(&l->spec->kinds[i]))
-			wanted = true;
-		else
-			l->resolved = false;
-	}
-	l->supported_kinds = http_route;
-	l->supported_kinds_count = wanted ? 1 : 0;
-}
-
-void attach_listeners(struct reconcile *r, struct plan_gateway *gw)
-{
-	for (uint32_t i = 0; i < gw->listeners_count; i++) {
-		struct plan_listener *l = &gw->listeners[i];
-
-		for (uint32_t k = 0; k < gw->listeners_count; k++)
-			if (k != i && listeners_conflict(l->spec, gw->listeners[k].spec))
-				l->conflicted = true;
-		l->accepted = port_class(l->spec) == PORT_HTTP && !l->conflicted;
-		listener_kinds(l);
-	}
-}
 
 /* Step 1: does the parentRef mean this listener? Section and port must both fit when both stand. */
 static bool is_meant(const struct parent_ref *ref, const struct listener *l)
@@ -113,31 +31,38 @@ static bool is_meant(const struct parent_ref *ref, const struct listener *l)
 }
 
 /* A namespace without an object still has the one label that every namespace has. */
-static bool namespace_selected(const struct reconcile *r, const struct label_selector *s,
+bool namespace_selected(const struct reconcile *r, const struct label_selector *s,
 	struct str cluster, struct str ns)
 {
 	const struct object *o = view_find(r->view, KIND_NAMESPACE, cluster, STR(""), ns);
 	const struct kv name = {LABEL_NAMESPACE_NAME, ns};
 	const struct kv_list only_name = {&name, 1};
 
-	return label_selector_matches(s, o != NULL ? &o->labels : &only_name);
+	return s != NULL && label_selector_matches(s, o != NULL ? &o->labels : &only_name);
 }
 
-/* Step 2: kinds and namespaces of allowedRoutes. */
-static bool is_allowed(const struct reconcile *r, const struct object *gateway,
+static bool carries(const struct plan_listener *l, const struct object *route)
+{
+	for (uint32_t i = 0; i < l->supported_kinds_count; i++)
+		if (str_eq(l->supported_kinds[i].kind, kind_info[route->kind].name) &&
+			str_eq(l->supported_kinds[i].group, kind_info[route->kind].group))
+			return true;
+	return false;
+}
+
+/* Step 2: kinds and namespaces of allowedRoutes; "Same" is the listener's own namespace. */
+static bool is_allowed(const struct reconcile *r, const struct plan_gateway *gw,
 	const struct object *route, const struct plan_listener *l)
 {
-	if (l->supported_kinds_count == 0)
+	if (!carries(l, route))
 		return false;
 	switch (l->spec->from) {
 	case ROUTES_FROM_ALL:
 		return true;
 	case ROUTES_FROM_SAME:
-		return str_eq(gateway->ns, route->ns);
+		return str_eq(listener_owner(gw, l)->ns, route->ns);
 	case ROUTES_FROM_SELECTOR:
-		/* A missing selector selects nothing, an empty one everything. */
-		return l->spec->selector != NULL &&
-			namespace_selected(r, l->spec->selector, route->cluster, route->ns);
+		return namespace_selected(r, l->spec->selector, route->cluster, route->ns);
 	}
 	return false;
 }
@@ -214,21 +139,31 @@ static enum attach_verdict ask_listener(const struct reconcile *r, const struct 
 {
 	if (!is_meant(parent->ref, l->spec))
 		return ATTACH_NO_MATCHING_PARENT;
-	if (!is_allowed(r, parent->gateway->obj, route->obj, l))
+	if (!is_allowed(r, parent->gateway, route->obj, l))
 		return ATTACH_NOT_ALLOWED;
 	if (!shares_hostname(l->spec, route->obj->http_route))
 		return ATTACH_NO_MATCHING_HOSTNAME;
 	return ATTACH_OK;
 }
 
+/* Those that stand in the parent itself. */
+static struct plan_listener *listeners_of(const struct plan_parent *parent, uint32_t *ret_count)
+{
+	const struct plan_set *set = parent->set;
+
+	*ret_count = set != NULL ? set->listeners_count : parent->gateway->own_count;
+	return set != NULL ? set->listeners : parent->gateway->listeners;
+}
+
 enum attach_verdict attach_judge(const struct reconcile *r, const struct plan_route *route,
 	const struct plan_parent *parent)
 {
 	enum attach_verdict best = ATTACH_NO_MATCHING_PARENT;
+	uint32_t count;
+	const struct plan_listener *l = listeners_of(parent, &count);
 
-	for (uint32_t i = 0; i < parent->gateway->listeners_count; i++) {
-		enum attach_verdict v =
-			ask_listener(r, route, parent, &parent->gateway->listeners[i]);
+	for (uint32_t i = 0; i < count; i++) {
+		enum attach_verdict v = ask_listener(r, route, parent, &l[i]);
 
 		if (v > best)
 			best = v;
@@ -242,10 +177,10 @@ uint64_t attach_count(const struct reconcile *r, const struct plan_route *route,
 	const struct http_route *spec = route->obj->http_route;
 	struct str common;
 	uint64_t n = 0;
+	uint32_t count;
+	const struct plan_listener *l = listeners_of(parent, &count);
 
-	for (uint32_t i = 0; i < parent->gateway->listeners_count; i++) {
-		const struct plan_listener *l = &parent->gateway->listeners[i];
-
+	for (const struct plan_listener *end = l + count; l < end; l++) {
 		if (ask_listener(r, route, parent, l) != ATTACH_OK)
 			continue;
 		n += spec->hostnames_count == 0;
@@ -257,9 +192,10 @@ uint64_t attach_count(const struct reconcile *r, const struct plan_route *route,
 
 void attach_route(struct reconcile *r, struct plan_route *route, const struct plan_parent *parent)
 {
-	for (uint32_t i = 0; i < parent->gateway->listeners_count; i++) {
-		struct plan_listener *l = &parent->gateway->listeners[i];
+	uint32_t count;
+	struct plan_listener *l = listeners_of(parent, &count);
 
+	for (const struct plan_listener *end = l + count; l < end; l++) {
 		if (ask_listener(r, route, parent, l) != ATTACH_OK)
 			continue;
 		if (!is_last(l, route))

@@ -148,6 +148,9 @@ static void take_port(struct reconcile *r, const struct object *o, const struct 
 			arena_printf(r->arena, "has no port %u", b->ref->port));
 	else if (!speaks_http(port))
 		refuse(r, b, REF_UNSUPPORTED_PROTOCOL, "this port's appProtocol is not supported");
+	else if (policies_demand_tls(r, o, port))
+		refuse(r, b, REF_TLS_DEMANDED,
+			"a BackendTLSPolicy demands TLS, which is not supported");
 	else
 		b->service = service_get(r, o, port);
 }

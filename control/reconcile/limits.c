@@ -6,7 +6,7 @@
  * passed one of these bounds would fail the whole snapshot, and with it everybody's next edit; so
  * the plan keeps within them and the object that goes over is told. The oldest come first, as in
  * every other conflict of the Gateway API: Gateways by their VIPs and listeners (Programmed, reason
- * NoResources), routes by what they add to a listener (Accepted, reason NoResources). Services carry
+ * NoResources), ListenerSets by theirs (Accepted, reason TooManyListeners), routes by what they add to a listener (Accepted, reason NoResources). Services carry
  * no status, so of endpoints beyond the bound only a note is left.
  */
 #include <stdlib.h>
@@ -74,7 +74,7 @@ void limits_gateways(struct reconcile *r, struct address_result *results)
 		struct plan_gateway *gw = by_age[i];
 		struct address_result *res = &results[gw - p->gateways];
 		struct cost cost = {.c = {[LIMIT_VIPS] = gw->addresses_count,
-					    [LIMIT_LISTENERS] = gw->listeners_count}};
+					    [LIMIT_LISTENERS] = gw->own_count}};
 		const char *why = charge(r, &cost);
 
 		if (why == NULL)
@@ -82,6 +82,16 @@ void limits_gateways(struct reconcile *r, struct address_result *results)
 		gw->addresses_count = gw->static_count = 0;
 		if (res->verdict == ADDRESS_OK)
 			*res = (struct address_result){ADDRESS_NO_ROOM, why};
+	}
+}
+
+void limits_sets(struct reconcile *r)
+{
+	for (uint32_t i = 0; i < r->plan->sets_count; i++) {
+		struct plan_set *set = r->sets[i];
+		struct cost cost = {.c = {[LIMIT_LISTENERS] = set->listeners_count}};
+
+		set->no_room = charge(r, &cost);
 	}
 }
 

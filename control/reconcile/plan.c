@@ -2,8 +2,9 @@
 /*
  * plan.c: the steps of reconcile in their order, and the life of a plan.
  *
- *	classes -> gateways -> addresses -> listeners -> gateways' conditions
- *	-> routes: rules (backends, refs), parents (attach, limits), their conditions
+ *	classes -> gateways -> listener sets -> addresses -> listeners -> their conditions
+ *	-> routes: rules (backends, refs, policies), parents (attach, limits), their conditions
+ *	-> policies: whom they concern
  *	-> shares: weights of endpoints and backendRefs
  *	-> lastTransitionTime
  *
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "control/reconcile/present.h"
 #include "control/reconcile/reconcile.h"
 #include "dataplane/base/bug.h"
 
@@ -50,29 +52,9 @@ uint32_t view_first(const struct view_kind *vk, struct str cluster, struct str n
 }
 
 /* Of other clusters' objects we serve none, and tell none of them anything. */
-static bool is_ours_to_serve(const struct reconcile *r, const struct object *o)
+bool plan_may_serve(const struct reconcile *r, const struct object *o)
 {
 	return (clusters_lookup(r->in->clusters, o->cluster)->roles & CLUSTER_ROLE_CONFIG) != 0;
-}
-
-static void build_classes(struct reconcile *r)
-{
-	const struct view_kind *vk = &r->view->kinds[KIND_GATEWAY_CLASS];
-	struct plan *p = r->plan;
-
-	p->classes = arena_array(r->arena, struct plan_class, vk->count);
-	for (uint32_t i = 0; i < vk->count; i++) {
-		const struct object *o = vk->objects[i];
-		struct plan_class *c = &p->classes[p->classes_count];
-
-		if (!str_eq(o->gateway_class->controller_name, r->in->config->controller_name) ||
-			!is_ours_to_serve(r, o))
-			continue;
-		c->obj = o;
-		c->accepted = o->gateway_class->parameters == NULL;
-		conditions_class(r, c);
-		p->classes_count++;
-	}
 }
 
 static const struct plan_class *find_class(const struct plan *p, const struct object *gateway)
@@ -109,16 +91,13 @@ static void build_gateways(struct reconcile *r)
 		struct plan_gateway *gw = &p->gateways[p->gateways_count];
 
 		if (class == NULL) {
-			if (is_ours_to_serve(r, o))
+			if (plan_may_serve(r, o))
 				note_foreign_gateway(r, o);
 			continue;
 		}
 		gw->obj = o;
 		gw->class_obj = class->obj;
-		gw->listeners_count = o->gateway->listeners_count;
-		gw->listeners = arena_array(r->arena, struct plan_listener, gw->listeners_count);
-		for (uint32_t k = 0; k < gw->listeners_count; k++)
-			gw->listeners[k].spec = &o->gateway->listeners[k];
+		gw->own_count = o->gateway->listeners_count;
 		p->gateways_count++;
 	}
 }
@@ -131,11 +110,14 @@ static void decide_gateways(struct reconcile *r)
 
 	addresses_assign(r, addresses);
 	limits_gateways(r, addresses);
+	limits_sets(r);
 	for (uint32_t i = 0; i < p->gateways_count; i++) {
-		attach_listeners(r, &p->gateways[i]);
+		listeners_judge(&p->gateways[i]);
 		conditions_gateway(r, &p->gateways[i], find_class(p, p->gateways[i].obj),
 			&addresses[i]);
 	}
+	for (uint32_t i = 0; i < p->sets_count; i++)
+		conditions_set(r, &p->sets[i]);
 }
 
 struct plan_gateway *plan_find_gateway(const struct plan *p, struct str cluster, struct str ns,
@@ -157,20 +139,31 @@ struct plan_gateway *plan_find_gateway(const struct plan *p, struct str cluster,
 	return NULL;
 }
 
-/* The Gateway of ours that a parentRef means, or NULL: then its status is none of our business. */
-static struct plan_gateway *parent_gateway(struct reconcile *r, const struct object *route,
-	const struct parent_ref *ref)
+/*
+ * The Gateway or ListenerSet of ours that a parentRef means; false when it is none: then the
+ * reference's status is none of our business.
+ */
+static bool find_parent(struct reconcile *r, const struct object *route,
+	const struct parent_ref *ref, struct plan_parent *ret)
 {
 	struct str ns = ref->ns.len ? ref->ns : route->ns;
-	struct plan_gateway *gw;
+	bool gateway = str_eq(ref->kind, STR("Gateway"));
 
-	if (!str_eq(ref->group, GATEWAY_GROUP) || !str_eq(ref->kind, STR("Gateway")))
-		return NULL;
-	gw = plan_find_gateway(r->plan, route->cluster, ns, ref->name);
-	if (gw == NULL && view_find(r->view, KIND_GATEWAY, route->cluster, ns, ref->name) == NULL)
-		note_add(r, false, route, "parentRef: Gateway %.*s/%.*s does not exist",
-			STR_FMT(ns), STR_FMT(ref->name));
-	return gw;
+	if (!str_eq(ref->group, GATEWAY_GROUP) ||
+		(!gateway && !str_eq(ref->kind, STR("ListenerSet"))))
+		return false;
+	if (view_find(r->view, gateway ? KIND_GATEWAY : KIND_LISTENER_SET, route->cluster, ns,
+		    ref->name) == NULL)
+		note_add(r, false, route, "parentRef: %.*s %.*s/%.*s does not exist",
+			STR_FMT(ref->kind), STR_FMT(ns), STR_FMT(ref->name));
+	*ret = (struct plan_parent){.ref = ref};
+	if (gateway)
+		ret->gateway = plan_find_gateway(r->plan, route->cluster, ns, ref->name);
+	else
+		ret->set = plan_find_set(r->plan, route->cluster, ns, ref->name);
+	if (ret->set != NULL)
+		ret->gateway = ret->set->gateway;
+	return ret->gateway != NULL;
 }
 
 static bool find_parents(struct reconcile *r, struct plan_route *route)
@@ -178,14 +171,9 @@ static bool find_parents(struct reconcile *r, struct plan_route *route)
 	const struct http_route *spec = route->obj->http_route;
 
 	route->parents = arena_array(r->arena, struct plan_parent, spec->parents_count);
-	for (uint32_t i = 0; i < spec->parents_count; i++) {
-		struct plan_gateway *gw = parent_gateway(r, route->obj, &spec->parents[i]);
-
-		if (gw == NULL)
-			continue;
-		route->parents[route->parents_count++] =
-			(struct plan_parent){.ref = &spec->parents[i], .gateway = gw};
-	}
+	for (uint32_t i = 0; i < spec->parents_count; i++)
+		route->parents_count += find_parent(r, route->obj, &spec->parents[i],
+			&route->parents[route->parents_count]);
 	return route->parents_count != 0;
 }
 
@@ -209,25 +197,56 @@ static void build_route(struct reconcile *r, struct plan_route *route)
 		route->number = r->plan->serving_routes++;
 }
 
+int plan_cmp_routes(const struct object *a, const struct object *b)
+{
+	int c = object_cmp_age(a, b);
+
+	return c != 0 ? c : (int)a->kind - (int)b->kind;
+}
+
 static int cmp_route_age(const void *a, const void *b)
 {
-	return object_cmp_age(((const struct plan_route *)a)->obj,
+	return plan_cmp_routes(((const struct plan_route *)a)->obj,
 		((const struct plan_route *)b)->obj);
 }
 
-static void build_routes(struct reconcile *r)
+/* Of kinds that no listener carries too: they are told so. */
+static const enum kind route_kinds[] = {KIND_HTTP_ROUTE, KIND_GRPC_ROUTE, KIND_TLS_ROUTE,
+	KIND_TCP_ROUTE, KIND_UDP_ROUTE};
+#define ROUTE_KINDS (sizeof(route_kinds) / sizeof(route_kinds[0]))
+
+bool plan_has_left(const struct reconcile *r, const struct object *o)
 {
-	const struct view_kind *vk = &r->view->kinds[KIND_HTTP_ROUTE];
+	return plan_may_serve(r, o) && present_has_entries(o, r->in->config->controller_name);
+}
+
+static void find_routes(struct reconcile *r, const struct view_kind *vk)
+{
 	struct plan *p = r->plan;
 
-	p->routes = arena_array(r->arena, struct plan_route, vk->count);
 	for (uint32_t i = 0; i < vk->count; i++) {
 		struct plan_route *route = &p->routes[p->routes_count];
 
 		*route = (struct plan_route){.obj = vk->objects[i]};
-		if (is_ours_to_serve(r, vk->objects[i]) && find_parents(r, route))
+		if (plan_may_serve(r, vk->objects[i]) && find_parents(r, route))
 			p->routes_count++;
+		else if (plan_has_left(r, route->obj))
+			p->left[p->left_count++] = route->obj;
 	}
+}
+
+static void build_routes(struct reconcile *r)
+{
+	const struct view_kind *kinds = r->view->kinds;
+	struct plan *p = r->plan;
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < ROUTE_KINDS; i++)
+		count += kinds[route_kinds[i]].count;
+	p->routes = arena_array(r->arena, struct plan_route, count);
+	p->left = arena_array(r->arena, const struct object *, count);
+	for (size_t i = 0; i < ROUTE_KINDS; i++)
+		find_routes(r, &kinds[route_kinds[i]]);
 	qsort(p->routes, p->routes_count, sizeof(*p->routes), cmp_route_age);
 	for (uint32_t i = 0; i < p->routes_count; i++)
 		build_route(r, &p->routes[i]);
@@ -255,13 +274,16 @@ struct plan *plan_build(const struct plan_input *in)
 	p->clusters = clusters_get(in->clusters);
 	p->config = in->config;
 	r.arena = &p->arena;
-	build_classes(&r);
+	classes_build(&r);
 	build_gateways(&r);
+	sets_build(&r);
 	decide_gateways(&r);
 	endpoints_prepare(&r);
 	backends_prepare(&r);
+	policies_prepare(&r);
 	build_routes(&r);
 	backends_finish(&r);
+	policies_finish(&r);
 	limits_endpoints(&r);
 	shares_build(&r);
 	conditions_since(&r);

@@ -47,6 +47,7 @@ enum ref_status {
 	REF_BACKEND_NOT_FOUND,
 	REF_NOT_PERMITTED,
 	REF_UNSUPPORTED_PROTOCOL,
+	REF_TLS_DEMANDED, /* by a BackendTLSPolicy; the reference itself resolves */
 };
 
 struct plan_endpoint {
@@ -96,14 +97,15 @@ struct plan_rule {
 struct plan_parent { /* one entry of status.parents */
 	const struct parent_ref *ref;
 	struct plan_gateway *gateway;
-	const char *no_room; /* why it is full, or NULL */
+	struct plan_set *set; /* of that Gateway, when the parent is a ListenerSet; else NULL */
+	const char *no_room;  /* why it is full, or NULL */
 	bool accepted;
 	struct conditions conditions;
 };
 
 struct plan_route {
 	const struct object *obj;
-	struct plan_parent *parents; /* only those that are Gateways of ours */
+	struct plan_parent *parents; /* only those that are Gateways and ListenerSets of ours */
 	struct plan_rule *rules;     /* as spec.rules */
 	uint32_t parents_count;
 	bool serves;	 /* some parent accepted it */
@@ -118,7 +120,10 @@ struct plan_attachment { /* a route on a listener under one hostname */
 
 struct plan_listener {
 	const struct listener *spec;
-	bool accepted, conflicted, resolved;
+	const struct plan_set *set;	     /* that it comes from; NULL: the Gateway's own */
+	const char *conflict;		     /* the reason, or NULL */
+	const struct route_kind *wrong_kind; /* the first one that it cannot carry, or NULL */
+	bool accepted;
 	const struct route_kind *supported_kinds;
 	struct plan_attachment *attachments;
 	uint32_t supported_kinds_count, attachments_count;
@@ -129,17 +134,47 @@ struct plan_listener {
 struct plan_gateway {
 	const struct object *obj;
 	const struct object *class_obj;
-	struct ip_addr *addresses;	 /* the VIPs: static_count from the spec, then from pools */
-	struct plan_listener *listeners; /* as spec.listeners */
-	uint32_t addresses_count, static_count, listeners_count;
+	struct ip_addr *addresses; /* the VIPs: static_count from the spec, then from pools */
+	/* own_count as in spec.listeners, then those of its ListenerSets, by precedence. */
+	struct plan_listener *listeners;
+	uint32_t addresses_count, static_count, own_count, listeners_count;
+	uint32_t attached_sets; /* status.attachedListenerSets */
 	bool accepted;
 	bool serves; /* accepted, with an address and an accepted listener */
 	struct conditions conditions;
 };
 
+/* A ListenerSet whose parent is a Gateway of ours (GEP-1713). */
+struct plan_set {
+	const struct object *obj;
+	struct plan_gateway *gateway;
+	struct plan_listener *listeners; /* among the Gateway's; none unless allowed */
+	uint32_t listeners_count;
+	bool allowed; /* by the Gateway's allowedListeners */
+	bool accepted;
+	const char *no_room; /* why its listeners find no place, or NULL */
+	struct conditions conditions;
+};
+
+struct plan_ancestor { /* one entry of status.ancestors */
+	struct plan_gateway *gateway;
+	struct conditions conditions;
+};
+
+/* A BackendTLSPolicy; one that no route of ours leads to has no ancestors. */
+struct plan_policy {
+	const struct object *obj;
+	struct plan_ancestor *ancestors;
+	uint32_t ancestors_count;
+	bool conflicted; /* an older one has the same target */
+	bool told;	 /* has a status of ours, or had one that shall go */
+};
+
 struct plan_class {
 	const struct object *obj;
 	bool accepted;
+	const char **features; /* status.supportedFeatures */
+	uint32_t features_count;
 	struct conditions conditions;
 };
 
@@ -149,10 +184,15 @@ struct plan {
 	const struct control_config *config; /* borrowed, outlives the plan */
 	struct plan_class *classes;	     /* those with our controllerName */
 	struct plan_gateway *gateways;	     /* those of our classes, by cluster, namespace, name */
-	struct plan_route *routes;	/* every HTTPRoute with a parent of ours, oldest first */
+	struct plan_set *sets;		     /* those with a parent of ours, by the same */
+	struct plan_policy *policies;	     /* all BackendTLSPolicies, by the same */
+	struct plan_route *routes;	     /* all routes with a parent of ours, oldest first */
+	const struct object *
+		*left; /* routes with entries of ours in their status, without a parent */
 	struct plan_service **services; /* every one that a backend points to, sorted */
 	const struct problem *notes;	/* on objects that carry no status; objects left alone */
-	uint32_t classes_count, gateways_count, routes_count, services_count, notes_count;
+	uint32_t classes_count, gateways_count, sets_count, policies_count, left_count,
+		routes_count, services_count, notes_count;
 	uint32_t serving_routes;
 	struct arena arena;
 	_Atomic uint32_t refs;
@@ -178,7 +218,9 @@ void plan_put(struct plan *p); /* NULL is fine */
 
 /*
  * [{"cluster", "apiVersion", "kind", "metadata": {"namespace", "name", "generation"}, "source":
- * "file:line", "status": {...}}] for every object that carries a status, as the API writes it.
+ * "file:line", "status": {...}}] for every object that carries a status, as the API writes it. Of
+ * status.parents and status.ancestors only our own entries are in it: an empty list means that those
+ * that are there under our name shall go.
  */
 json_t *plan_status_json(const struct plan *p);
 /* For --check: problems first, then a table of all conditions. Returns the number of errors. */

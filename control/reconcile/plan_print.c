@@ -53,6 +53,13 @@ static struct str parent_text(const struct parent_ref *ref, char buf[PART_MAX])
 	return str_of(buf);
 }
 
+static void each_listener(const struct object *obj, const struct plan_listener *l, uint32_t count,
+	row_fn fn, void *ctx)
+{
+	for (uint32_t i = 0; i < count; i++)
+		each_condition(obj, l[i].spec->name, &l[i].conditions, fn, ctx);
+}
+
 static void each_row(const struct plan *p, row_fn fn, void *ctx)
 {
 	for (uint32_t i = 0; i < p->classes_count; i++)
@@ -61,9 +68,20 @@ static void each_row(const struct plan *p, row_fn fn, void *ctx)
 		const struct plan_gateway *gw = &p->gateways[i];
 
 		each_condition(gw->obj, STR(""), &gw->conditions, fn, ctx);
-		for (uint32_t k = 0; k < gw->listeners_count; k++)
-			each_condition(gw->obj, gw->listeners[k].spec->name,
-				&gw->listeners[k].conditions, fn, ctx);
+		each_listener(gw->obj, gw->listeners, gw->own_count, fn, ctx);
+	}
+	for (uint32_t i = 0; i < p->sets_count; i++) {
+		const struct plan_set *set = &p->sets[i];
+
+		each_condition(set->obj, STR(""), &set->conditions, fn, ctx);
+		each_listener(set->obj, set->listeners, set->listeners_count, fn, ctx);
+	}
+	for (uint32_t i = 0; i < p->policies_count; i++) {
+		const struct plan_policy *policy = &p->policies[i];
+
+		for (uint32_t k = 0; k < policy->ancestors_count; k++)
+			each_condition(policy->obj, policy->ancestors[k].gateway->obj->name,
+				&policy->ancestors[k].conditions, fn, ctx);
 	}
 	for (uint32_t i = 0; i < p->routes_count; i++) {
 		const struct plan_route *route = &p->routes[i];

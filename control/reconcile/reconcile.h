@@ -21,6 +21,11 @@ struct note {
 	const char *text;
 };
 
+struct policy_use { /* a BackendTLSPolicy under one of its targets */
+	struct plan_policy *policy;
+	const struct policy_target *target;
+};
+
 struct service_table;
 struct address_pool;
 
@@ -47,6 +52,9 @@ struct reconcile {
 	uint32_t clusters_count, slices_count;
 	struct address_pool *pools; /* in the order in which they are used */
 	uint32_t pools_count;
+	struct plan_set **sets;		/* oldest first */
+	struct policy_use *policy_uses; /* by target, then age */
+	uint32_t policy_uses_count;
 	struct service_table *services; /* resolved so far */
 	struct note *notes;		/* newest first */
 	uint64_t used[LIMIT_COUNT];
@@ -56,6 +64,19 @@ struct reconcile {
 void note_add(struct reconcile *r, bool fatal, const struct object *o, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* class.c: the GatewayClasses of ours, and what each is told. */
+void classes_build(struct reconcile *r);
+
+/* sets.c: ListenerSets, and the listeners of every Gateway with those that are lent to it. */
+void sets_build(struct reconcile *r);
+struct plan_set *plan_find_set(const struct plan *p, struct str cluster, struct str ns,
+	struct str name);
+
+/* listeners.c: what each listener of a Gateway is good for, and who is in whose way. */
+void listeners_judge(struct plan_gateway *gw);
+/* The object in whose status the listener stands, and whose namespace it is in. */
+const struct object *listener_owner(const struct plan_gateway *gw, const struct plan_listener *l);
+
 /* attach.c; in the order of the questions: a listener that gets further has the greater one. */
 enum attach_verdict {
 	ATTACH_NO_MATCHING_PARENT = 0,
@@ -63,13 +84,15 @@ enum attach_verdict {
 	ATTACH_NO_MATCHING_HOSTNAME,
 	ATTACH_OK,
 };
-void attach_listeners(struct reconcile *r, struct plan_gateway *gw);
 enum attach_verdict attach_judge(const struct reconcile *r, const struct plan_route *route,
 	const struct plan_parent *parent);
 /* How many attachments attach_route() will make. */
 uint64_t attach_count(const struct reconcile *r, const struct plan_route *route,
 	const struct plan_parent *parent);
 void attach_route(struct reconcile *r, struct plan_route *route, const struct plan_parent *parent);
+/* Does <s> select the namespace? A missing selector selects nothing, an empty one everything. */
+bool namespace_selected(const struct reconcile *r, const struct label_selector *s,
+	struct str cluster, struct str ns);
 
 /* plan.c: index of the first object of a namespace, or of what stands behind. */
 uint32_t view_first(const struct view_kind *vk, struct str cluster, struct str ns);
@@ -121,6 +144,12 @@ void imports_endpoints(struct reconcile *r, const struct object *import,
 /* shares.c: the weights of backendRefs and endpoints. */
 void shares_build(struct reconcile *r);
 
+/* policies.c: BackendTLSPolicies; after the routes: whom each of them concerns. */
+void policies_prepare(struct reconcile *r);
+bool policies_demand_tls(const struct reconcile *r, const struct object *service,
+	const struct service_port *port);
+void policies_finish(struct reconcile *r);
+
 /* rules.c: which rules can be served at all. */
 void rules_build(struct reconcile *r, struct plan_route *route);
 
@@ -153,26 +182,36 @@ bool pools_give(const struct reconcile *r, const struct object *gw, bool v4);
 bool pools_pick(const struct reconcile *r, const struct object *gw, bool v4,
 	const struct pool_filter *f, struct ip_addr *ret);
 
-/* limits.c: the Gateways, then each route in turn, then all endpoints; the oldest come first. */
+/* limits.c: Gateways, ListenerSets, each route in turn, then all endpoints; the oldest come first. */
 void limits_gateways(struct reconcile *r, struct address_result *results);
+void limits_sets(struct reconcile *r);
 /* NULL: there is room on this parent, which is taken; else why not. */
 const char *limits_route(struct reconcile *r, const struct plan_route *route,
 	const struct plan_parent *parent);
 void limits_endpoints(struct reconcile *r);
 
-/* conditions.c */
-struct condition *condition_set(struct conditions *c, const char *type,
-	enum condition_status status, const char *reason, const char *message, int64_t generation);
+/* conditions.c, and conditions_....c by kind. */
+/* About <o>, in whose status the condition stands. */
+void condition_set(struct conditions *c, const struct object *o, const char *type,
+	enum condition_status status, const char *reason, const char *message);
 const struct condition *condition_find(const struct conditions *c, const char *type);
-void conditions_class(struct reconcile *r, struct plan_class *c);
 /* Decides gw->accepted and gw->serves on the way: the conditions are the decision. */
 void conditions_gateway(struct reconcile *r, struct plan_gateway *gw,
 	const struct plan_class *class, const struct address_result *addresses);
+/* After its Gateway's: decides set->accepted. */
+void conditions_set(struct reconcile *r, struct plan_set *set);
 /* Decides parent->accepted. */
 void conditions_parent(struct reconcile *r, const struct plan_route *route,
 	struct plan_parent *parent, enum attach_verdict verdict);
-/* lastTransitionTime: from the previous plan where the status is the same, else now. */
+void conditions_policy(struct reconcile *r, struct plan_policy *policy);
+/* lastTransitionTime: that of before where the status is the same, else now. */
 void conditions_since(struct reconcile *r);
 
+/* Of clusters that are not for configuration we serve no objects, and tell them nothing. */
+bool plan_may_serve(const struct reconcile *r, const struct object *o);
+/* Is there a status entry of ours in an object that nothing of ours concerns any more? */
+bool plan_has_left(const struct reconcile *r, const struct object *o);
+/* The order of plan->routes. */
+int plan_cmp_routes(const struct object *a, const struct object *b);
 struct plan_gateway *plan_find_gateway(const struct plan *p, struct str cluster, struct str ns,
 	struct str name);

@@ -47,13 +47,14 @@ static const char *unsupported(struct reconcile *r, const struct http_rule *rule
 	const struct http_filter *f = first_filter(rule);
 
 	if (f != NULL)
-		return arena_printf(r->arena, "filter %.*s is not supported", STR_FMT(f->type));
+		return arena_printf(r->arena, "filter %.*s is not supported: remove it",
+			STR_FMT(f->type));
 	if (has_regex(rule))
-		return "RegularExpression matches are not supported";
+		return "RegularExpression matches are not supported: use Exact or PathPrefix";
 	if (rule->has_retry)
-		return "retry is not supported";
+		return "retry is not supported: remove it";
 	if (rule->has_session_persistence)
-		return "sessionPersistence is not supported";
+		return "sessionPersistence is not supported: remove it";
 	return NULL;
 }
 

@@ -112,9 +112,33 @@ static json_t *listener_json(const struct plan_listener *l)
 	return j;
 }
 
+static json_t *listeners_json(const struct plan_listener *l, uint32_t count)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < count; i++)
+		json_array_append_new(list, listener_json(&l[i]));
+	return list;
+}
+
+static json_t *class_json(const struct plan_class *c)
+{
+	json_t *j = json_object(), *features = json_array();
+
+	for (uint32_t i = 0; i < c->features_count; i++) {
+		json_t *name = json_object();
+
+		json_object_set_new(name, "name", json_string(c->features[i]));
+		json_array_append_new(features, name);
+	}
+	json_object_set_new(j, "conditions", conditions_json(&c->conditions));
+	json_object_set_new(j, "supportedFeatures", features);
+	return j;
+}
+
 static json_t *gateway_json(const struct plan_gateway *gw)
 {
-	json_t *j = json_object(), *addresses = json_array(), *listeners = json_array();
+	json_t *j = json_object(), *addresses = json_array();
 	char buf[IP_ADDR_STRLEN];
 
 	for (uint32_t i = 0; gw->serves && i < gw->addresses_count; i++) {
@@ -124,11 +148,19 @@ static json_t *gateway_json(const struct plan_gateway *gw)
 		json_object_set_new(a, "value", json_string(ip_format(&gw->addresses[i], buf)));
 		json_array_append_new(addresses, a);
 	}
-	for (uint32_t i = 0; i < gw->listeners_count; i++)
-		json_array_append_new(listeners, listener_json(&gw->listeners[i]));
 	json_object_set_new(j, "addresses", addresses);
+	json_object_set_new(j, "attachedListenerSets", json_integer(gw->attached_sets));
 	json_object_set_new(j, "conditions", conditions_json(&gw->conditions));
-	json_object_set_new(j, "listeners", listeners);
+	json_object_set_new(j, "listeners", listeners_json(gw->listeners, gw->own_count));
+	return j;
+}
+
+static json_t *set_json(const struct plan_set *set)
+{
+	json_t *j = json_object();
+
+	json_object_set_new(j, "conditions", conditions_json(&set->conditions));
+	json_object_set_new(j, "listeners", listeners_json(set->listeners, set->listeners_count));
 	return j;
 }
 
@@ -166,20 +198,55 @@ static json_t *route_json(const struct plan *p, const struct plan_route *route)
 	return j;
 }
 
+static json_t *policy_json(const struct plan *p, const struct plan_policy *policy)
+{
+	json_t *j = json_object(), *list = json_array();
+
+	for (uint32_t i = 0; i < policy->ancestors_count; i++) {
+		const struct object *gw = policy->ancestors[i].gateway->obj;
+		json_t *o = json_object(), *ref = json_object();
+
+		json_object_set_new(ref, "group", text(kind_info[gw->kind].group));
+		json_object_set_new(ref, "kind", text(kind_info[gw->kind].name));
+		json_object_set_new(ref, "namespace", text(gw->ns));
+		json_object_set_new(ref, "name", text(gw->name));
+		json_object_set_new(o, "ancestorRef", ref);
+		json_object_set_new(o, "controllerName", text(p->config->controller_name));
+		json_object_set_new(o, "conditions",
+			conditions_json(&policy->ancestors[i].conditions));
+		json_array_append_new(list, o);
+	}
+	json_object_set_new(j, "ancestors", list);
+	return j;
+}
+
+/* Routes that have no parent of ours any more, but entries of ours left in their status. */
+static void add_left_routes(const struct plan *p, json_t *list)
+{
+	for (uint32_t i = 0; i < p->left_count; i++) {
+		json_t *j = json_object();
+
+		json_object_set_new(j, "parents", json_array());
+		add_object(list, p->left[i], j);
+	}
+}
+
 json_t *plan_status_json(const struct plan *p)
 {
 	json_t *list = json_array();
 
 	bug_on(list == NULL);
-	for (uint32_t i = 0; i < p->classes_count; i++) {
-		json_t *j = json_object();
-
-		json_object_set_new(j, "conditions", conditions_json(&p->classes[i].conditions));
-		add_object(list, p->classes[i].obj, j);
-	}
+	for (uint32_t i = 0; i < p->classes_count; i++)
+		add_object(list, p->classes[i].obj, class_json(&p->classes[i]));
 	for (uint32_t i = 0; i < p->gateways_count; i++)
 		add_object(list, p->gateways[i].obj, gateway_json(&p->gateways[i]));
+	for (uint32_t i = 0; i < p->sets_count; i++)
+		add_object(list, p->sets[i].obj, set_json(&p->sets[i]));
 	for (uint32_t i = 0; i < p->routes_count; i++)
 		add_object(list, p->routes[i].obj, route_json(p, &p->routes[i]));
+	add_left_routes(p, list);
+	for (uint32_t i = 0; i < p->policies_count; i++)
+		if (p->policies[i].told)
+			add_object(list, p->policies[i].obj, policy_json(p, &p->policies[i]));
 	return list;
 }
