@@ -111,6 +111,7 @@ def _build(module, out):
             "-o", os.path.join(out, "bin", program), package)
         say(f"built {program} in {time.monotonic() - start:.0f} s")
     for source, folder, to in CRDS.get(module, ()):
+        _go(go, module, "mod", "download", source)
         where = os.path.join(_go(go, module, "list", "-m", "-f", "{{.Dir}}", source), folder)
         os.makedirs(os.path.join(out, to))
         for name in sorted(os.listdir(where)):
