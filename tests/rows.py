@@ -108,6 +108,8 @@ def make(Row, top):
             system("stop.py"), build=REL, needs=ROOT),
         Row("system", "flip", "weights, backends, routes, listeners change under load: none fails",
             system("flip.py"), build=REL, needs=ROOT),
+        Row("system", "shares", "weights and states of clusters: shares right within 2 per worker, "
+            "drained ones get nothing, none fails", system("shares.py"), build=REL, needs=ROOT),
         Row("system", "restart", "control and dataplane killed under load",
             system("restart.py"), build=REL, needs=ROOT),
         Row("system", "ping", "beside the kernel: echo, unreachable, routes, link, rules, tap",
