@@ -142,6 +142,7 @@ def weights_and_states(box, workers):
     for words in ("adminState: drain", "weight: 0", "adminState: disabled"):
         say_of_clusters(box, "", words)
         only(box, workers, "us-east", words)
+        say_of_clusters(box)
     say_of_clusters(box, "adminState: drain", "")
     only(box, workers, "us-west", "us-east drains")
     explained = box.ctl("explain", "backend", "demo/store", "-o", "json")
@@ -176,6 +177,7 @@ def changes_under_load(box):
 def main():
     for workers in (1, 2):
         with lab.Lab() as box:
+            box.v6 = False
             start(box, workers)
             weights_and_states(box, workers)
             nobody_left(box)
