@@ -8,6 +8,8 @@
 #include "dataplane/base/prefetch.h"
 #include "dataplane/http/http_flow.h"
 
+#define AHEAD 64u /* connections with news that are asked for before they are served */
+
 static const struct {
 	const char *name, *help;
 } counter_rows[] = {
@@ -161,32 +163,38 @@ static struct exchange *answered(const struct list *ready)
 }
 
 /*
- * What an answer leads to, one pointer further in each round, so that the misses of all of them
- * overlap: exchange, client connection, its TCP connection.
+ * What the next answers lead to, one pointer further in each round, so that the misses of all of
+ * them overlap: exchange, client connection, its TCP connection. No more of them than the cache
+ * keeps until they are served.
  */
 static void look_ahead(const struct http *h)
 {
-	const struct exchange *x;
+	const struct exchange *x[AHEAD];
+	unsigned looked = 0, n = 0;
 
-	list_for_each (l, &h->ready)
-		if ((x = answered(l)) != NULL)
-			prefetch_lines(x, offsetof(struct exchange, rec.host));
-	list_for_each (l, &h->ready)
-		if ((x = answered(l)) != NULL)
-			prefetch_lines(x->down, sizeof(*x->down));
-	list_for_each (l, &h->ready)
-		if ((x = answered(l)) != NULL)
-			tcp_prefetch(x->down->c.tcp);
+	list_for_each (l, &h->ready) {
+		if (looked++ == AHEAD)
+			break;
+		x[n] = answered(l);
+		if (x[n] != NULL)
+			prefetch_lines(x[n++], offsetof(struct exchange, rec.host));
+	}
+	for (unsigned i = 0; i < n; i++)
+		prefetch_lines(x[i]->down, sizeof(*x[i]->down));
+	for (unsigned i = 0; i < n; i++)
+		tcp_prefetch(x[i]->down->c.tcp);
 }
 
 static void serve(struct http *h)
 {
-	struct list *l;
+	for (uint32_t n = 0; n < HTTP_NEWS_PER_TURN && !list_is_empty(&h->ready); n++) {
+		struct h1_conn *c;
+		uint32_t news;
 
-	for (uint32_t n = 0; n < HTTP_NEWS_PER_TURN && (l = list_pop(&h->ready)) != NULL; n++) {
-		struct h1_conn *c = list_entry(l, struct h1_conn, ready);
-		uint32_t news = c->news;
-
+		if (n % AHEAD == 0)
+			look_ahead(h);
+		c = list_entry(list_pop(&h->ready), struct h1_conn, ready);
+		news = c->news;
 		c->news = 0;
 		if (c->leg == H1_DOWN)
 			down_on_news(h, (struct http_down *)c, news);
@@ -210,7 +218,6 @@ void http_run(struct http *h, const struct config *cfg, uint64_t now_us)
 	}
 	collect(h);
 	timer_wheel_run(&h->wheel, now_us, HTTP_TIMERS_PER_TURN, on_timer, h);
-	look_ahead(h);
 	serve(h);
 	h->config = NULL;
 }
