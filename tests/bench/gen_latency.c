@@ -17,13 +17,13 @@ uint64_t latency_bucket_top(unsigned bucket)
 
 uint64_t latency_at(const struct latency *l, uint32_t per_100000)
 {
-	unsigned __int128 part = (unsigned __int128)l->count * per_100000;
+	unsigned __int128 part = (unsigned __int128)(l->count + l->lost) * per_100000;
 	uint64_t want = (uint64_t)((part + 99999) / 100000), seen = 0;
 
-	if (l->count == 0)
-		return 0;
 	if (want == 0)
 		want = 1;
+	if (want > l->count)
+		return l->lost > 0 ? LATENCY_UNKNOWN : 0;
 	for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
 		seen += l->bucket[i];
 		if (seen >= want) {

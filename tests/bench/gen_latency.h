@@ -15,6 +15,7 @@
 
 struct latency {
 	uint64_t count, max;
+	uint64_t lost; /* events that never came to an end: slower than all others */
 	uint32_t bucket[LATENCY_BUCKETS];
 };
 
@@ -41,6 +42,7 @@ uint64_t latency_bucket_top(unsigned bucket);
 /*
  * The smallest recorded value (rounded up to its bucket's top, never above the maximum) that at
  * least <per_100000> hundred-thousandths of all values do not exceed: 50000 is the median,
- * 99900 is p99.9. 0 when nothing was recorded.
+ * 99900 is p99.9. LATENCY_UNKNOWN when that one is lost; 0 when there was nothing.
  */
+#define LATENCY_UNKNOWN UINT64_MAX
 uint64_t latency_at(const struct latency *l, uint32_t per_100000);

@@ -17,6 +17,8 @@
 
 static json_t *us(const struct gen *g, uint64_t ticks)
 {
+	if (ticks == LATENCY_UNKNOWN)
+		return json_null();
 	return json_real(round((double)ticks * 1e7 / (double)g->tsc_hz) / 10);
 }
 

@@ -17,7 +17,7 @@
 #define NEIGH_S 10.0
 #define STILL_S 5.0  /* nothing is answered for so long: the other side is down */
 #define RAMP_S 300.0 /* all connections, also a million of them */
-#define DRAIN_S 1.0
+#define DRAIN_S 0.5  /* beyond the patience with an answer, whose timer comes first */
 #define LINK_CHECK_US 100000u
 #define TIMERS_PER_TURN 256
 #define ERRORS_MAX 1000 /* and more than answers: no use to go on */
@@ -157,10 +157,15 @@ static void ramp_phase(struct gen *g)
 	}
 }
 
+/* The last answers get the patience of all others: one that never comes is a time-out. */
 static void drain_phase(struct gen *g)
 {
-	if (g->client.outstanding > 0 && g->now_tsc < g->tsc_phase_end)
+	const struct client *cl = &g->client;
+
+	if (cl->outstanding + cl->connecting > 0 && g->now_tsc < g->tsc_phase_end)
 		return;
+	g->count[GEN_TIMEOUT] += cl->outstanding;
+	g->count[GEN_CONNECT_TIMEOUT] += cl->connecting;
 	g->phase = PHASE_END;
 }
 
@@ -227,7 +232,7 @@ static void supervise(struct gen *g)
 		if (g->now_tsc < g->tsc_phase_end)
 			break;
 		sample(g, &g->to);
-		enter(g, PHASE_DRAIN, DRAIN_S);
+		enter(g, PHASE_DRAIN, g->cfg.answer_s + DRAIN_S);
 		break;
 	case PHASE_DRAIN:
 		drain_phase(g);
@@ -257,6 +262,22 @@ static void abort_all(struct gen *g)
 		}
 	}
 	link_flush(g);
+}
+
+/*
+ * Open loop: requests whose time had come and that were not answered, most of them because they
+ * found no connection, are slower than the slowest. One more or less is the window's edge.
+ */
+static void latency_complete(struct gen *g)
+{
+	const struct client *cl = &g->client;
+	uint64_t end = g->now_tsc < cl->end_tsc ? g->now_tsc : cl->end_tsc, due;
+
+	if (cl->interval_frac == 0 || !cl->ramped || end <= cl->first_tsc)
+		return;
+	due = (uint64_t)((double)(end - cl->first_tsc) / (double)g->tsc_hz * g->cfg.rate);
+	if (due > g->latency.count + 1)
+		g->latency.lost = due - g->latency.count;
 }
 
 static void judge(struct gen *g)
@@ -302,6 +323,7 @@ void gen_run(struct gen *g)
 		g->from.tsc = g->tsc_start;
 	if (g->to.tsc == 0)
 		sample(g, &g->to);
+	latency_complete(g);
 	judge(g);
 	g->open_at_end = g->client.live - g->client.connecting;
 	if (g->link.started)

@@ -112,6 +112,8 @@ def against_testpmd(folder):
                  f"net_memif0,role=client,socket={sock},socket-abstract=no,id=0", "--direct",
                  "--warmup", "0.2", "--duration", "1")
         say(f"testpmd, keep-alive 100 B: {j.get('requests_per_s', 0):.0f} requests/s")
+        for rate in ((), ("--rate", "2000")):
+            silent_at_the_end(p, f"net_memif0,role=client,socket={sock},socket-abstract=no,id=0", rate)
     finally:
         p.stdin.close()
         p.terminate()
@@ -120,6 +122,24 @@ def against_testpmd(folder):
         except subprocess.TimeoutExpired:
             p.kill()
             p.wait()
+
+
+def silent_at_the_end(wire, dev, rate):
+    """Nothing comes back in the last half second, with less time left than the patience with an answer."""
+    r = Run("--vdev", dev, "--direct", "--warmup", "0.2", "--duration", "2", "--answer-time", "3",
+            "--connections", "64", "--verbose", *rate)
+    r.await_phase("measure")
+    time.sleep(1.5)
+    wire.send_signal(signal.SIGSTOP)
+    try:
+        r.end()
+    finally:
+        wire.send_signal(signal.SIGCONT)
+    lost = r.json.get("errors_by_kind", {}).get("timeout", 0)
+    check(r.code == 3 and lost == 64, f"answers that never come are errors: {lost}, exit {r.code}")
+    if rate:
+        check(r.json["p50_us"] is not None and r.json["p99_us"] is None and r.json["max_us"] is None,
+              f"and slower than all others: p50 {r.json['p50_us']} p99 {r.json['p99_us']}")
 
 
 def nobody_there(folder):

@@ -71,6 +71,23 @@ static void percentiles_are_at_most_a_128th_above_the_sorted_value(void **state)
 	assert_true(latency_at(&latency, 100000) == v[VALUES - 1]);
 }
 
+static void what_was_lost_is_slower_than_all_that_came(void **state)
+{
+	static struct latency l;
+
+	(void)state;
+	l.lost = 1;
+	assert_true(latency_at(&l, 50000) == LATENCY_UNKNOWN);
+	for (unsigned i = 0; i < 98; i++)
+		latency_add(&l, 10);
+	assert_int_equal(latency_at(&l, 98000), 10);
+	assert_int_equal(latency_at(&l, 50000), 10);
+	l.lost = 2;
+	assert_int_equal(latency_at(&l, 98000), 10);
+	assert_true(latency_at(&l, 99000) == LATENCY_UNKNOWN);
+	assert_true(latency_at(&l, 100000) == LATENCY_UNKNOWN);
+}
+
 /* RFC 1071 4.1, as the text has it. */
 static uint16_t plain_sum(const uint8_t *p, uint32_t len)
 {
@@ -325,6 +342,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(buckets_are_in_order_and_within_a_128th),
 		cmocka_unit_test(percentiles_are_at_most_a_128th_above_the_sorted_value),
+		cmocka_unit_test(what_was_lost_is_slower_than_all_that_came),
 		cmocka_unit_test(sums_of_any_length_and_place_equal_the_plain_loop),
 		cmocka_unit_test(slices_of_answers_come_with_their_sum),
 		cmocka_unit_test(a_request_is_read_back_as_it_was_written),
