@@ -139,6 +139,9 @@ def make(Row, top):
             "counted to the last", system("operators.py"), build=REL, needs=ROOT),
         Row("system", "hostile-api", "API servers that answer wrongly: each mischief is counted and "
             "logged, no object is invented or lost", system("hostile_api.py"), build=ASAN),
+        Row("system", "same-objects", "manifests mean the same by directory and by API server, through "
+            "stops, lost CRDs, REST and RemoteClusterConfigurations", system("same_objects.py"),
+            build=ASAN, needs=ROOT, timeout=3600),
         Row("system", "minicluster", "two real API servers up; pods answer, log, end in their grace; "
             "down leaves nothing, also after a crash", system("clusters.py"), needs=ROOT,
             timeout=3600),

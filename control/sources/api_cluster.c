@@ -278,7 +278,7 @@ struct kube_source kube_source_of(const struct cluster_def *def)
 	return (struct kube_source){
 		.name = def->name.p,
 		.path = def->kubeconfig,
-		.text = def->text,
+		.text = def->text.len != 0 ? def->text : (struct str){NULL, 0},
 		.context = def->context,
 		.untrusted = def->text.len != 0,
 	};
