@@ -20,7 +20,6 @@ import contextlib
 import glob
 import os
 import re
-import re
 import shutil
 import signal
 import sys
@@ -148,7 +147,8 @@ def sweep():
         if not m or os.path.exists(f"/proc/{m.group(1)}"):
             continue
         for pid in lab.run("ip", "netns", "pids", name, check=False).split():
-            os.kill(int(pid), signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
         lab.run("ip", "netns", "del", name, check=False)
     for path in glob.glob(os.path.join(tempfile.gettempdir(), "sluice-bench-[0-9]*-*")):
         if not os.path.exists(f"/proc/{os.path.basename(path).split('-')[2]}"):

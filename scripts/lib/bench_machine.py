@@ -154,15 +154,21 @@ class Hugepages:
 
     @staticmethod
     def sweep():
-        """Gives back what runs took that were killed."""
+        """
+        Gives back what runs took that were killed. Who takes the note away gives back, so that two
+        runs that begin together do not do it twice, at the cost of others' pages.
+        """
         for path in glob.glob(NOTES + "*.hugepages"):
             pages, began = (read(path).split() + ["", ""])[:2]
             pid = path[len(NOTES):].split(".")[0]
             if began and started(pid) == began:
                 continue
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                continue
             if pages.isdigit():
                 Hugepages._resize(max(0, Hugepages._pool() - int(pages)))
-            os.unlink(path)
 
     @staticmethod
     def _pool():
@@ -174,26 +180,34 @@ class Hugepages:
         with open(HUGE + "nr_hugepages", "w") as f:
             f.write(str(pages))
 
+    def _write_note(self):
+        """Whole or not at all: another run may be reading."""
+        with open(self.note + ".new", "w") as f:
+            f.write(f"{self.added} {started(os.getpid())}\n")
+        os.rename(self.note + ".new", self.note)
+
     def __enter__(self):
         before = self._pool()
         try:
             self._resize(before + self.want)
-            self.added = self._pool() - before
-            with open(self.note, "w") as f:
-                f.write(f"{self.added} {started(os.getpid())}\n")
-        except OSError:
-            self.added = 0
+            self.added = max(0, self._pool() - before)
+            self._write_note()
+        except OSError as e:
+            self.__exit__()
+            raise BenchError(f"hugepages: {e}") from None
         if self.added < self.want:
             self.__exit__()
             raise BenchError(f"the kernel has no {self.want * 2} MiB left for hugepages")
         return self
 
     def __exit__(self, *exc):
+        """The note first: killed in between, we leave pages behind rather than take others'."""
+        for path in (self.note, self.note + ".new"):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
         if self.added > 0:
             self._resize(max(0, self._pool() - self.added))
             self.added = 0
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.note)
 
 
 def _dies_with_us():

@@ -15,6 +15,7 @@ import threading
 import time
 import xml.dom.minidom
 
+import bench_machine
 from common import check, finish, lab, say
 
 BENCH = os.path.join(lab.TOP, "scripts", "lib", "bench.py")
@@ -178,8 +179,38 @@ def killed():
           f"SIGKILL leaves {taken} hugepages, and the next run ({p2.returncode}) nothing: {left}")
 
 
+def a_note_is_taken_once(folder):
+    """Two runs that find the same killed run's note, the second one while the first reads the pool."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    note, sizes, reads = os.path.join(folder, f"{gone.pid}.hugepages"), [], []
+
+    class Pages(bench_machine.Hugepages):
+        @staticmethod
+        def _pool():
+            reads.append(1)
+            if len(reads) == 1:
+                bench_machine.Hugepages.sweep()
+            return 100
+
+    real, notes = bench_machine.Hugepages, bench_machine.NOTES
+    Pages._resize = staticmethod(sizes.append)
+    bench_machine.Hugepages, bench_machine.NOTES = Pages, os.path.join(folder, "")
+    try:
+        with open(note, "w") as f:
+            f.write("8 1\n")
+        Pages.sweep()
+    except FileNotFoundError:
+        sizes.append("the second one failed")
+    finally:
+        bench_machine.Hugepages, bench_machine.NOTES = real, notes
+    check(sizes == [92] and not os.listdir(folder), f"pages are given back once: {sizes}")
+
+
 def main():
     start_s = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        a_note_is_taken_once(folder)
     client_forgives_nothing()
     with tempfile.TemporaryDirectory() as folder:
         whole_run(folder)
