@@ -2,44 +2,30 @@
 /*
  * gateway.c: the schema of Gateway.
  *
- * Kubernetes' own label selectors have no schema in the CRD; their rules (operator names, values
- * where they belong) come from apimachinery's validation and are checked here all the same,
- * because a selector that selects by accident would let foreign routes in.
+ * Kubernetes' own label selectors have no schema in the CRD, so an API server takes any: what is
+ * wrong with one is a matter of the object's status, not of its reading.
  */
 #include "control/model/check.h"
 #include "control/model/gateway.h"
 #include "control/model/schema.h"
 
-static const char *const label_ops[] = {"In", "NotIn", "Exists", "DoesNotExist", NULL};
 static const char *const from_words[] = {"Same", "All", "Selector", NULL};
 static const char *const listeners_from_words[] = {"None", "Same", "All", "Selector", NULL};
 static const char *const tls_modes[] = {"Terminate", "Passthrough", NULL};
 
-static const struct yaml_field label_value = {.type = YAML_TYPE_STR, .check = check_label_value};
+static const struct yaml_field label_value = {.type = YAML_TYPE_STR};
 static const struct yaml_schema label_values = YAML_SCALARS(struct str, &label_value);
 
-static void expression_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
-{
-	const struct label_requirement *r = obj;
-	bool wants = r->op == LABEL_IN || r->op == LABEL_NOT_IN;
-
-	if (wants && r->values_count == 0)
-		yaml_report(d, n, "values", "must not be empty when operator is In or NotIn");
-	if (!wants && r->values_count != 0)
-		yaml_report(d, n, "values",
-			"must be empty when operator is Exists or DoesNotExist");
-}
-
 static const struct yaml_field expression_fields[] = {
-	YAML_STR(struct label_requirement, "key", key, .required = true, .check = check_label_key),
-	YAML_ENUM(struct label_requirement, "operator", op, label_ops, .required = true),
+	YAML_STR(struct label_requirement, "key", key, .required = true),
+	YAML_STR(struct label_requirement, "operator", op, .required = true),
 	YAML_LIST(struct label_requirement, "values", values, &label_values),
 };
 static const struct yaml_schema expression_schema =
-	YAML_SCHEMA(struct label_requirement, expression_fields, .finish = expression_finish);
+	YAML_SCHEMA(struct label_requirement, expression_fields);
 
 static const struct yaml_field selector_fields[] = {
-	YAML_MAP(struct label_selector, "matchLabels", match_labels, .check = check_label_value),
+	YAML_MAP(struct label_selector, "matchLabels", match_labels),
 	YAML_LIST(struct label_selector, "matchExpressions", expressions, &expression_schema),
 };
 static const struct yaml_schema selector_schema =

@@ -17,11 +17,10 @@ struct gateway_class {
 	const struct object_ref *parameters; /* NULL: none */
 };
 
-enum label_op { LABEL_IN = 0, LABEL_NOT_IN, LABEL_EXISTS, LABEL_DOES_NOT_EXIST };
-
+/* As they stand: no CRD holds the rules of label selectors (control/reconcile/label.h does). */
 struct label_requirement {
 	struct str key;
-	enum label_op op;
+	struct str op; /* In, NotIn, Exists, DoesNotExist */
 	const struct str *values;
 	uint32_t values_count;
 };

@@ -110,7 +110,7 @@ static void take_static(struct reconcile *r, struct plan_gateway *gw, struct tak
 		give(gw, t, &a);
 	else
 		blame(res, ADDRESS_NOT_USABLE,
-			arena_printf(r->arena, "Address %.*s %s",
+			arena_printf(r->arena, "spec.addresses: %.*s %s",
 				STR_FMT(str_first(want->value, 60)), why));
 }
 
@@ -125,8 +125,12 @@ static void pass_static(struct reconcile *r, struct plan_gateway *gw, struct tak
 
 		if (!str_eq(a->type, STR("IPAddress")))
 			blame(res, ADDRESS_UNSUPPORTED_TYPE,
-				arena_printf(r->arena, "Addresses of type %.*s are not supported",
+				arena_printf(r->arena,
+					"spec.addresses: type %.*s is not supported: use IPAddress",
 					STR_FMT(str_first(a->type, 100))));
+		else if (a->has_routability)
+			blame(res, ADDRESS_UNSUPPORTED_TYPE,
+				"spec.addresses: routability is not supported: remove it");
 		else if (a->value.len != 0)
 			take_static(r, gw, t, a, res);
 	}

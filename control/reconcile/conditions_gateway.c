@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "control/reconcile/label.h"
 #include "control/reconcile/reconcile.h"
 
 static bool same_addresses(const struct plan_gateway *a, const struct plan_gateway *b)
@@ -81,6 +82,10 @@ static void listener_accepted(struct reconcile *r, const struct object *o, struc
 	else if (l->spec->has_filters)
 		condition_set(c, o, "Accepted", false, "UnsupportedValue",
 			"filters of listeners are not supported: remove the field");
+	else if (l->bad_selector != NULL)
+		condition_set(c, o, "Accepted", false, "UnsupportedValue",
+			arena_printf(r->arena, "allowedRoutes.namespaces.selector.%s",
+				l->bad_selector));
 	else
 		condition_set(c, o, "Accepted", false, "UnsupportedProtocol",
 			arena_printf(r->arena, "protocol %.*s is not supported: use HTTP",
@@ -216,6 +221,24 @@ void conditions_gateway(struct reconcile *r, struct plan_gateway *gw,
 	}
 }
 
+static const char *not_allowed(struct reconcile *r, const struct object *gw)
+{
+	const struct gateway *spec = gw->gateway;
+	const char *fault = NULL;
+
+	if (spec->listeners_from == LISTENERS_FROM_SELECTOR && spec->listeners_selector != NULL)
+		fault = label_selector_fault(r->arena, spec->listeners_selector);
+	if (fault != NULL)
+		return arena_printf(r->arena,
+			"spec.parentRef: Gateway %.*s/%.*s selects no namespace, because of "
+			"spec.allowedListeners.namespaces.selector.%s",
+			STR_FMT(gw->ns), STR_FMT(gw->name), fault);
+	return arena_printf(r->arena,
+		"spec.parentRef: Gateway %.*s/%.*s takes no ListenerSets from this namespace: its "
+		"owner can allow it in spec.allowedListeners",
+		STR_FMT(gw->ns), STR_FMT(gw->name));
+}
+
 static void set_accepted(struct reconcile *r, struct plan_set *set)
 {
 	const struct object *o = set->obj, *gw = set->gateway->obj;
@@ -224,11 +247,7 @@ static void set_accepted(struct reconcile *r, struct plan_set *set)
 
 	set->accepted = false;
 	if (!set->allowed) {
-		condition_set(c, o, "Accepted", false, "NotAllowed",
-			arena_printf(r->arena,
-				"spec.parentRef: Gateway %.*s/%.*s takes no ListenerSets from this "
-				"namespace: its owner can allow it in spec.allowedListeners",
-				STR_FMT(gw->ns), STR_FMT(gw->name)));
+		condition_set(c, o, "Accepted", false, "NotAllowed", not_allowed(r, gw));
 	} else if (!set->gateway->accepted) {
 		condition_set(c, o, "Accepted", false, "ParentNotAccepted",
 			arena_printf(r->arena,

@@ -10,6 +10,7 @@
  * Standards: Gateway API v1.7, Listener, ListenerStatus.supportedKinds; GEP-1713, Listener
  * Precedence.
  */
+#include "control/reconcile/label.h"
 #include "control/reconcile/reconcile.h"
 
 /* What listens on a TCP or UDP port; two different ones cannot share a TCP port. */
@@ -121,7 +122,7 @@ static void judge_kinds(struct plan_listener *l)
 	l->supported_kinds_count = wanted ? 1 : 0;
 }
 
-void listeners_judge(struct plan_gateway *gw)
+void listeners_judge(struct reconcile *r, struct plan_gateway *gw)
 {
 	judge_own(gw);
 	judge_lent(gw);
@@ -129,8 +130,10 @@ void listeners_judge(struct plan_gateway *gw)
 		struct plan_listener *l = &gw->listeners[i];
 
 		judge_kinds(l);
+		if (l->spec->from == ROUTES_FROM_SELECTOR && l->spec->selector != NULL)
+			l->bad_selector = label_selector_fault(r->arena, l->spec->selector);
 		l->accepted = port_class(l->spec) == PORT_HTTP && !l->spec->has_filters &&
-			stands(l) && l->conflict == NULL;
+			l->bad_selector == NULL && stands(l) && l->conflict == NULL;
 	}
 }
 

@@ -112,7 +112,7 @@ static void decide_gateways(struct reconcile *r)
 	limits_gateways(r, addresses);
 	limits_sets(r);
 	for (uint32_t i = 0; i < p->gateways_count; i++) {
-		listeners_judge(&p->gateways[i]);
+		listeners_judge(r, &p->gateways[i]);
 		conditions_gateway(r, &p->gateways[i], find_class(p, p->gateways[i].obj),
 			&addresses[i]);
 	}

@@ -122,6 +122,7 @@ struct plan_listener {
 	const struct listener *spec;
 	const struct plan_set *set;	     /* that it comes from; NULL: the Gateway's own */
 	const char *conflict;		     /* the reason, or NULL */
+	const char *bad_selector;	     /* what is wrong with allowedRoutes' one, or NULL */
 	const struct route_kind *wrong_kind; /* the first one that it cannot carry, or NULL */
 	bool accepted;
 	const struct route_kind *supported_kinds;

@@ -73,7 +73,7 @@ struct plan_set *plan_find_set(const struct plan *p, struct str cluster, struct 
 	struct str name);
 
 /* listeners.c: what each listener of a Gateway is good for, and who is in whose way. */
-void listeners_judge(struct plan_gateway *gw);
+void listeners_judge(struct reconcile *r, struct plan_gateway *gw);
 /* The object in whose status the listener stands, and whose namespace it is in. */
 const struct object *listener_owner(const struct plan_gateway *gw, const struct plan_listener *l);
 

@@ -175,6 +175,23 @@ static void expect_entry(const struct row *row, const struct subject *s, const c
 	expect_condition(row, s, e, want + n);
 }
 
+/* "has NAME", "lacks NAME"; the list must be in order. */
+static void expect_feature(const struct row *row, const struct subject *s, const char *want)
+{
+	const json_t *list = json_object_get(s->status, "supportedFeatures"), *e;
+	const char *before = "", *name = strchr(want, ' ');
+	size_t i;
+
+	assert_non_null(name);
+	if ((find_named(list, name + 1) != NULL) != (strncmp(want, "has ", 4) == 0))
+		fail_msg("%s: it is not so: %s", row->place, want);
+	json_array_foreach (list, i, e) {
+		if (strcmp(before, text_of(e, "name")) >= 0)
+			fail_msg("%s: %s is not in order", row->place, text_of(e, "name"));
+		before = text_of(e, "name");
+	}
+}
+
 static void expect(const struct row *row, const struct subject *s, const char *want)
 {
 	if (strcmp(want, "nothing") == 0) {
@@ -197,6 +214,8 @@ static void expect(const struct row *row, const struct subject *s, const char *w
 		expect_list(row, json_object_get(s->status, "listeners"), "name", want + 10);
 	else if (strncmp(want, "addresses ", 10) == 0)
 		expect_list(row, json_object_get(s->status, "addresses"), "value", want + 10);
+	else if (strncmp(want, "features ", 9) == 0)
+		expect_feature(row, s, want + 9);
 	else if (strncmp(want, "sets ", 5) == 0)
 		expect_number(row,
 			json_integer_value(json_object_get(s->status, "attachedListenerSets")),
@@ -223,9 +242,20 @@ static void find_subject(struct subject *s, const json_t *all)
 	}
 }
 
-static void check_row(struct row *row, const json_t *all)
+/* "HOST[:PORT] PATH CODE": sent by the system row; here it must only be readable. */
+static void check_request(const struct row *row, const char *request)
 {
-	struct subject s = {.status = NULL};
+	char host[260], path[260], code[64], end;
+
+	if (sscanf(request, "%259s /%259s %63s %c", host, path, code, &end) != 3 &&
+		sscanf(request, "%259s / %63s %c", host, code, &end) != 2)
+		fail_msg("%s: cannot be read: %s", row->place, request);
+}
+
+/* <all> once the dataplanes have acknowledged, <before> while none has. */
+static void check_row(struct row *row, const json_t *all, const json_t *before)
+{
+	struct subject s = {.status = NULL}, then = s;
 	size_t place = strlen(row->place);
 	unsigned line = 0, wants = 0;
 
@@ -242,6 +272,13 @@ static void check_row(struct row *row, const json_t *all)
 		if (sscanf(buf, "metadata: {name: %259[^,}], namespace: %63[^,}]", s.name, s.ns) >=
 			1)
 			find_subject(&s, all);
+		if (strncmp(buf, "#? ", 3) == 0)
+			check_request(row, buf + 3);
+		if (strncmp(buf, "#- ", 3) == 0) {
+			then = s;
+			find_subject(&then, before);
+			expect(row, &then, buf + 3);
+		}
 		if (strncmp(buf, "#> ", 3) != 0)
 			continue;
 		expect(row, &s, buf + 3);
@@ -258,7 +295,7 @@ static void row_case(void **state)
 	struct store *store = store_new();
 	struct plan_input in = {.config = &config, .now_s = 1};
 	struct plan *first, *acked;
-	json_t *all;
+	json_t *all, *before;
 
 	store_put_text(store, CLUSTER, "base.yaml", str_of(row->base));
 	store_put_text(store, CLUSTER, "row.yaml", str_of(row->text));
@@ -269,12 +306,14 @@ static void row_case(void **state)
 	in.previous = in.acked = first;
 	acked = plan_build(&in);
 	all = plan_status_json(acked);
+	before = plan_status_json(first);
 	plan_put(first);
 	plan_put(acked);
 	view_put(in.view);
 	store_free(store);
-	check_row(row, all);
+	check_row(row, all, before);
 	json_decref(all);
+	json_decref(before);
 }
 
 static struct row *rows[ROWS_MAX];
