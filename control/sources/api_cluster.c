@@ -121,16 +121,13 @@ static void take_empty(struct api_kind *k)
  * A list without objects comes when all were deleted, and when the kind's definition was: then they
  * stay, because whoever removes definitions to install newer ones does not mean to end the traffic.
  */
-static void settle(struct api_kind *k)
+static void settle(struct api_kind *k, bool absent)
 {
-	struct kube_watch_state st;
-
 	if (!k->emptied)
 		return;
 	k->emptied = false;
 	loop_timer_stop(&k->settle);
-	kube_watch_state(k->watch, &st);
-	k->kept = st.phase == KUBE_WATCH_ABSENT && store_api_count(k->store) != 0;
+	k->kept = absent && store_api_count(k->store) != 0;
 	if (k->kept)
 		log_warn("source",
 			"cluster=%.*s kind=%.*s objects=%u msg=\"the kind is gone, its "
@@ -143,7 +140,11 @@ static void settle(struct api_kind *k)
 
 static void on_settle(void *arg)
 {
-	settle(arg);
+	struct api_kind *k = arg;
+	struct kube_watch_state st;
+
+	kube_watch_state(k->watch, &st);
+	settle(k, st.phase == KUBE_WATCH_ABSENT);
 }
 
 static void crd_changed(struct api_kind *k);
@@ -178,7 +179,7 @@ static void on_upsert(void *arg, json_t *object)
 {
 	struct api_kind *k = arg;
 
-	settle(k);
+	settle(k, false);
 	k->kept = false;
 	crd_changed(k);
 	tell(k, store_api_upsert(k->store, object));
@@ -188,7 +189,7 @@ static void on_delete(void *arg, json_t *object)
 {
 	struct api_kind *k = arg;
 
-	settle(k);
+	settle(k, false);
 	crd_changed(k);
 	tell(k, store_api_delete(k->store, object));
 }
@@ -197,7 +198,7 @@ static void on_state(void *arg, enum kube_watch_phase phase, const char *why)
 {
 	struct api_kind *k = arg;
 
-	settle(k);
+	settle(k, phase == KUBE_WATCH_ABSENT);
 	if (phase == KUBE_WATCH_SYNCED || phase == KUBE_WATCH_ABSENT)
 		k->known = true;
 	gate_look(k->cluster);

@@ -11,7 +11,7 @@
 
 #include "dataplane/base/bug.h"
 
-#define ARENA_BLOCK_MIN 4096
+#define ARENA_BLOCK_MIN 1024 /* thousands of objects have an arena each */
 
 struct arena_block {
 	struct arena_block *next;
