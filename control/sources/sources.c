@@ -289,11 +289,16 @@ static void on_rescan(void *arg)
 
 /* --- readiness --- */
 
+/* One that could not even be opened keeps nobody waiting. */
+static bool is_awaited(const struct sources *s, const struct source *c)
+{
+	return c->api != NULL && !store_api_gate_is_open(s->store, c->def.name);
+}
+
 bool sources_ready(const struct sources *s)
 {
 	for (uint32_t i = 0; i < s->count && !s->start_over; i++)
-		if (is_api(&s->list[i]->def) &&
-			!store_api_gate_is_open(s->store, s->list[i]->def.name))
+		if (is_awaited(s, s->list[i]))
 			return false;
 	return true;
 }
@@ -303,8 +308,7 @@ static void on_start(void *arg)
 	struct sources *s = arg;
 
 	for (uint32_t i = 0; i < s->count; i++)
-		if (is_api(&s->list[i]->def) &&
-			!store_api_gate_is_open(s->store, s->list[i]->def.name))
+		if (is_awaited(s, s->list[i]))
 			log_warn("source", "cluster=%.*s msg=\"not known yet; going on without\"",
 				STR_FMT(s->list[i]->def.name));
 	s->start_over = true;

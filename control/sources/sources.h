@@ -44,7 +44,7 @@ void sources_free(struct sources *s); /* NULL is fine */
 void sources_apply(struct sources *s);
 /* SIGHUP: every directory and kubeconfig is read again. */
 void sources_reload(struct sources *s);
-/* Every cluster takes part, or there was time enough: before this plans would lack something. */
+/* Every cluster that is open takes part, or there was time enough; plans before would lack some. */
 bool sources_ready(const struct sources *s);
 /* Whether a definition could work: its kubeconfig can be read and makes sense. */
 int sources_check(const struct cluster_def *def, struct err *err);

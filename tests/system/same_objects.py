@@ -59,9 +59,12 @@ class Control:
                            text=True, capture_output=True, timeout=30)
         return p.stdout if ok else p.stderr + p.stdout
 
+    def text(self, path):
+        return subprocess.run(["curl", "-s", "--max-time", "10", "--unix-socket", self.socket,
+                               "http://c" + path], text=True, capture_output=True).stdout
+
     def get(self, path):
-        out = subprocess.run(["curl", "-s", "--max-time", "10", "--unix-socket", self.socket,
-                              "http://c" + path], text=True, capture_output=True).stdout
+        out = self.text(path)
         return json.loads(out) if out else {}
 
     def meaning(self):
@@ -110,7 +113,8 @@ def by_either_way(group, folder):
                 break
             except lab.LabError:
                 time.sleep(1)
-    a = Control(folder, "dir", [{"name": n, "directory": os.path.join(copy, n)} for n in NAMES])
+    a = Control(folder, "dir", [{"name": n, "directory": os.path.join(copy, n)} for n in NAMES] +
+                [{"name": "lame", "kubeconfig": os.path.join(folder, "lame.kubeconfig")}])
     clusters = []
     for n in NAMES:
         path = os.path.join(folder, n + ".kubeconfig")
@@ -118,7 +122,8 @@ def by_either_way(group, folder):
         shutil.chown(path, lab.service_user())
         clusters.append({"name": n, "kubeconfig": path})
     b = Control(folder, "api", clusters)
-    until("a plan of the directories", a.meaning)
+    until("a plan of the directories, though another cluster cannot be opened", a.meaning, 10)
+    check("lame.kubeconfig" in a.cluster("lame")["state"]["error"], "which its state says")
     until("the same plan of the API servers", lambda: a.meaning() and a.meaning() == b.meaning())
     if a.meaning() != b.meaning():
         say(f"directory:  {a.meaning()}")
@@ -147,6 +152,11 @@ def a_server_that_stops(group, c):
     check(c.meaning() == before, "and nothing else has changed")
     brief = {b["name"]: b for b in c.get("/api/v1/status")["clusters"]}
     check(brief[WEST]["stale"] and not brief[EAST]["stale"], "status names the stale kinds")
+    metrics = c.text("/metrics")
+    check('sluice_cluster_stale_seconds{cluster="us-east"} 0\n' in metrics and
+          'sluice_cluster_stale_seconds{cluster="us-west"} 0\n' not in metrics and
+          'sluice_source_synced{cluster="us-west",kind="Service"} 0\n' in metrics,
+          "metrics tell which is stale")
     group[WEST].start_apiserver()
     group[WEST].wait_ready()
     until("it is synced again", lambda: not c.cluster(WEST)["state"]["stale"], 90)
