@@ -159,7 +159,7 @@ static bool say_clusters(const struct reading *r)
 
 static int reading_open(struct reading *r, const struct control_config *c, struct err *err)
 {
-	const struct sources_events events = {on_change, on_status, on_clusters, r};
+	const struct sources_events events = {on_change, on_status, on_clusters, NULL, r};
 	int rc = loop_new(&r->loop, err);
 
 	if (rc == 0)

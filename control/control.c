@@ -37,9 +37,25 @@ static void on_change(void *arg)
 	schedule_turn(arg);
 }
 
-/* Nothing here depends on what objects have in status; whoever writes status looks for himself. */
 static void on_status(void *arg)
 {
+	struct control *c = arg;
+
+	status_on_change(c->status);
+}
+
+static void on_closing(void *arg, struct str cluster)
+{
+	struct control *c = arg;
+
+	status_cluster_closed(c->status, cluster);
+}
+
+static struct kube_cluster *kube_of(void *arg, struct str cluster)
+{
+	struct control *c = arg;
+
+	return sources_kube(c->sources, cluster);
 }
 
 /* From the loop: whoever changed the registry may be a client that the change closes. */
@@ -81,6 +97,13 @@ static void on_alive(void *arg)
 	loop_timer_set(c->loop, &c->alive_timer, sd_notify_watchdog_us() / 2);
 }
 
+static void on_stopped(void *arg)
+{
+	struct control *c = arg;
+
+	loop_stop(c->loop);
+}
+
 static void on_signal(void *arg, int signo)
 {
 	struct control *c = arg;
@@ -94,7 +117,7 @@ static void on_signal(void *arg, int signo)
 	}
 	log_info("main", "signal=%s msg=\"stopping\"", strsignal(signo));
 	sd_notify_send("STOPPING=1");
-	loop_stop(c->loop);
+	status_stop(c->status, on_stopped, c);
 }
 
 /* --- opening, in this order --- */
@@ -184,10 +207,15 @@ static int open_registry(struct control *c, struct err *err)
 
 static int open_sources(struct control *c, struct err *err)
 {
-	const struct sources_events events = {on_change, on_status, on_clusters, c};
+	const struct sources_events events = {on_change, on_status, on_clusters, on_closing, c};
+	const struct status_ops ops = {kube_of, c};
+	char instance[128];
 	int rc;
 
 	c->store = store_new();
+	status_instance(c->config->state_directory, instance, sizeof(instance));
+	c->status = status_new(c->loop, c->store, &ops, instance);
+	c->source.status = c->status;
 	rc = sources_new(c->loop, c->store, c->registry, &events, &c->sources, err);
 	if (rc < 0)
 		return rc;
@@ -235,6 +263,8 @@ int control_open(struct control *c, const char *config_path, struct err *err)
 void control_close(struct control *c)
 {
 	server_close(c->server);
+	status_free(c->status);
+	c->status = NULL;
 	sources_free(c->sources);
 	if (c->publish != NULL) {
 		loop_fd_remove(c->loop, &c->publish_fd);

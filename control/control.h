@@ -21,6 +21,7 @@
 #include "control/reconcile/addresses.h"
 #include "control/reconcile/plan.h"
 #include "control/sources/sources.h"
+#include "control/status/status.h"
 #include "control/store/store.h"
 
 #define CONTROL_DEBOUNCE_US 10000u /* followers of a change wait no longer */
@@ -42,6 +43,7 @@ struct control {
 	struct store *store;
 	struct registry *registry;
 	struct sources *sources;
+	struct status *status;
 	struct publish *publish;
 	struct server *server;
 	struct address_book *book;

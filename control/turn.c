@@ -160,6 +160,7 @@ void control_turn(struct control *c)
 	log_problems(c->plan != NULL ? c->plan->view : NULL, p->view);
 	remember_addresses(c, p);
 	plan_take(c, p);
+	status_update(c->status, p, false);
 	retired_sweep(c);
 	c->source.turns++;
 	c->source.turn_us += clock_mono_us() - start;
@@ -187,6 +188,7 @@ void control_on_acked(struct control *c)
 	plan_take(c, p);
 	plan_put(c->acked);
 	c->acked = plan_get(p);
+	status_update(c->status, p, true);
 	retired_sweep(c);
 	log_info("turn", "acknowledged generation=%" PRIu64 " revision=%" PRIu64,
 		publish_generation(c->publish), publish_revision(c->publish));

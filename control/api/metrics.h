@@ -13,6 +13,8 @@
 void metrics_control(struct prom *p, const struct api_source *s);
 /* Of each cluster, and of its API server. */
 void metrics_clusters(struct prom *p, const struct api_source *s);
+/* Of the writer of status. */
+void metrics_status(struct prom *p, const struct api_source *s);
 void metrics_process(struct prom *p);
 
 enum { METRICS_QUERY_COUNTERS, METRICS_QUERY_CONFIG, METRICS_QUERY_WORKERS, METRICS_QUERY_COUNT };

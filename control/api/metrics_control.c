@@ -161,6 +161,7 @@ void metrics_control(struct prom *p, const struct api_source *s)
 		"Configurations that could not be published.", PROM_NO_LABELS, s->publish_errors);
 	add_links(p, s->publish);
 	metrics_clusters(p, s);
+	metrics_status(p, s);
 	if (s->plan != NULL) {
 		add_objects(p, s->plan);
 		add_plan(p, s->plan);

@@ -14,6 +14,7 @@
 #include "control/publish/publish.h"
 #include "control/reconcile/plan.h"
 #include "control/sources/sources.h"
+#include "control/status/status.h"
 #include "dataplane/snapshot/build.h"
 
 struct api_source {
@@ -24,6 +25,7 @@ struct api_source {
 	struct publish *publish;
 	struct registry *registry;     /* handlers may change it, and call on_clusters() then */
 	const struct sources *sources; /* NULL in tests without any */
+	const struct status *status;   /* the same */
 	void (*on_clusters)(void *arg);
 	void *on_clusters_arg;
 	const char *compile_error; /* why <compiled> is not published; "" */

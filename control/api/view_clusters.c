@@ -84,10 +84,33 @@ static void add_server(json_t *state, const struct kube_cluster_state *k)
 	json_object_set_new(state, "requestsWaiting", json_integer(k->calls_waiting));
 }
 
+/* Who writes status to it; NULL: nobody here would. */
+static json_t *json_writer(const struct api_source *s, struct str name)
+{
+	struct status_state st;
+	uint32_t i = 0;
+	json_t *j;
+
+	while (status_state(s->status, i, &st) && !str_eq(st.cluster, name))
+		i++;
+	if (!status_state(s->status, i, &st))
+		return NULL;
+	j = json_object();
+	json_object_set_new(j, "leader", json_boolean(st.leader));
+	json_object_set_new(j, "denied", json_boolean(st.denied));
+	json_object_set_new(j, "holder", json_string(st.holder));
+	json_object_set_new(j, "identity", json_string(st.identity));
+	json_object_set_new(j, "waiting", json_integer(st.waiting + st.under_way));
+	json_object_set_new(j, "writes", json_integer((json_int_t)st.counters[STATUS_WRITES]));
+	json_object_set_new(j, "conflicts",
+		json_integer((json_int_t)st.counters[STATUS_CONFLICTS]));
+	return j;
+}
+
 static json_t *json_state(const struct api_source *s, struct str name)
 {
 	struct source_state st;
-	json_t *j = json_object();
+	json_t *j = json_object(), *writer;
 
 	if (s->sources == NULL || !sources_state(s->sources, name, &st))
 		return j;
@@ -97,6 +120,9 @@ static json_t *json_state(const struct api_source *s, struct str name)
 		add_server(j, &st.kube);
 		json_object_set_new(j, "kinds", json_kinds(s, name));
 	}
+	writer = json_writer(s, name);
+	if (writer != NULL)
+		json_object_set_new(j, "writer", writer);
 	return j;
 }
 

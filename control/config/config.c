@@ -19,6 +19,28 @@ static const char *check_label(struct str s)
 	return ok ? NULL : "must be lower case letters, digits and '-'";
 }
 
+static const char *check_label_or_none(struct str s)
+{
+	return s.len != 0 ? check_label(s) : NULL;
+}
+
+/* [prefix/]name of a label or of a loadBalancerClass; API servers check the rest. */
+static const char *check_key(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= 'A' && s.p[i] <= 'Z') ||
+			    (s.p[i] >= '0' && s.p[i] <= '9') || str_find(STR("-_./"), s.p[i]) >= 0))
+			return "must be letters, digits, '-', '_', '.' and '/'";
+	return NULL;
+}
+
+static const char *check_value(struct str s)
+{
+	return s.len == 0 || (s.len <= 63 && str_find(s, '/') < 0 && check_key(s) == NULL)
+		? NULL
+		: "must be at most 63 letters, digits, '-', '_' and '.'";
+}
+
 static const char *check_controller(struct str s)
 {
 	return str_find(s, '/') > 0 && s.p[s.len - 1] != '/'
@@ -143,6 +165,27 @@ static const struct yaml_field timeout_fields[] = {
 };
 static const struct yaml_schema timeout_schema = YAML_SCHEMA(struct control_config, timeout_fields);
 
+static const struct yaml_field status_fields[] = {
+	YAML_STR(struct control_config, "leaseNamespace", lease_namespace, .max = 63,
+		.check = check_label, .def = "sluice-system"),
+};
+static const struct yaml_schema status_schema = YAML_SCHEMA(struct control_config, status_fields);
+
+static const struct yaml_field services_fields[] = {
+	YAML_STR(struct control_config, "namespace", services_namespace, .max = 63,
+		.check = check_label_or_none, .def = "tigera-gateway"),
+	YAML_STR(struct control_config, "loadBalancerClass", services_class, .min = 1, .max = 253,
+		.check = check_key, .def = "gateway.sluice.internal/vip"),
+	YAML_CSTR(struct control_config, "nameLabel", services_name_label, .min = 1, .max = 253,
+		.check = check_key, .def = "gateway.envoyproxy.io/owning-gateway-name"),
+	YAML_CSTR(struct control_config, "namespaceLabel", services_namespace_label, .min = 1,
+		.max = 253, .check = check_key,
+		.def = "gateway.envoyproxy.io/owning-gateway-namespace"),
+	YAML_MAP(struct control_config, "labels", services_labels, .check = check_value),
+};
+static const struct yaml_schema services_schema =
+	YAML_SCHEMA(struct control_config, services_fields);
+
 /* Lists are short: comparing each with those before it is the whole search. */
 #define UNIQUE(d, n, list, key, items, count, member) \
 	for (uint32_t i_ = 0; i_ < (count); i_++) \
@@ -170,6 +213,8 @@ static const struct yaml_field config_fields[] = {
 		.min = 1, .max = 64),
 	YAML_LIST(struct control_config, "pools", pools, &pool_schema, .max = 64),
 	YAML_LIST(struct control_config, "dataplanes", dataplanes, &dataplane_schema, .max = 16),
+	{.key = "status", .type = YAML_TYPE_OBJECT, .schema = &status_schema},
+	{.key = "services", .type = YAML_TYPE_OBJECT, .schema = &services_schema},
 	YAML_CSTR(struct control_config, "user", user, .min = 1, .max = 127),
 	{.key = "api", .type = YAML_TYPE_OBJECT, .schema = &api_schema},
 	YAML_CSTR(struct control_config, "stateDirectory", state_directory, .min = 1, .max = 4000,

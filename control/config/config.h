@@ -16,6 +16,13 @@
  *	dataplanes:
  *	- {name: dp0, url: ipc:///run/sluice/dp0.ipc}
  *	api: {socket: /run/sluice/control.sock, mode: "0660"}
+ *	status: {leaseNamespace: sluice-system}	# where the Lease is that chooses the writer
+ *	services:		# the LoadBalancer Service that shows a Gateway's VIPs
+ *	  namespace: tigera-gateway	# "": beside its Gateway
+ *	  loadBalancerClass: gateway.sluice.internal/vip
+ *	  nameLabel: gateway.envoyproxy.io/owning-gateway-name
+ *	  namespaceLabel: gateway.envoyproxy.io/owning-gateway-namespace
+ *	  labels: {team: edge}	# more of them
  *	user: sluice		# or sluice:adm; who we are once root is given up
  *	stateDirectory: /var/lib/sluice/control
  *	trustedNetworks: [10.0.0.0/8]
@@ -31,6 +38,7 @@
 #include "dataplane/base/err.h"
 #include "dataplane/base/ip.h"
 #include "dataplane/base/str.h"
+#include "dataplane/yaml/yaml_decode.h"
 
 struct config_cluster {
 	struct str name; /* RFC 1123 label, unique */
@@ -73,6 +81,11 @@ struct control_config {
 	uint32_t trusted_count;
 	uint32_t header_timeout_ms, idle_timeout_ms, connect_timeout_ms, response_timeout_ms;
 	uint32_t exchange_bytes_max;
+	struct str lease_namespace;
+	struct str services_namespace; /* empty: the Gateway's own */
+	struct str services_class;
+	const char *services_name_label, *services_namespace_label; /* keys */
+	struct kv_list services_labels;
 	int log_level; /* enum log_level */
 };
 

@@ -18,7 +18,12 @@
 struct metadata {
 	struct str name, ns, created, uid, resource_version, deleted;
 	struct kv_list labels, annotations;
+	const struct str *finalizers;
+	uint32_t finalizers_count;
 };
+
+static const struct yaml_field finalizer_field = {.type = YAML_TYPE_STR};
+static const struct yaml_schema finalizers_schema = YAML_SCALARS(struct str, &finalizer_field);
 
 static const struct yaml_field metadata_fields[] = {
 	YAML_STR(struct metadata, "name", name, .required = true, .min = 1, .max = 253,
@@ -35,7 +40,7 @@ static const struct yaml_field metadata_fields[] = {
 	YAML_IGNORED("selfLink"),
 	YAML_IGNORED("generateName"),
 	YAML_IGNORED("ownerReferences"),
-	YAML_IGNORED("finalizers"),
+	YAML_LIST(struct metadata, "finalizers", finalizers, &finalizers_schema),
 	YAML_IGNORED("managedFields"),
 	YAML_IGNORED("deletionGracePeriodSeconds"),
 };
@@ -199,6 +204,8 @@ static bool server_take(struct yaml_decoder *dec, const struct yaml_node *n,
 
 	o->uid = m->uid;
 	o->resource_version = m->resource_version;
+	o->finalizers = m->finalizers;
+	o->finalizers_count = m->finalizers_count;
 	if (m->uid.len == 0)
 		yaml_report(dec, n, "uid", "is required of an API server");
 	if (generation != NULL && yaml_to_int(generation, 0, INT64_MAX, &o->generation, &err) < 0)

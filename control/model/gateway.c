@@ -116,8 +116,8 @@ static const struct yaml_schema address_schema =
 
 static const struct yaml_field infrastructure_fields[] = {
 	YAML_POINTER(struct gateway, "parametersRef", parameters, &object_ref_schema),
-	YAML_IGNORED("labels"),
-	YAML_IGNORED("annotations"),
+	YAML_MAP(struct gateway, "labels", labels, .check = check_label_value),
+	YAML_MAP(struct gateway, "annotations", annotations),
 };
 static const struct yaml_schema infrastructure_schema =
 	YAML_SCHEMA(struct gateway, infrastructure_fields);

@@ -76,6 +76,7 @@ struct gateway {
 	const struct gateway_address *addresses;
 	uint32_t listeners_count, addresses_count;
 	const struct object_ref *parameters; /* infrastructure.parametersRef, NULL: none */
+	struct kv_list labels, annotations;  /* infrastructure: for what is made for it */
 	bool has_backend_tls;		     /* tls.backend: a client certificate for backends */
 	enum listeners_from listeners_from;  /* allowedListeners: whose ListenerSets */
 	const struct label_selector *listeners_selector; /* NULL: none was given */

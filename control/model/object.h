@@ -53,7 +53,9 @@ struct object {
 	uint32_t line;
 	/* From an API server only; empty and 0 else. */
 	struct str uid, resource_version;
-	struct str status;	 /* of kinds with keeps_status: JSON, "" when there is none */
+	struct str status; /* of kinds with keeps_status: JSON, "" when there is none */
+	const struct str *finalizers;
+	uint32_t finalizers_count;
 	int64_t deleted;	 /* deletionTimestamp: it goes when its finalizers are gone */
 	uint64_t content_digest; /* of all but status, resourceVersion and managedFields */
 	union {			 /* by kind; owned by the arena */

@@ -322,6 +322,8 @@ void api_cluster_close(struct api_cluster *c)
 		loop_timer_stop(&c->kinds[i].settle);
 	loop_timer_stop(&c->optional);
 	loop_timer_stop(&c->rediscover);
+	if (c->sources->events.on_closing != NULL)
+		c->sources->events.on_closing(c->sources->events.arg, c->name);
 	kube_close(c->kube);
 	free(c);
 }

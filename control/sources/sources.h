@@ -33,6 +33,8 @@ struct sources_events {
 	void (*on_change)(void *arg);	/* the next view differs, or we have become ready */
 	void (*on_status)(void *arg);	/* statuses of objects have changed: store_latest() */
 	void (*on_clusters)(void *arg); /* the registry has a new list; apply it */
+	/* The client of a cluster is about to go; NULL: nobody else uses it. */
+	void (*on_closing)(void *arg, struct str cluster);
 	void *arg;
 };
 

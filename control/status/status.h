@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * status.h: the truth back to the API servers.
+ *
+ *	plan (acknowledged) ──→ wanted ──→ difference to what the object has ──→ kube_request()
+ *	store_latest(): what it has ─────────┘            Lease held? ┘
+ *
+ * For each object of an API server that a plan speaks about: its status; for each Gateway a Service
+ * that shows its VIPs; for a GatewayClass in use the finalizer; and Events about what has changed.
+ * One request per object is under way at a time and is made when it is sent, so the newest plan
+ * wins. Nothing is written twice: what the server answered counts until a watch has brought it.
+ *
+ * Who writes is decided by a Lease per cluster and controllerName. Without the right to it nothing
+ * is written to that cluster.
+ */
+#pragma once
+
+#include "control/kube/kube.h"
+#include "control/loop/loop.h"
+#include "control/reconcile/plan.h"
+#include "control/store/store.h"
+
+struct status;
+
+struct status_ops {
+	/* The client of a cluster; NULL: its objects come from elsewhere. */
+	struct kube_cluster *(*kube)(void *arg, struct str cluster);
+	void *arg;
+};
+
+/* <instance>: tells this process from others; the same again after a restart on this machine. */
+struct status *status_new(struct loop *loop, struct store *store, const struct status_ops *ops,
+	const char *instance);
+void status_free(struct status *s); /* NULL is fine */
+/* A name from the host, its present boot and the state directory. */
+void status_instance(const char *state_dir, char *buf, size_t size);
+
+/*
+ * The newest plan. <acked>: every live dataplane has it; a plan that is not acknowledged waits for
+ * STATUS_GRACE_US for one that is, and is told then as it stands.
+ */
+void status_update(struct status *s, struct plan *p, bool acked);
+#define STATUS_GRACE_US 1000000u
+/* Objects came back with another status or version. */
+void status_on_change(struct status *s);
+/* Before kube_close(): requests to it will not be answered. */
+void status_cluster_closed(struct status *s, struct str cluster);
+/* Gives the Leases back; <done> comes when that is over, or after two seconds, or at once. */
+void status_stop(struct status *s, void (*done)(void *arg), void *arg);
+
+/* --- what REST and metrics show --- */
+
+enum status_counter {
+#define STATUS_COUNTER(NAME, name, help) STATUS_##NAME,
+#include "control/status/status.def"
+#undef STATUS_COUNTER
+	STATUS_COUNTER_COUNT
+};
+
+struct status_counter_info {
+	const char *name, *help;
+};
+
+extern const struct status_counter_info status_counter_info[STATUS_COUNTER_COUNT];
+
+struct status_state {
+	struct str cluster;
+	bool leader;	      /* we write */
+	bool denied;	      /* we may not touch the Lease */
+	const char *holder;   /* of the Lease; "" */
+	const char *identity; /* ours */
+	uint32_t waiting, under_way, events_waiting;
+	uint64_t counters[STATUS_COUNTER_COUNT];
+};
+
+/* The <i>th cluster; false behind the last. */
+bool status_state(const struct status *s, uint32_t i, struct status_state *ret);
