@@ -173,10 +173,11 @@ def killed():
     lab.wait_until("its children's end", lambda: not [x for x in left_behind(p.pid)
                                                       if x.startswith("process")], 20)
     p2 = start("--smoke", "--port", "fast", "--subject", "testpmd", "--duration", "0.5")
-    p2.communicate(timeout=60)
+    err = p2.communicate(timeout=120)[1]
     left = left_behind(p.pid) + folders(p.pid)
     check(taken > 0 and p2.returncode == 0 and not left and given_back(pages, p.pid),
-          f"SIGKILL leaves {taken} hugepages, and the next run ({p2.returncode}) nothing: {left}")
+          f"SIGKILL leaves {taken} hugepages, and the next run ({p2.returncode}) nothing: {left}"
+          f"{err[-400:] if p2.returncode else ''}")
 
 
 def a_note_is_taken_once(folder):
