@@ -84,26 +84,24 @@ static uint64_t header_append_plain(struct rte_mbuf *m, const struct tcp_flow *f
  * RTE_MBUF_F_TX_TCP_SEG).
  */
 static void checksum_leave(struct tcp *t, struct rte_mbuf *m, const struct tcp_flow *f,
-	uint16_t mss)
+	uint32_t hlen, uint16_t mss)
 {
 	bool v4 = ip_is_v4(&f->remote);
-	uint32_t hlen = (uint32_t)(rte_pktmbuf_mtod(m, const uint8_t *)[12] >> 4) * 4;
-	uint32_t len = m->pkt_len;
+	uint32_t len = m->pkt_len, cut = 0;
 	uint16_t c;
 
-	m->l2_len = RTE_ETHER_HDR_LEN;
-	m->l3_len = v4 ? 20 : 40;
-	m->l4_len = hlen;
 	m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM | (v4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6);
 	if (len - hlen > mss) {
 		t->counters[TCP_N_TX_SEGMENTS] += (len - hlen - 1) / mss;
 		tcp_count(t, TCP_N_TX_CUT);
-		m->tso_segsz = mss;
+		cut = mss;
 		m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
 		if (v4 && t->cfg.tx.ip_csum)
 			m->ol_flags |= RTE_MBUF_F_TX_IP_CKSUM;
 		len = 0;
 	}
+	/* in one store: member by member, each would wait for those before it to leave the core */
+	m->tx_offload = rte_mbuf_tx_offload(RTE_ETHER_HDR_LEN, v4 ? 20 : 40, hlen, cut, 0, 0, 0);
 	c = csum_fold(csum_pseudo(&f->local, &f->remote, len));
 	memcpy(rte_pktmbuf_mtod_offset(m, char *, 16), &c, 2);
 }
@@ -116,14 +114,14 @@ static void checksum_put(struct rte_mbuf *m, const struct tcp_flow *f, uint64_t 
 }
 
 /*
- * The checksum, then down. <m> is a chain of pkt_len bytes whose sum is <sum> (where the ports do
- * not make it), in segments of up to <mss>.
+ * The checksum, then down. <m> is a chain of pkt_len bytes, the first <hlen> of them the header,
+ * whose sum is <sum> (where the ports do not make it), in segments of up to <mss>.
  */
-static void transmit(struct tcp *t, struct rte_mbuf *m, uint64_t sum, const struct tcp_flow *f,
-	uint16_t mss, struct net_dst *dst)
+static void transmit(struct tcp *t, struct rte_mbuf *m, uint32_t hlen, uint64_t sum,
+	const struct tcp_flow *f, uint16_t mss, struct net_dst *dst)
 {
 	if (t->cfg.tx.csum)
-		checksum_leave(t, m, f, mss);
+		checksum_leave(t, m, f, hlen, mss);
 	else
 		checksum_put(m, f, sum);
 	pkt_of(m)->l4_len = (uint16_t)m->pkt_len;
@@ -141,7 +139,7 @@ static bool emit_header(struct tcp *t, const struct tcp_flow *f, const struct he
 	if (m == NULL)
 		return false;
 	sum = header_append(m, f, h, opt);
-	transmit(t, m, sum, f, TCP_MSS_MIN, dst);
+	transmit(t, m, m->pkt_len, sum, f, TCP_MSS_MIN, dst);
 	return true;
 }
 
@@ -299,6 +297,7 @@ static bool emit(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t bytes
 	uint32_t tsval = tcp_ts_now(t, c->ts_offset);
 	struct header h = {.seq = seq, .ack = c->rcv_nxt, .flags = flags | TCP_ACK};
 	struct chain ch;
+	uint32_t hlen;
 
 	ch.head = ch.last = mbuf_alloc(t);
 	if (ch.head == NULL)
@@ -308,12 +307,13 @@ static bool emit(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t bytes
 		ch.sum = header_append_sack(ch.head, c, &h, tsval, bytes);
 	else
 		ch.sum = header_append_plain(ch.head, &c->flow, &h, c->ts_on, tsval, c->ts_recent);
+	hlen = ch.head->pkt_len;
 	if (bytes > 0 && !payload_append(t, c, &ch, seq, bytes)) {
 		rte_pktmbuf_free(ch.head);
 		return false;
 	}
 	ack_settled(c);
-	transmit(t, ch.head, ch.sum, &c->flow, c->mss, &c->dst);
+	transmit(t, ch.head, hlen, ch.sum, &c->flow, c->mss, &c->dst);
 	return true;
 }
 
