@@ -142,6 +142,9 @@ def make(Row, top):
         Row("system", "same-objects", "manifests mean the same by directory and by API server, through "
             "stops, lost CRDs, REST and RemoteClusterConfigurations", system("same_objects.py"),
             build=ASAN, needs=ROOT, timeout=3600),
+        Row("system", "kubectl-canary", "the canary tutorial as typed: get, patch, describe and the "
+            "Service's VIP say what requests see; others' status stays", system("kubectl_canary.py"),
+            build=REL, needs=ROOT, timeout=3600),
         Row("system", "minicluster", "two real API servers up; pods answer, log, end in their grace; "
             "down leaves nothing, also after a crash", system("clusters.py"), needs=ROOT,
             timeout=3600),
