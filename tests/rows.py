@@ -145,6 +145,11 @@ def make(Row, top):
         Row("system", "kubectl-canary", "the canary tutorial as typed: get, patch, describe and the "
             "Service's VIP say what requests see; others' status stays", system("kubectl_canary.py"),
             build=REL, needs=ROOT, timeout=3600),
+        Row("system", "propagation", "from the API server's answer to a PATCH to the first request by "
+            "it: p50 <= 20 ms, p99 <= 100 ms, none fails", system("propagation.py"),
+            system("propagation.py", "--long"), build=REL, needs=ROOT, timeout=3600),
+        Row("system", "demo-kubernetes", "the demo's canary and mesh on two real API servers",
+            demo + ["--kubernetes"], build=REL, needs=ROOT, timeout=3600),
         Row("system", "minicluster", "two real API servers up; pods answer, log, end in their grace; "
             "down leaves nothing, also after a crash", system("clusters.py"), needs=ROOT,
             timeout=3600),

@@ -4,7 +4,8 @@ demo.py: behind scripts/demo: the canary across two clusters, seen by curl from 
 
 With --check the same runs with one and with two workers, over IPv4 and IPv6, canary and mesh, and
 what an operator would look at is asserted: the split, 404 for a foreign Host, 500 while the
-ReferenceGrant is gone, and that everything heals without a restart.
+ReferenceGrant is gone, and that everything heals without a restart. With --kubernetes it is the same
+on two real API servers (demo_kube.py).
 """
 import argparse
 import collections
@@ -137,15 +138,27 @@ Ctrl-C ends the demo and removes everything.""", flush=True)
     return 0
 
 
+def run_kubernetes(args):
+    import demo_kube  # what it needs is built when it is first asked for
+    if not args.check:
+        return demo_kube.show(args, uniq, WEIGHTS)
+    demo_kube.check_all(args, check, uniq)
+    return 1 if failures else 0
+
+
 def main():
     ap = argparse.ArgumentParser(prog="demo")
     ap.add_argument("--check", action="store_true", help="assert the split and exit")
     ap.add_argument("--example", default="canary", choices=["canary", "mesh"])
     ap.add_argument("--workers", type=int, default=1)
+    ap.add_argument("--kubernetes", action="store_true",
+                    help="on two real API servers (the first time builds them: minutes)")
     args = ap.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("demo: must be root to make network namespaces")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if args.kubernetes:
+        return run_kubernetes(args)
     return run_check(args) if args.check else show(args)
 
 

@@ -71,10 +71,14 @@ def run(*argv, check=True, timeout=30, **kw):
 
 
 def wait_until(what, fn, timeout=10.0, step=0.05):
-    """Calls fn until it returns something true; the last exception or value explains a time-out."""
+    """
+    Calls fn until it returns something true; the last exception or value explains a time-out. It is
+    called once more when the time is over: a machine that stood still has lost nothing.
+    """
     end = time.monotonic() + timeout
-    last = None
-    while time.monotonic() < end:
+    last, over = None, False
+    while not over:
+        over = time.monotonic() >= end
         try:
             last = fn()
             if last:

@@ -19,11 +19,12 @@ from common import V1, V2, check, finish, gateway, lab, percentile, put_manifest
 EDITS = [(80, 20), (50, 50), (0, 100), (100, 0)]
 
 
-def start_load(box, rate, seconds, record, conns=64, port=80):
+def start_load(box, rate, seconds, record, conns=64, port=80, host="app.demo.lab"):
     vip = lab.VIP6 if box.v6 else lab.VIP4
     return box.spawn("client", f"load-{os.path.basename(record)}",
                      os.path.join(box.build, "tests/tools/load"), vip, str(port), "--conns",
-                     str(conns), "--rate", str(rate), "--seconds", str(seconds), "--record", record)
+                     str(conns), "--rate", str(rate), "--seconds", str(seconds), "--record", record,
+                     "--host", host)
 
 
 def load_report(proc, timeout=120):

@@ -16,6 +16,7 @@ wire in front of it, take its etcd back in time, remove and restore its CRDs, cr
 """
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -162,11 +163,14 @@ class KubeLab(lab.Lab):
 
     # -- kubeconfigs ------------------------------------------------------------------------
 
-    def kubeconfig(self, cluster):
-        """The administrator's, through the wire."""
-        self.wire(cluster)
+    def kubeconfig(self, cluster, wired=True):
+        """The administrator's, through the wire unless told otherwise."""
+        url = self.kube[cluster].url
+        if wired:
+            self.wire(cluster)
+            url = self.url(cluster)
         path = os.path.join(self.dir, f"{cluster}-admin.kubeconfig")
-        return self._own(self.kube[cluster].write_kubeconfig(path, "admin", url=self.url(cluster)))
+        return self._own(self.kube[cluster].write_kubeconfig(path, "admin", url=url))
 
     def account_kubeconfig(self, cluster, namespace, account, hours=1):
         """That of a ServiceAccount, by a token of the TokenRequest API, through the wire."""
@@ -196,6 +200,42 @@ class KubeLab(lab.Lab):
     def authority(self, cluster):
         """Folder and functions to make more certificates of that cluster (minicluster_pki.Pki)."""
         return self.kube[cluster].pki
+
+    # -- the gateway ------------------------------------------------------------------------
+
+    def load_config(self, example="mesh", workers=1, wired=True):
+        """The programs' configuration of that example, API servers in place of its directories."""
+        def edit(name, text):
+            if name != "control.yaml":
+                return text
+            names = "".join(f"- name: {c}\n  kubeconfig: {self.kubeconfig(c, wired)}\n"
+                            for c in self.names)
+            return re.sub(r"(?m)^clusters:\n([- ].*\n)+", f"clusters:\n{names}\n", text)
+        self.load_example(example, workers, edit)
+        shutil.rmtree(os.path.join(self.conf, "clusters"))
+
+    def start_gateway(self, example="mesh", workers=1, wired=True):
+        self.load_config(example, workers, wired)
+        self.start_dataplane()
+        self.start_control()
+        self.wait_ready(60)
+
+    def kinds(self, cluster):
+        """What control says of that cluster's kinds: {"Service": {"state": ..., "objects": ...}}"""
+        state = self.get(f"/api/v1/clusters/{cluster}")["state"]
+        return {k["kind"]: k for k in state["kinds"]}
+
+    def wait_kinds(self, cluster, test, what, timeout=60):
+        lab.wait_until(f"{cluster}: {what}", lambda: test(self.kinds(cluster)), timeout, 0.1)
+
+    def wait_applied(self, what="the dataplane has acknowledged it", timeout=10):
+        """Until every dataplane has what control has."""
+        def applied():
+            want = self.get("/api/v1/config")
+            return all((d["applied"]["generation"], d["applied"]["revision"]) >=
+                       (want["generation"], want["revision"])
+                       for d in self.get("/api/v1/dataplanes")["items"])
+        lab.wait_until(what, applied, timeout)
 
     # -- doing harm -------------------------------------------------------------------------
 
@@ -229,11 +269,14 @@ class KubeLab(lab.Lab):
             c.signal("etcd", signal.SIGCONT)
         return copy
 
-    def restore(self, cluster, copy):
-        """Puts back such a copy: resourceVersions run from there again."""
+    def restore(self, cluster, copy, node=True):
+        """
+        Puts back such a copy: resourceVersions run from there again. Pods start anew with their
+        node; node=False leaves it and them running, for a copy in which the pods are the same.
+        """
         c = self.kube[cluster]
         controllers = c.alive("kube-controller-manager")
-        for name in ("kubelet", "kube-controller-manager", "kube-apiserver", "etcd"):
+        for name in ("kubelet", "kube-controller-manager", "kube-apiserver", "etcd")[not node:]:
             c.stop(name, signal.SIGTERM if name == "kubelet" else signal.SIGKILL)
         shutil.rmtree(c.path("etcd"))
         shutil.copytree(copy, c.path("etcd"))
@@ -242,7 +285,8 @@ class KubeLab(lab.Lab):
         c.wait_ready()
         if controllers:
             c.start_controllers()
-        self.node_start(cluster)
+        if node:
+            self.node_start(cluster)
 
     def node_stop(self, cluster, sig=signal.SIGKILL):
         """Pods die with it, and nobody says so to the API server."""
@@ -290,14 +334,17 @@ def _value(v):
 
 
 def deployment(name, image, replicas=1, namespace="default", port=3000, service_port=80, env=(),
-               probe=None, grace=2, extra=""):
-    """Manifests of a Deployment, with POD_NAME and NAMESPACE for echo-basic, and its Service."""
+               probe=None, grace=2, extra="", labels=""):
+    """
+    Manifests of a Deployment, with POD_NAME and NAMESPACE for echo-basic, and its Service, which
+    carries the labels.
+    """
     env = [("POD_NAME", "metadata.name"), ("NAMESPACE", "metadata.namespace"), *env]
     lines = "".join(f"        - {{name: {k}, {_value(v)}}}\n" for k, v in env)
     readiness = f"        readinessProbe: {json.dumps(probe)}\n" if probe else ""
     return f"""apiVersion: v1
 kind: Service
-metadata: {{name: {name}, namespace: {namespace}}}
+metadata: {{name: {name}, namespace: {namespace}, labels: {{{labels}}}}}
 spec:
   selector: {{app: {name}}}
   ports:
@@ -322,6 +369,9 @@ spec:
 {lines}{readiness}{extra}"""
 
 
+# Programs that end at once on SIGTERM need it, on real clusters too: until everybody knows.
+LINGER = "        lifecycle: {preStop: {sleep: {seconds: 2}}}\n"
+PROBE = {"httpGet": {"path": "/health", "port": 3000}, "periodSeconds": 1}
 ECHO = "registry.k8s.io/gateway-api/conformance/echo-basic:v0.1.0"
 
-__all__ = ["ECHO", "KubeLab", "deployment", "find_condition", "minicluster_pki", "sys"]
+__all__ = ["ECHO", "LINGER", "PROBE", "KubeLab", "deployment", "find_condition", "minicluster_pki", "sys"]
