@@ -156,6 +156,9 @@ def make(Row, top):
         Row("system", "minicluster-faults", "an API server stopped, paused, slow, deaf, taken back in "
             "time, without CRDs or node: the harness does each", system("cluster_faults.py"),
             needs=ROOT, timeout=3600),
+        Row("system", "scale", "routes by the hundred on a real API server: few writes and right "
+            "counts, none answers wrongly from creation on, memory bounded", system("kube_scale.py"),
+            system("kube_scale.py", "--long"), build=REL, needs=ROOT, timeout=3600),
         Row("system", "soak-asan", "a million requests on two workers under ASan and UBSan",
             system("soak.py"), system("soak.py", "--long"), build=ASAN, needs=ROOT),
     ]
