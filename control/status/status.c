@@ -15,9 +15,10 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/hash.h"
 
-#define PASS_US 10000u	 /* what comes together is looked at together */
-#define PASS_SHARE 10u	 /* passes take at most this part of the loop's time */
-#define STOP_US 2000000u /* for giving Leases back */
+#define PASS_US 10000u	    /* what comes together is looked at together */
+#define PASS_SHARE 10u	    /* passes take at most this part of the loop's time, ... */
+#define PASS_MAX_US 500000u /* ... but come this often */
+#define STOP_US 2000000u    /* for giving Leases back */
 
 const struct status_counter_info status_counter_info[STATUS_COUNTER_COUNT] = {
 #define STATUS_COUNTER(NAME, name, help) [STATUS_##NAME] = {name, help},
@@ -117,7 +118,8 @@ void status_cluster_closed(struct status *s, struct str cluster)
 
 static void schedule_pass(struct status *s)
 {
-	uint64_t now = clock_mono_us(), at = s->pass_end_us + s->pass_cost_us * PASS_SHARE;
+	uint64_t now = clock_mono_us(), rest = s->pass_cost_us * PASS_SHARE;
+	uint64_t at = s->pass_end_us + (rest < PASS_MAX_US ? rest : PASS_MAX_US);
 	uint64_t wait = at > now ? at - now : 0;
 
 	if (!loop_timer_is_set(&s->pass_timer))

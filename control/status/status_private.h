@@ -24,6 +24,7 @@
  */
 #define COUNTS_QUIET_US 1000000u
 #define COUNTS_MAX_US 15000000u
+#define COUNTS_AGAIN_US 100000u
 
 #define RETRY_CONFLICT_US 50000u /* doubled each time, and jittered */
 #define RETRY_FAILED_US 1000000u

@@ -184,6 +184,14 @@ static bool step_finalizer(struct entry *e, const struct seen *n, struct step *r
 	return true;
 }
 
+/* A plan waits to be looked at: under load passes may be further apart than a second of rest. */
+static bool is_moving(const struct entry *e)
+{
+	const struct status *s = e->writer->status;
+
+	return s->plan != NULL || s->next != NULL;
+}
+
 static void next_status(struct entry *e, const struct seen *n, uint64_t now_us, struct step *ret)
 {
 	uint64_t rest = e->changed_us + COUNTS_QUIET_US, late = e->written_us + COUNTS_MAX_US;
@@ -201,6 +209,8 @@ static void next_status(struct entry *e, const struct seen *n, uint64_t now_us, 
 		json_decref(patch);
 		return;
 	}
+	if (is_moving(e) && due <= now_us && late > now_us)
+		due = now_us + COUNTS_AGAIN_US;
 	if (due > now_us && status_patch_only_counts(n->status, patch)) {
 		ret->wait_until_us = due;
 		json_decref(patch);
