@@ -150,6 +150,9 @@ def make(Row, top):
             system("propagation.py", "--long"), build=REL, needs=ROOT, timeout=3600),
         Row("system", "demo-kubernetes", "the demo's canary and mesh on two real API servers",
             demo + ["--kubernetes"], build=REL, needs=ROOT, timeout=3600),
+        Row("system", "status-rows", "every condition and reason, every rule of conflicts and answers, "
+            "on a real API server", system("status_rows.py"), build=ASAN, needs=ROOT,
+            timeout=3600),
         Row("system", "minicluster", "two real API servers up; pods answer, log, end in their grace; "
             "down leaves nothing, also after a crash", system("clusters.py"), needs=ROOT,
             timeout=3600),
