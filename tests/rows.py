@@ -145,6 +145,9 @@ def make(Row, top):
         Row("system", "kubectl-canary", "the canary tutorial as typed: get, patch, describe and the "
             "Service's VIP say what requests see; others' status stays", system("kubectl_canary.py"),
             build=REL, needs=ROOT, timeout=3600),
+        Row("system", "kubectl-mesh", "us-west's API server stopped, slow, taken back in time, without "
+            "CRDs, its pods scaled and rolled: 99 to 1, none fails", system("kubectl_mesh.py"),
+            system("kubectl_mesh.py", "--long"), build=REL, needs=ROOT, timeout=3600),
         Row("system", "propagation", "from the API server's answer to a PATCH to the first request by "
             "it: p50 <= 20 ms, p99 <= 100 ms, none fails", system("propagation.py"),
             system("propagation.py", "--long"), build=REL, needs=ROOT, timeout=3600),
