@@ -129,11 +129,23 @@ static void want_status(struct status *s, const struct plan *p, json_t *item)
 	e->generation = generation;
 }
 
+/* What every object shall say is as much work as the plan itself: not for nobody. */
+static bool writes_anywhere(struct status *s, const struct plan *p)
+{
+	for (uint32_t i = 0; p->clusters != NULL && i < p->clusters->count; i++)
+		if (writes_to(s, p, p->clusters->items[i].name))
+			return true;
+	return p->clusters == NULL; /* without a list any cluster may be one */
+}
+
 static void want_statuses(struct status *s, const struct plan *p)
 {
-	json_t *list = plan_status_json(p), *item;
+	json_t *list, *item;
 	size_t i;
 
+	if (!writes_anywhere(s, p))
+		return;
+	list = plan_status_json(p);
 	json_array_foreach (list, i, item)
 		want_status(s, p, item);
 	json_decref(list);
