@@ -15,8 +15,9 @@ import threading
 import time
 import xml.dom.minidom
 
+from common import check, finish, lab, say  # knows where the driver's modules are
+
 import bench_machine
-from common import check, finish, lab, say
 
 BENCH = os.path.join(lab.TOP, "scripts", "lib", "bench.py")
 HUGE = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
