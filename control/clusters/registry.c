@@ -11,6 +11,8 @@
 #include "control/clusters/registry_private.h"
 #include "dataplane/base/bug.h"
 
+#define CONTEXT_MAX 253 /* as the journal takes it */
+
 struct registry {
 	char *journal; /* owned; NULL: none */
 	struct layer file, rest, remote;
@@ -235,6 +237,8 @@ static int check_form(const struct cluster_def *d, struct err *err)
 			"directory, kubeconfig and inCluster exclude each other");
 	if (d->context != NULL && d->kubeconfig == NULL)
 		return err_set(err, EINVAL, "context belongs to a kubeconfig");
+	if (d->context != NULL && strlen(d->context) > CONTEXT_MAX)
+		return err_set(err, EINVAL, "context is longer than %d", CONTEXT_MAX);
 	if ((d->directory != NULL && d->directory[0] != '/') ||
 		(d->kubeconfig != NULL && d->kubeconfig[0] != '/'))
 		return err_set(err, EINVAL, "paths must be absolute");

@@ -210,6 +210,8 @@ static bool apply_one(struct sources *s, const struct cluster_def *def)
 	struct source *c = source_find(s, def->name);
 	bool moved = c == NULL || !same_source(&c->def, def), directories;
 
+	if (c == NULL && s->count == CLUSTERS_MAX)
+		return false; /* those that have just left go with the next apply, which is on its way */
 	if (c == NULL) {
 		c = s->list[s->count++] = source_new(def);
 		directories = !is_api(def);
