@@ -199,7 +199,8 @@ void cluster_on_refusal(struct kube_cluster *c, const struct reflector_refusal *
 enum credential_state cluster_credential(struct kube_cluster *c)
 {
 	struct credential *cred = &c->credential;
-	uint64_t failures = cred->failures;
+	/* those of a refusal meanwhile included */
+	uint64_t failures = c->counters[KUBE_COUNTER_CREDENTIAL_FAILED];
 	enum credential_state s = credential_get(cred);
 
 	c->counters[KUBE_COUNTER_CREDENTIALS] = cred->reads;

@@ -4,9 +4,11 @@
  */
 #include "control/kube/credential.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "control/kube/pem.h"
 #include "dataplane/base/clock.h"
 
 static void keep_why(struct credential *c, const struct err *err)
@@ -15,22 +17,73 @@ static void keep_why(struct credential *c, const struct err *err)
 	c->why = *err;
 }
 
-/* One file into its place; the old bytes stay when it cannot be read. */
-static void reread(struct credential *c, const char *path, struct str *s, char **own)
+/* A file's bytes into <ret>; without a file those that are in use. */
+static bool fetch(struct credential *c, const char *path, struct str now, struct str *ret)
 {
-	struct str fresh;
 	struct err err;
 
-	if (path == NULL)
+	*ret = now;
+	if (path == NULL || kubeconfig_read(path, KUBECONFIG_PEM_MAX, ret, &err) == 0)
+		return true;
+	keep_why(c, &err);
+	return false;
+}
+
+static void take(struct credential *c, struct str *s, char **own, struct str fresh)
+{
+	if (fresh.p == s->p)
 		return;
-	if (kubeconfig_read(path, KUBECONFIG_PEM_MAX, &fresh, &err) < 0) {
-		keep_why(c, &err);
-		return;
-	}
 	free(*own);
 	*own = (char *)fresh.p;
 	*s = fresh;
 	c->reads++;
+}
+
+static void drop(struct str fresh, struct str now)
+{
+	if (fresh.p != now.p)
+		free((char *)fresh.p);
+}
+
+/* A file that is being written may be empty: without an authority libcurl trusts the machine's. */
+static void read_ca(struct credential *c)
+{
+	const char *path = c->k->cluster.ca_file;
+	struct str ca;
+	struct err err;
+
+	if (path == NULL || !fetch(c, path, c->ca, &ca))
+		return;
+	if (pem_check_certificates(ca, &err) < 0) {
+		err_wrap(&err, "%s", path);
+		keep_why(c, &err);
+		drop(ca, c->ca);
+	} else {
+		take(c, &c->ca, &c->own_ca, ca);
+	}
+}
+
+/* Whoever renews them writes one after the other: half of a pair is none. */
+static void read_pair(struct credential *c)
+{
+	const struct kubeconfig_user *u = &c->k->user;
+	struct str cert, key;
+	struct err err;
+
+	if ((u->cert_file == NULL && u->key_file == NULL) ||
+		!fetch(c, u->cert_file, c->cert, &cert))
+		return;
+	if (!fetch(c, u->key_file, c->key, &key)) {
+		drop(cert, c->cert);
+	} else if (pem_check_pair(cert, key, &err) < 0) {
+		err_wrap(&err, "%s", u->key_file != NULL ? u->key_file : u->cert_file);
+		keep_why(c, &err);
+		drop(cert, c->cert);
+		drop(key, c->key);
+	} else {
+		take(c, &c->cert, &c->own_cert, cert);
+		take(c, &c->key, &c->own_key, key);
+	}
 }
 
 static void read_files(struct credential *c)
@@ -40,9 +93,8 @@ static void read_files(struct credential *c)
 	char *token;
 
 	c->read_us = clock_mono_us();
-	reread(c, c->k->cluster.ca_file, &c->ca, &c->own_ca);
-	reread(c, u->cert_file, &c->cert, &c->own_cert);
-	reread(c, u->key_file, &c->key, &c->own_key);
+	read_ca(c);
+	read_pair(c);
 	if (u->token_file == NULL)
 		return;
 	if (kubeconfig_read_token(u->token_file, &token, &err) < 0) {
@@ -65,7 +117,11 @@ int credential_init(struct credential *c, struct loop *loop, const struct kubeco
 	if (k->user.token != NULL && k->user.token_file == NULL)
 		c->token = strdup(k->user.token);
 	read_files(c);
-	return kubeconfig_files(k, err);
+	if (c->failures == 0)
+		return 0;
+	/* says it with its line; a file that is good again meanwhile was not read all the same */
+	*err = c->why;
+	return kubeconfig_files(k, err) < 0 ? -EINVAL : -EAGAIN;
 }
 
 void credential_fini(struct credential *c)
@@ -86,13 +142,23 @@ static void take_pem(struct str *s, char **own, char **from)
 	*s = str_of(*own);
 }
 
+/* Some time before it expires, but not at once: what is left of a short life is used, too. */
+static int64_t use_until(int64_t expires, int64_t now_s)
+{
+	int64_t half = (expires - now_s) / 2;
+
+	return expires == 0 ? 0
+			    : expires - (half < CREDENTIAL_LEEWAY_S ? half : CREDENTIAL_LEEWAY_S);
+}
+
 static void on_exec(void *arg, struct exec_result *r, const char *why)
 {
 	struct credential *c = arg;
+	int64_t now_s = (int64_t)time(NULL);
 	struct err err;
 
 	c->exec = NULL;
-	if (r != NULL && r->expires != 0 && r->expires <= (int64_t)time(NULL)) {
+	if (r != NULL && r->expires != 0 && r->expires <= now_s) {
 		err_set(&err, 0, "%s: gave a credential that has expired",
 			c->k->user.exec->command);
 		r = NULL;
@@ -110,7 +176,7 @@ static void on_exec(void *arg, struct exec_result *r, const char *why)
 			take_pem(&c->cert, &c->own_cert, &r->cert);
 			take_pem(&c->key, &c->own_key, &r->key);
 		}
-		c->exec_expires = r->expires;
+		c->exec_until = use_until(r->expires, now_s);
 		c->have_exec = true;
 		c->generation++;
 		c->stale = false;
@@ -128,8 +194,7 @@ static enum credential_state get_exec(struct credential *c)
 
 	if (c->exec != NULL)
 		return CREDENTIAL_PENDING;
-	if (c->have_exec && !c->stale &&
-		(c->exec_expires == 0 || now_s + CREDENTIAL_LEEWAY_S < c->exec_expires))
+	if (c->have_exec && !c->stale && (c->exec_until == 0 || now_s < c->exec_until))
 		return CREDENTIAL_READY;
 	if (c->failed_us != 0 && clock_mono_us() - c->failed_us < CREDENTIAL_RETRY_US)
 		return CREDENTIAL_FAILED;

@@ -2,8 +2,9 @@
 /*
  * credential.h: who we are at one API server, as of now.
  *
- * Files are read again every minute and after a 401; when that fails, what was read last stays. A
- * program is run again when what it gave expires, and once after a 401.
+ * Files are read again every minute and after a 401; when one cannot be read or holds nothing that
+ * could work, what was read last stays. A program is run again shortly before what it gave expires,
+ * and once after a 401.
  */
 #pragma once
 
@@ -28,7 +29,7 @@ struct credential {
 	struct exec *exec;	  /* while it runs */
 	bool have_exec, stale;	  /* its answer is here; and was refused */
 	uint32_t generation;	  /* counts what was read or given */
-	int64_t exec_expires;	  /* seconds since 1970; 0: never */
+	int64_t exec_until;	  /* seconds since 1970: it is used till then; 0: for ever */
 	uint64_t reads, failures; /* for the counters */
 	struct err why;		  /* of the last failure; "" when it is over */
 };

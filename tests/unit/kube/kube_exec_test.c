@@ -185,6 +185,20 @@ static void failures_are_said_with_what_it_said(void **state)
 	}
 }
 
+/* Programs keep what they got, and give it away until its last second. */
+static void what_ends_soon_is_used_until_it_does(void **state)
+{
+	struct bench b;
+
+	bench_open(&b,
+		PRINT_HEAD "\\\"token\\\":\\\"t\\\",\\\"expirationTimestamp\\\":\\\""
+			   "$(date -u -d +8sec +%Y-%m-%dT%H:%M:%SZ)\\\"}}",
+		"");
+	assert_int_equal(get(&b), CREDENTIAL_READY);
+	assert_int_equal(credential_get(&b.c), CREDENTIAL_READY);
+	bench_close(&b);
+}
+
 static void a_child_left_behind_holds_nothing_up(void **state)
 {
 	uint64_t began = clock_mono_us();
@@ -226,6 +240,7 @@ int main(void)
 		cmocka_unit_test(a_program_gives_a_token_and_is_told_about_us),
 		cmocka_unit_test(what_it_is_told_is_an_exec_credential),
 		cmocka_unit_test(failures_are_said_with_what_it_said),
+		cmocka_unit_test(what_ends_soon_is_used_until_it_does),
 		cmocka_unit_test(a_child_left_behind_holds_nothing_up),
 		cmocka_unit_test(a_program_that_is_not_there_is_said_so),
 		cmocka_unit_test(what_runs_at_the_end_is_ended),
