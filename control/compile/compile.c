@@ -79,6 +79,20 @@ static struct build_endpoint endpoint(struct arena *a, const struct plan_endpoin
 	};
 }
 
+static const struct build_service_cluster *clusters(struct arena *a, const struct plan_service *s)
+{
+	struct build_service_cluster *out =
+		arena_array(a, struct build_service_cluster, s->clusters_count);
+
+	for (uint32_t i = 0; i < s->clusters_count; i++)
+		out[i] = (struct build_service_cluster){
+			.name = s->clusters[i].name,
+			.priority = s->clusters[i].reserve ? 1 : 0,
+			.unready = s->clusters[i].unready,
+		};
+	return out;
+}
+
 static void compile_services(const struct plan *p, struct arena *a, struct build_config *ret)
 {
 	struct build_service *out = arena_array(a, struct build_service, p->services_count);
@@ -100,6 +114,8 @@ static void compile_services(const struct plan *p, struct arena *a, struct build
 								  : number(a, "", s->port->port)))),
 			.endpoints = e,
 			.endpoint_count = s->endpoints_count,
+			.clusters = clusters(a, s),
+			.cluster_count = s->clusters_count,
 		};
 	}
 	ret->services = out;

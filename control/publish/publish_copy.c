@@ -94,6 +94,16 @@ static const struct build_endpoint *copy_endpoints(struct arena *a,
 	return e;
 }
 
+static const struct build_service_cluster *copy_clusters(struct arena *a,
+	const struct build_service_cluster *from, uint32_t n)
+{
+	struct build_service_cluster *c = DUP(a, from, n);
+
+	for (uint32_t i = 0; i < n; i++)
+		c[i].name = arena_str(a, from[i].name);
+	return c;
+}
+
 static const struct build_service *copy_services(struct arena *a, const struct build_service *from,
 	uint32_t n)
 {
@@ -102,8 +112,23 @@ static const struct build_service *copy_services(struct arena *a, const struct b
 	for (uint32_t i = 0; i < n; i++) {
 		s[i].name = arena_str(a, from[i].name);
 		s[i].endpoints = copy_endpoints(a, from[i].endpoints, from[i].endpoint_count);
+		s[i].clusters = copy_clusters(a, from[i].clusters, from[i].cluster_count);
 	}
 	return s;
+}
+
+static const struct build_policy *copy_policies(struct arena *a, const struct build_policy *from,
+	uint32_t n)
+{
+	struct build_policy *p = DUP(a, from, n);
+
+	for (uint32_t i = 0; i < n; i++) {
+		p[i].name = arena_str(a, from[i].name);
+		p[i].path = arena_str(a, from[i].path);
+		p[i].host = arena_str(a, from[i].host);
+		p[i].method = arena_str(a, from[i].method);
+	}
+	return p;
 }
 
 static const struct build_attachment *copy_attachments(struct arena *a,
@@ -140,4 +165,5 @@ void pub_config_copy(const struct build_config *from, struct arena *a, struct bu
 	ret->listeners = copy_listeners(a, from->listeners, from->listener_count);
 	ret->routes = copy_routes(a, from->routes, from->route_count);
 	ret->services = copy_services(a, from->services, from->service_count);
+	ret->policies = copy_policies(a, from->policies, from->policy_count);
 }

@@ -31,7 +31,9 @@ struct pub_object {
 	uint8_t type; /* MESSAGE_WEIGHTS or MESSAGE_ENDPOINTS */
 	uint32_t count;
 	void *items; /* owned: struct message_weight[] or struct message_endpoint[] */
-	char *text;  /* owned: names of endpoints */
+	char *text;  /* owned: names of endpoints and clusters */
+	uint32_t cluster_count;
+	struct message_cluster *clusters; /* owned: of endpoints */
 };
 
 enum pub_sent_kind { PUB_SENT_SMALL = 0, PUB_SENT_SNAPSHOT, PUB_SENT_DRAIN, PUB_SENT_REFUSED };

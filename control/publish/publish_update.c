@@ -2,7 +2,7 @@
 /*
  * publish_update.c: from the wanted configuration to what has to be said.
  *
- * The structure is everything but weights and endpoints, so its name is the digest of the image
+ * The structure is everything but weights, endpoints and their clusters, so its name is the digest of the image
  * that is built without them: whatever build.h learns belongs to it by itself. While it stays, each
  * rule's weights and each service's endpoints are compared by digest, and only what differs gets a
  * new revision. Every changed object has a revision of its own, in the order in which dataplanes
@@ -64,6 +64,8 @@ void pub_object_message(const struct pub_object *o, uint64_t generation, struct 
 		ret->endpoints.revision = o->revision;
 		ret->endpoints.count = o->count;
 		ret->endpoints.e = o->items;
+		ret->endpoints.cluster_count = o->cluster_count;
+		ret->endpoints.clusters = o->clusters;
 	}
 }
 
@@ -71,9 +73,11 @@ static void object_clear(struct pub_object *o)
 {
 	free(o->items);
 	free(o->text);
+	free(o->clusters);
 	o->items = NULL;
 	o->text = NULL;
-	o->count = 0;
+	o->clusters = NULL;
+	o->count = o->cluster_count = 0;
 }
 
 void pub_objects_free(struct publish *p)
@@ -102,32 +106,57 @@ static void object_set_weights(struct pub_object *o, const struct message_weight
 	o->digest = message_weights_digest(o->id, w, n);
 }
 
-/* Copies the names too. */
-static void object_set_endpoints(struct pub_object *o, const struct message_endpoint *e, uint32_t n)
+/* What an ENDPOINTS message of a service says. */
+struct content {
+	const struct message_endpoint *e;
+	const struct message_cluster *clusters;
+	uint32_t count, cluster_count;
+};
+
+static uint64_t content_digest(uint64_t id, const struct content *c)
 {
-	struct message_endpoint *items = calloc(n + 1, sizeof(*items));
+	return message_endpoints_digest(id, c->e, c->count, c->clusters, c->cluster_count);
+}
+
+static struct str put_text(char **at, struct str s)
+{
+	char *p = *at;
+
+	if (s.len > 0)
+		memcpy(p, s.p, s.len);
+	*at += s.len;
+	return str_make(p, s.len);
+}
+
+/* Copies the names too. */
+static void object_set_endpoints(struct pub_object *o, const struct content *c)
+{
+	struct message_endpoint *items = calloc(c->count + 1, sizeof(*items));
+	struct message_cluster *clusters = calloc(c->cluster_count + 1, sizeof(*clusters));
 	size_t bytes = 1;
 	char *at;
 
 	object_clear(o);
-	for (uint32_t i = 0; i < n; i++)
-		bytes += e[i].name.len + e[i].cluster.len;
+	for (uint32_t i = 0; i < c->count; i++)
+		bytes += c->e[i].name.len + c->e[i].cluster.len;
+	for (uint32_t i = 0; i < c->cluster_count; i++)
+		bytes += c->clusters[i].name.len;
 	o->text = at = malloc(bytes);
-	bug_on(items == NULL || at == NULL);
-	for (uint32_t i = 0; i < n; i++) {
-		items[i] = e[i];
-		items[i].name.p = at;
-		if (e[i].name.len > 0)
-			memcpy(at, e[i].name.p, e[i].name.len);
-		at += e[i].name.len;
-		items[i].cluster.p = at;
-		if (e[i].cluster.len > 0)
-			memcpy(at, e[i].cluster.p, e[i].cluster.len);
-		at += e[i].cluster.len;
+	bug_on(items == NULL || clusters == NULL || at == NULL);
+	for (uint32_t i = 0; i < c->count; i++) {
+		items[i] = c->e[i];
+		items[i].name = put_text(&at, c->e[i].name);
+		items[i].cluster = put_text(&at, c->e[i].cluster);
+	}
+	for (uint32_t i = 0; i < c->cluster_count; i++) {
+		clusters[i] = c->clusters[i];
+		clusters[i].name = put_text(&at, c->clusters[i].name);
 	}
 	o->items = items;
-	o->count = n;
-	o->digest = message_endpoints_digest(o->id, items, n);
+	o->count = c->count;
+	o->clusters = clusters;
+	o->cluster_count = c->cluster_count;
+	o->digest = content_digest(o->id, c);
 }
 
 static struct pub_object *object_add(struct publish *p, uint8_t type, uint64_t id,
@@ -178,7 +207,15 @@ static void objects_from_image(struct publish *p, const struct snapshot *s, uint
 	for (uint32_t i = 0; i < services; i++) {
 		struct snapshot_service r = snapshot_service(s, i);
 		struct pub_object *o = object_add(p, MESSAGE_ENDPOINTS, r.id, revision, now_us);
+		struct message_cluster clusters[BUILD_CLUSTERS_MAX];
 
+		for (uint32_t k = 0; k < r.cluster_count; k++) {
+			struct snapshot_service_cluster x =
+				snapshot_service_cluster(s, r.cluster_first + k);
+
+			clusters[k] = (struct message_cluster){snapshot_str(s, x.name), x.priority,
+				x.remote != 0, x.withheld, x.unready};
+		}
 		for (uint32_t k = 0; k < r.endpoint_count; k++) {
 			struct snapshot_endpoint x = snapshot_endpoint(s, r.endpoint_first + k);
 
@@ -186,7 +223,8 @@ static void objects_from_image(struct publish *p, const struct snapshot *s, uint
 				x.draining != 0, snapshot_str(s, x.name),
 				snapshot_str(s, x.cluster)};
 		}
-		object_set_endpoints(o, e, r.endpoint_count);
+		object_set_endpoints(o,
+			&(struct content){e, clusters, r.endpoint_count, r.cluster_count});
 		p->state += o->digest;
 	}
 }
@@ -222,6 +260,8 @@ static void strip(const struct build_config *cfg, struct arena *a, struct build_
 		services[i] = cfg->services[i];
 		services[i].endpoints = NULL;
 		services[i].endpoint_count = 0;
+		services[i].clusters = NULL;
+		services[i].cluster_count = 0;
 	}
 	ret->routes = routes;
 	ret->services = services;
@@ -407,13 +447,29 @@ static void walk_service(struct walk *w, const struct build_service *s)
 {
 	struct pub_object *o = object_lookup(w->p, MESSAGE_ENDPOINTS, s->id);
 	autofree struct message_endpoint *e = calloc(s->endpoint_count + 1, sizeof(*e));
+	struct message_cluster clusters[BUILD_CLUSTERS_MAX];
+	struct content c = {e, clusters, s->endpoint_count, s->cluster_count};
 	struct message m = {.type = MESSAGE_ENDPOINTS,
-		.endpoints = {.service_id = s->id, .count = s->endpoint_count, .e = e}};
+		.endpoints = {.service_id = s->id,
+			.count = s->endpoint_count,
+			.e = e,
+			.cluster_count = s->cluster_count,
+			.clusters = clusters}};
 	uint64_t old;
 
 	bug_on(e == NULL);
 	if (o == NULL)
 		return;
+	if (s->cluster_count > BUILD_CLUSTERS_MAX) {
+		w->unfit = true;
+		return;
+	}
+	for (uint32_t i = 0; i < s->cluster_count; i++) {
+		const struct build_service_cluster *b = &s->clusters[i];
+
+		clusters[i] = (struct message_cluster){b->name, b->priority, b->remote, b->withheld,
+			b->unready};
+	}
 	for (uint32_t i = 0; i < s->endpoint_count; i++) {
 		const struct build_endpoint *b = &s->endpoints[i];
 
@@ -422,14 +478,14 @@ static void walk_service(struct walk *w, const struct build_service *s)
 		w->unfit |= b->id == 0 || ip_is_any(&b->addr);
 	}
 	old = o->digest;
-	if (message_endpoints_digest(o->id, e, s->endpoint_count) == old)
+	if (content_digest(o->id, &c) == old)
 		return;
 	w->endpoints++;
 	if (!w->commit) {
 		w->unfit |= !message_fits(w->p, &m);
 		return;
 	}
-	object_set_endpoints(o, e, s->endpoint_count);
+	object_set_endpoints(o, &c);
 	object_changed(w->p, o, old, w->now_us);
 }
 

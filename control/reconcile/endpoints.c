@@ -7,7 +7,8 @@
  * by *name* (and protocol), only the first address of an endpoint counts, and an endpoint that
  * stands in two slices while it moves counts once. Absent conditions mean: ready and serving, not
  * terminating. Not ready but serving and terminating is kept as draining: it answers when nothing
- * is ready, as kube-proxy does (KEP-1669).
+ * is ready, as kube-proxy does (KEP-1669). One that is not ready and does not terminate is counted:
+ * it belongs to what its cluster should be able to take.
  * Addresses that are names (FQDN) are refused. A slice that a mesh has copied from another cluster
  * is left out where we read that cluster ourselves: its endpoints would count twice, and under the
  * wrong cluster. service.cilium.io/weight on a slice is the weight of its endpoints.
@@ -161,8 +162,13 @@ static void add_slice(struct reconcile *r, const struct object *service,
 			.draining = how == DRAINING,
 			.cluster = service->cluster};
 
-		if (how == NOT_USED || !ip_parse(e->addresses[0], &pe.addr))
+		if (!ip_parse(e->addresses[0], &pe.addr))
 			continue;
+		if (how == NOT_USED) {
+			out->clusters[out->clusters_count - 1].unready +=
+				e->terminating != TRI_TRUE;
+			continue;
+		}
 		pe.name = endpoint_name(r, service, e, out->home);
 		list_add(r, out, pe);
 	}

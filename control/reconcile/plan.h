@@ -68,6 +68,7 @@ struct plan_cluster {
 	enum cluster_admin admin;
 	bool reserve;		  /* gets requests only when no other cluster can take any */
 	uint32_t ready, draining; /* endpoints */
+	uint32_t unready;	  /* endpoints that shall be ready, and are not */
 };
 
 /* One port of a Service or ServiceImport with the endpoints behind it, by address and port. */

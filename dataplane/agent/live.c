@@ -194,7 +194,7 @@ enum message_result live_apply_endpoints(struct live_context *c, struct live *l,
 	retire(c, l, free_set, o->owned, now_us);
 	object_set(l, o, set,
 		message_endpoints_digest(m->endpoints.service_id, m->endpoints.e,
-			m->endpoints.count),
+			m->endpoints.count, m->endpoints.clusters, m->endpoints.cluster_count),
 		m->epoch, m->endpoints.revision, len);
 	return MESSAGE_RESULT_OK;
 }

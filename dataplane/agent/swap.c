@@ -176,6 +176,20 @@ static bool fill_set(struct live_context *c, struct live *l, const struct snapsh
 	return true;
 }
 
+/* What the image knows of the clusters of a service; the number of them. */
+static uint32_t clusters_of(const struct snapshot *s, const struct snapshot_service *r,
+	struct message_cluster *ret)
+{
+	for (uint32_t k = 0; k < r->cluster_count; k++) {
+		struct snapshot_service_cluster c =
+			snapshot_service_cluster(s, r->cluster_first + k);
+
+		ret[k] = (struct message_cluster){snapshot_str(s, c.name), c.priority,
+			c.remote != 0, c.withheld, c.unready};
+	}
+	return r->cluster_count;
+}
+
 static bool build_endpoints(struct live_context *c, struct live *l, uint64_t now_us)
 {
 	uint32_t all = snapshot_count(&l->snap, SNAPSHOT_ENDPOINT);
@@ -189,6 +203,8 @@ static bool build_endpoints(struct live_context *c, struct live *l, uint64_t now
 	l->cfg.endpoints = l->endpoints;
 	for (uint32_t i = 0; i < l->cfg.service_count && fits; i++) {
 		struct snapshot_service r = snapshot_service(&l->snap, i);
+		struct message_cluster clusters[BUILD_CLUSTERS_MAX];
+		uint32_t cluster_count = clusters_of(&l->snap, &r, clusters);
 		struct endpoint_set *set =
 			arena_alloc(&l->arena, endpoint_set_bytes(r.endpoint_count));
 
@@ -201,7 +217,8 @@ static bool build_endpoints(struct live_context *c, struct live *l, uint64_t now
 			endpoint_set_finish(set, scratch);
 		l->services[i] = (struct live_object){.epoch = l->epoch,
 			.revision = l->revision,
-			.digest = message_endpoints_digest(r.id, scratch, set->count)};
+			.digest = message_endpoints_digest(r.id, scratch, set->count, clusters,
+				cluster_count)};
 		l->state += l->services[i].digest;
 	}
 	free(scratch);

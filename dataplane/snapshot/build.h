@@ -12,7 +12,11 @@
 #include "dataplane/base/ip.h"
 #include "dataplane/base/str.h"
 
-#define BUILD_VIPS_MAX 4032u /* addresses of all listeners together */
+#define BUILD_VIPS_MAX 4032u	   /* addresses of all listeners together */
+#define BUILD_STATUS_RANGES_MAX 8u /* of a probe's expected statuses */
+#define BUILD_CLUSTERS_MAX 64u	   /* of one service */
+#define BUILD_PERMILLE 1000u	   /* the whole of a cluster */
+#define BUILD_SERVICE_CLUSTER_PRIORITY_MAX 15u
 
 enum build_protocol { BUILD_HTTP = 0 };
 
@@ -35,12 +39,53 @@ struct build_endpoint {
 	struct str cluster; /* for people and counters */
 };
 
+enum build_probe { BUILD_PROBE_NONE = 0, BUILD_PROBE_HTTP, BUILD_PROBE_TCP };
+
+struct build_status_range {
+	uint16_t first, last; /* both expected */
+};
+
+/*
+ * How the health of a service's endpoints is found out, and what it does to the shares. Names and
+ * defaults (build_policy_default()) are those of Envoy Gateway's BackendTrafficPolicy.
+ */
+struct build_policy {
+	uint64_t id;
+	struct str name; /* "demo/app" */
+	uint8_t probe;	 /* enum build_probe */
+	uint32_t interval_ms, timeout_ms;
+	uint16_t fall, rise;	       /* probes in a row that turn the verdict */
+	struct str path, host, method; /* HTTP; host empty: the endpoint's address */
+	struct build_status_range status[BUILD_STATUS_RANGES_MAX];
+	uint8_t status_count;
+	/* Passive. */
+	uint16_t consecutive_5xx, consecutive_local_failures; /* 0: not looked at */
+	uint32_t base_ejection_ms, max_ejection_ms;
+	uint8_t max_ejection_percent; /* binds ejections for 5xx only */
+	/* Shares. */
+	uint8_t panic_percent;		   /* 0: never */
+	uint16_t overprovisioning_percent; /* 100 or more */
+	uint32_t slow_start_ms;		   /* 0: none */
+	uint16_t ramp_points_per_s;	   /* hundredths of the whole; 0: rises at once */
+};
+
+/* A cluster that has a part in a service. Of one that is not listed nothing is known: all zero. */
+struct build_service_cluster {
+	struct str name;
+	uint8_t priority;  /* 0 first; the next one only for what the ones before cannot take */
+	bool remote;	   /* at another site */
+	uint16_t withheld; /* permille of it that a drain has taken back so far */
+	uint32_t unready;  /* endpoints that shall be ready, and are not */
+};
+
 /* One port of one Service (or federated Service): a set of endpoints to choose from. */
 struct build_service {
 	uint64_t id;
 	struct str name; /* "us-east/demo/app-v1:http" */
 	const struct build_endpoint *endpoints;
-	uint32_t endpoint_count;
+	const struct build_service_cluster *clusters;
+	uint64_t policy_id; /* of a build_policy; 0: the defaults */
+	uint32_t endpoint_count, cluster_count;
 };
 
 struct build_backend {
@@ -75,6 +120,8 @@ struct build_rule {
 	const struct build_backend *backends; /* may be none: 500 */
 	uint32_t backend_count;
 	uint32_t request_timeout_ms, backend_timeout_ms; /* 0: none */
+	bool failover;	    /* what a backend's endpoints cannot take goes to the others */
+	uint64_t policy_id; /* of that failover; 0: the defaults */
 };
 
 struct build_route {
@@ -121,8 +168,14 @@ struct build_config {
 	const struct build_listener *listeners;
 	const struct build_route *routes;
 	const struct build_service *services;
-	uint32_t listener_count, route_count, service_count;
+	const struct build_policy *policies;
+	uint32_t listener_count, route_count, service_count, policy_count;
 };
+
+/* No probes; the passive signals and the shares as above. */
+void build_policy_default(struct build_policy *ret);
+/* What is impossible about it, a sentence; NULL: nothing. */
+const char *build_policy_fault(const struct build_policy *p);
 
 /* Stable id: SipHash under a fixed key of the parts, each with its length. Never 0. */
 uint64_t object_id(const struct str *parts, unsigned count);

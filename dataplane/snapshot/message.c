@@ -21,7 +21,8 @@ enum field_kind {
 	KIND_NAME,
 	KIND_TEXT,
 	KIND_WEIGHTS,
-	KIND_ENDPOINTS
+	KIND_ENDPOINTS,
+	KIND_CLUSTERS
 };
 enum { MAY = 0, NEED = 1 };
 
@@ -29,6 +30,10 @@ enum { MAY = 0, NEED = 1 };
 #define WEIGHT_BYTES 12u	 /* backend id, weight */
 #define ENDPOINT_FIXED_BYTES 32u /* id, address, port, weight, flags, 2 name lengths, zero */
 #define ENDPOINT_DRAINING 1u
+#define CLUSTER_FIXED_BYTES 8u /* priority, flags, withheld, unready */
+#define CLUSTER_REMOTE 1u
+#define CLUSTER_PRIORITY_MAX 15u
+#define CLUSTER_WITHHELD_MAX 1000u
 
 struct field {
 	uint8_t type;
@@ -141,6 +146,34 @@ static enum message_error endpoint_decode(const uint8_t *p, uint32_t len, struct
 	return MESSAGE_ERR_NONE;
 }
 
+static bool cluster_is_good(const struct message_cluster *c)
+{
+	return c->name.len <= MESSAGE_ENDPOINT_NAME_MAX && name_is_clean(c->name) &&
+		c->priority <= CLUSTER_PRIORITY_MAX && c->withheld <= CLUSTER_WITHHELD_MAX;
+}
+
+static enum message_error cluster_decode(const uint8_t *p, uint32_t len, struct message *m,
+	struct message_scratch *s)
+{
+	uint32_t n = m->endpoints.cluster_count;
+	struct message_cluster *c = &s->clusters[n < MESSAGE_CLUSTERS_MAX ? n : 0];
+
+	if (len < CLUSTER_FIXED_BYTES || len > CLUSTER_FIXED_BYTES + MESSAGE_ENDPOINT_NAME_MAX)
+		return MESSAGE_ERR_FIELD_LENGTH;
+	if (n == MESSAGE_CLUSTERS_MAX)
+		return MESSAGE_ERR_ITEMS;
+	c->priority = p[0];
+	c->remote = (p[1] & CLUSTER_REMOTE) != 0;
+	c->withheld = be16_get(p + 2);
+	c->unready = be32_get(p + 4);
+	c->name = str_make(p + CLUSTER_FIXED_BYTES, len - CLUSTER_FIXED_BYTES);
+	if (!cluster_is_good(c))
+		return MESSAGE_ERR_FIELD_VALUE;
+	m->endpoints.clusters = s->clusters;
+	m->endpoints.cluster_count = n + 1;
+	return MESSAGE_ERR_NONE;
+}
+
 static enum message_error field_decode(const struct field *f, const uint8_t *p, uint32_t len,
 	struct message *m, struct message_scratch *s)
 {
@@ -174,9 +207,16 @@ static enum message_error field_decode(const struct field *f, const uint8_t *p, 
 		return MESSAGE_ERR_NONE;
 	case KIND_WEIGHTS:
 		return weight_decode(p, len, m, s);
+	case KIND_CLUSTERS:
+		return cluster_decode(p, len, m, s);
 	default:
 		return endpoint_decode(p, len, m, s);
 	}
+}
+
+static bool is_list(const struct field *f)
+{
+	return f->kind == KIND_WEIGHTS || f->kind == KIND_ENDPOINTS || f->kind == KIND_CLUSTERS;
 }
 
 static enum message_error body_decode(const uint8_t *p, size_t len, struct message *m,
@@ -198,8 +238,7 @@ static enum message_error body_decode(const uint8_t *p, size_t len, struct messa
 		if (f != NULL) {
 			uint64_t bit = 1ull << (f - fields);
 
-			if ((seen & bit) != 0 && f->kind != KIND_WEIGHTS &&
-				f->kind != KIND_ENDPOINTS)
+			if ((seen & bit) != 0 && !is_list(f))
 				return MESSAGE_ERR_FIELD_TWICE;
 			seen |= bit;
 			e = field_decode(f, p + FIELD_HEADER_BYTES, n, m, s);
@@ -334,6 +373,25 @@ static void put_endpoint(struct writer *w, uint16_t tag, const struct message_en
 		memcpy(p + e->name.len, e->cluster.p, e->cluster.len);
 }
 
+static void put_cluster(struct writer *w, uint16_t tag, const struct message_cluster *c)
+{
+	uint8_t *p;
+
+	if (!cluster_is_good(c)) {
+		w->over = true;
+		return;
+	}
+	p = put_field(w, tag, CLUSTER_FIXED_BYTES + c->name.len);
+	if (p == NULL)
+		return;
+	p[0] = c->priority;
+	p[1] = c->remote ? CLUSTER_REMOTE : 0;
+	be16_put(p + 2, c->withheld);
+	be32_put(p + 4, c->unready);
+	if (c->name.len > 0)
+		memcpy(p + CLUSTER_FIXED_BYTES, c->name.p, c->name.len);
+}
+
 static void put_weight(struct writer *w, uint16_t tag, const struct message_weight *v)
 {
 	uint8_t *p = put_field(w, tag, WEIGHT_BYTES);
@@ -370,6 +428,11 @@ static void field_encode(struct writer *w, const struct message *m, const struct
 		w->over |= m->weights.count > f->max;
 		for (uint32_t i = 0; i < m->weights.count && !w->over; i++)
 			put_weight(w, f->tag, &m->weights.w[i]);
+		break;
+	case KIND_CLUSTERS:
+		w->over |= m->endpoints.cluster_count > f->max;
+		for (uint32_t i = 0; i < m->endpoints.cluster_count && !w->over; i++)
+			put_cluster(w, f->tag, &m->endpoints.clusters[i]);
 		break;
 	default:
 		w->over |= m->endpoints.count > f->max;
@@ -408,53 +471,6 @@ size_t message_encode(const struct message *m, void *buf, size_t cap)
 	be64_put(w.p + 40, m->stamp_us);
 	be32_put(w.p + 36, message_crc(w.p, w.len));
 	return w.len;
-}
-
-/* Fixed on purpose: both programs and files on disk must agree on the digests. */
-static const struct hash_key digest_key = {{0x736c756963653a6dull, 0x6573736167652e76ull}};
-
-uint64_t message_digest(const void *data, size_t len)
-{
-	return siphash(&digest_key, data, len);
-}
-
-uint64_t message_weights_digest(uint64_t rule_id, const struct message_weight *w, uint32_t count)
-{
-	const struct hash_key k = {{digest_key.k[0] ^ rule_id, digest_key.k[1] ^ MESSAGE_WEIGHTS}};
-	uint8_t item[WEIGHT_BYTES];
-	uint64_t sum;
-
-	be32_put(item, count);
-	sum = siphash(&k, item, 4);
-	for (uint32_t i = 0; i < count; i++) {
-		be64_put(item, w[i].backend_id);
-		be32_put(item + 8, w[i].weight);
-		sum += siphash(&k, item, sizeof(item));
-	}
-	return sum;
-}
-
-uint64_t message_endpoints_digest(uint64_t service_id, const struct message_endpoint *e,
-	uint32_t count)
-{
-	const struct hash_key k = {
-		{digest_key.k[0] ^ service_id, digest_key.k[1] ^ MESSAGE_ENDPOINTS}};
-	uint8_t item[8 + 16 + 2 + 2 + 1 + 8 + 8];
-	uint64_t sum;
-
-	be32_put(item, count);
-	sum = siphash(&k, item, 4);
-	for (uint32_t i = 0; i < count; i++) {
-		be64_put(item, e[i].id);
-		memcpy(item + 8, e[i].addr.b, 16);
-		be16_put(item + 24, e[i].port);
-		be16_put(item + 26, e[i].weight);
-		item[28] = e[i].draining;
-		be64_put(item + 29, message_digest(e[i].name.p, e[i].name.len));
-		be64_put(item + 37, message_digest(e[i].cluster.p, e[i].cluster.len));
-		sum += siphash(&k, item, sizeof(item));
-	}
-	return sum;
 }
 
 const char *message_type_str(uint8_t type)

@@ -31,7 +31,7 @@
 
 #define MESSAGE_MAGIC 0x534cu
 #define MESSAGE_MAJOR 1
-#define MESSAGE_MINOR 0
+#define MESSAGE_MINOR 1 /* 1: ENDPOINTS says what is known of clusters */
 #define MESSAGE_HEADER_BYTES 48u
 #define MESSAGE_BYTES_MAX (1u << 20)	  /* envelope and body; what is larger goes by file */
 #define MESSAGE_RECV_BYTES_MAX (2u << 20) /* the carrier closes the connection beyond this */
@@ -43,6 +43,7 @@
 #define MESSAGE_REPLY_MAX (16u << 20)  /* all pieces of one answer */
 #define MESSAGE_WEIGHTS_MAX 4096u
 #define MESSAGE_ENDPOINTS_MAX 4096u
+#define MESSAGE_CLUSTERS_MAX 64u
 #define MESSAGE_ENDPOINT_NAME_MAX 255u
 #define MESSAGE_HEARTBEAT_US 1000000u
 #define MESSAGE_DEAD_US 3000000u    /* three heartbeats missed */
@@ -91,6 +92,15 @@ struct message_endpoint {
 	struct str name, cluster; /* at most MESSAGE_ENDPOINT_NAME_MAX bytes each */
 };
 
+/* What is known of a cluster of a service (build_service_cluster). */
+struct message_cluster {
+	struct str name;  /* at most MESSAGE_ENDPOINT_NAME_MAX bytes */
+	uint8_t priority; /* at most 15 */
+	bool remote;
+	uint16_t withheld; /* permille */
+	uint32_t unready;
+};
+
 struct message {
 	uint8_t type, flags;
 	uint32_t session;
@@ -122,6 +132,8 @@ struct message {
 			uint64_t service_id, generation, revision;
 			uint32_t count;
 			const struct message_endpoint *e;
+			uint32_t cluster_count;
+			const struct message_cluster *clusters;
 		} endpoints;
 		struct {
 			uint64_t rule_id, generation, revision;
@@ -152,6 +164,7 @@ struct message {
 struct message_scratch {
 	struct message_weight weights[MESSAGE_WEIGHTS_MAX];
 	struct message_endpoint endpoints[MESSAGE_ENDPOINTS_MAX];
+	struct message_cluster clusters[MESSAGE_CLUSTERS_MAX];
 };
 
 /*
@@ -166,10 +179,13 @@ size_t message_encode(const struct message *m, void *buf, size_t cap);
 
 /* SipHash under a fixed key: names contents, does not protect them. */
 uint64_t message_digest(const void *data, size_t len);
-/* Order of the entries does not matter; revision and generation do not enter. */
+/*
+ * Order of the entries does not matter; revision and generation do not enter. Without clusters it
+ * is the digest that version 1.0 knew.
+ */
 uint64_t message_weights_digest(uint64_t rule_id, const struct message_weight *w, uint32_t count);
 uint64_t message_endpoints_digest(uint64_t service_id, const struct message_endpoint *e,
-	uint32_t count);
+	uint32_t count, const struct message_cluster *clusters, uint32_t cluster_count);
 
 const char *message_type_str(uint8_t type);
 enum message_stream message_type_stream(uint8_t type); /* of a valid type */

@@ -33,6 +33,7 @@
 #define SNAPSHOT_VERSION 1u
 #define SNAPSHOT_BYTES_MAX (256u << 20)
 #define SNAPSHOT_SECTIONS_MAX 64u
+#define SNAPSHOT_SECTIONS_FIRST 17u /* ids that every image has */
 
 /* Limits that snapshot_build() refuses to pass; control checks objects against them first. */
 #define SNAPSHOT_NAME_MAX 1024u	       /* names for people */
@@ -164,6 +165,9 @@ struct snapshot_rule {
 	uint32_t backend_first, backend_count;
 	/* Optional tail: */
 	uint32_t request_timeout_ms, backend_timeout_ms; /* 0: none */
+	uint32_t policy;				 /* + 1; 0: the defaults */
+	uint8_t failover;
+	uint8_t reserved[3];
 };
 
 struct snapshot_backend {
@@ -179,6 +183,32 @@ struct snapshot_service { /* sorted by name, then id */
 	uint64_t id;
 	struct snapshot_ref name;
 	uint32_t endpoint_first, endpoint_count;
+	/* Optional tail: */
+	uint32_t cluster_first, cluster_count;
+	uint32_t policy; /* + 1; 0: the defaults */
+	uint32_t reserved;
+};
+
+struct snapshot_service_cluster { /* in a service sorted by name, unique */
+	struct snapshot_ref name;
+	uint32_t unready;
+	uint16_t withheld; /* permille */
+	uint8_t priority, remote;
+	uint8_t reserved[8];
+};
+
+struct snapshot_policy { /* sorted by name, then id; fields as in build_policy */
+	uint64_t id;
+	struct snapshot_ref name, path, host, method;
+	uint32_t interval_ms, timeout_ms;
+	uint32_t base_ejection_ms, max_ejection_ms;
+	uint32_t slow_start_ms;
+	uint16_t fall, rise;
+	uint16_t consecutive_5xx, consecutive_local_failures;
+	uint16_t overprovisioning_percent, ramp_points_per_s;
+	uint8_t probe, status_count, max_ejection_percent, panic_percent;
+	struct build_status_range status[BUILD_STATUS_RANGES_MAX];
+	uint8_t reserved[4];
 };
 
 struct snapshot_endpoint { /* in a service sorted by address, port, id */
@@ -241,6 +271,9 @@ uint32_t snapshot_find_service(const struct snapshot *s, uint64_t id);
 uint32_t snapshot_find_bind(const struct snapshot *s, const struct ip_addr *addr, uint16_t port);
 bool snapshot_is_trusted(const struct snapshot *s, const struct ip_addr *addr);
 
+/* The policy <number> - 1 of the image; 0: the defaults. Text points into the image. */
+void snapshot_policy_read(const struct snapshot *s, uint32_t number, struct build_policy *ret);
+
 /* Do the paths of this image have their tail? Older ones have not. */
 static inline bool snapshot_has_path_tail(const struct snapshot *s)
 {
@@ -267,8 +300,8 @@ static inline const void *snapshot_at(const struct snapshot *s, enum snapshot_se
 
 /*
  * Copies of records by index, i < snapshot_count(): snapshot_listener(s, i), snapshot_bind(),
- * snapshot_rule(), snapshot_backend(), snapshot_service(), snapshot_endpoint(), snapshot_net() of
- * TRUSTED. What the image's version did not have yet is zero.
+ * snapshot_rule(), snapshot_backend(), snapshot_service(), snapshot_endpoint(), snapshot_policy(),
+ * snapshot_service_cluster(), snapshot_net() of TRUSTED. What the image's version did not have yet is zero.
  */
 #define SNAPSHOT_RECORD(record, SEC) \
 	static inline struct record record(const struct snapshot *s, uint32_t i) \
@@ -289,6 +322,8 @@ SNAPSHOT_RECORD(snapshot_backend, SNAPSHOT_BACKEND)
 SNAPSHOT_RECORD(snapshot_service, SNAPSHOT_SERVICE)
 SNAPSHOT_RECORD(snapshot_endpoint, SNAPSHOT_ENDPOINT)
 SNAPSHOT_RECORD(snapshot_net, SNAPSHOT_TRUSTED)
+SNAPSHOT_RECORD(snapshot_policy, SNAPSHOT_POLICY)
+SNAPSHOT_RECORD(snapshot_service_cluster, SNAPSHOT_SERVICE_CLUSTER)
 #undef SNAPSHOT_RECORD
 
 static inline struct snapshot_settings snapshot_settings(const struct snapshot *s)

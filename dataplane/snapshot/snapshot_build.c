@@ -5,7 +5,7 @@
  * Objects are put in an order of their own (names, then ids), so that the caller's order does not
  * show. Lists whose order means something keep it: rules of a route, matches and backends of a
  * rule. What the reader will check is checked here first, with the name of the object at fault.
- * What matching walks is made in snapshot_match.c.
+ * What matching walks is made in snapshot_match.c, policies and clusters in snapshot_policy.c.
  */
 #include "dataplane/snapshot/snapshot_build.h"
 
@@ -94,7 +94,7 @@ static void *sorted(const void *array, size_t size, uint32_t count,
 	return order;
 }
 
-static int check_name(struct str name, const char *what, struct err *err)
+int build_name_check(struct str name, const char *what, struct err *err)
 {
 	if (name.len <= SNAPSHOT_NAME_MAX)
 		return 0;
@@ -160,9 +160,9 @@ static int add_endpoints(struct build *b, const struct build_service *svc, struc
 			rc = err_set(err, EINVAL, "service %.*s: endpoint %.*s is there twice",
 				STR_FMT(svc->name), STR_FMT(e->name));
 		if (rc == 0)
-			rc = check_name(e->name, "endpoint", err);
+			rc = build_name_check(e->name, "endpoint", err);
 		if (rc == 0)
-			rc = check_name(e->cluster, "cluster", err);
+			rc = build_name_check(e->cluster, "cluster", err);
 		image_add(&b->im, SNAPSHOT_ENDPOINT, &rec);
 	}
 	free(order);
@@ -181,12 +181,18 @@ static int add_services(struct build *b, struct err *err)
 			.name = image_text(&b->im, order[i]->name),
 			.endpoint_first = image_count(&b->im, SNAPSHOT_ENDPOINT),
 			.endpoint_count = order[i]->endpoint_count,
+			.cluster_first = image_count(&b->im, SNAPSHOT_SERVICE_CLUSTER),
+			.cluster_count = order[i]->cluster_count,
 		};
 
+		rc = build_policy_number(b, order[i]->policy_id, &rec.policy, err);
 		add_id(b, SNAPSHOT_ID_SERVICE, rec.id, image_add(&b->im, SNAPSHOT_SERVICE, &rec));
-		rc = check_name(order[i]->name, "service", err);
+		if (rc == 0)
+			rc = build_name_check(order[i]->name, "service", err);
 		if (rc == 0)
 			rc = add_endpoints(b, order[i], err);
+		if (rc == 0)
+			rc = build_clusters(b, order[i], err);
 	}
 	free(order);
 	return rc;
@@ -230,7 +236,7 @@ static int add_backend(struct build *b, const struct build_rule *rule,
 	if (in->status == BUILD_BACKEND_OK && rec.service == SLOT_NONE)
 		return err_set(err, EINVAL, "%.*s: backend %.*s: its service is not there",
 			STR_FMT(rule->name), STR_FMT(in->name));
-	return check_name(in->name, "backend", err);
+	return build_name_check(in->name, "backend", err);
 }
 
 static int add_rule(struct build *b, const struct build_rule *in, struct err *err)
@@ -242,9 +248,12 @@ static int add_rule(struct build *b, const struct build_rule *in, struct err *er
 		.backend_count = in->backend_count,
 		.request_timeout_ms = in->request_timeout_ms,
 		.backend_timeout_ms = in->backend_timeout_ms,
+		.failover = in->failover,
 	};
-	int rc = check_name(in->name, "rule", err);
+	int rc = build_name_check(in->name, "rule", err);
 
+	if (rc == 0)
+		rc = build_policy_number(b, in->policy_id, &rec.policy, err);
 	if (rc < 0)
 		return rc;
 	if (in->match_count == 0)
@@ -315,7 +324,7 @@ static int add_listener(struct build *b, const struct build_listener *in, struct
 	if (!snapshot_hostname_is_valid(in->hostname))
 		return err_set(err, EINVAL, "listener %.*s: hostname \"%.*s\"", STR_FMT(in->name),
 			STR_FMT(in->hostname));
-	return check_name(in->name, "listener", err);
+	return build_name_check(in->name, "listener", err);
 }
 
 static int add_listeners(struct build *b, struct err *err)
@@ -365,6 +374,8 @@ static int build_all(struct build *b, struct err *err)
 	int rc = add_settings(b, err);
 
 	if (rc == 0)
+		rc = build_policies(b, err);
+	if (rc == 0)
 		rc = add_services(b, err);
 	if (rc == 0)
 		rc = add_rules(b, err);
@@ -399,6 +410,7 @@ int snapshot_build(const struct build_config *in, void **ret_image, size_t *ret_
 	image_fini(&b.im);
 	free(b.first_rule);
 	free(b.services);
+	free(b.policies);
 	free(b.routes);
 	free(b.listeners);
 	return rc;

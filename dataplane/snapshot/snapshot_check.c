@@ -9,7 +9,7 @@
 
 #include <errno.h>
 
-static bool is_text(const struct snapshot *s, struct snapshot_ref r, uint32_t max)
+bool snapshot_is_text(const struct snapshot *s, struct snapshot_ref r, uint32_t max)
 {
 	uint32_t size = s->sec[SNAPSHOT_STRINGS].count;
 
@@ -122,8 +122,8 @@ static int check_listeners(const struct snapshot *s, struct err *err)
 	for (uint32_t i = 0; i < snapshot_count(s, SNAPSHOT_LISTENER); i++) {
 		struct snapshot_listener l = snapshot_listener(s, i);
 
-		if (!is_text(s, l.name, SNAPSHOT_NAME_MAX) ||
-			!is_text(s, l.hostname, SNAPSHOT_HOSTNAME_MAX) ||
+		if (!snapshot_is_text(s, l.name, SNAPSHOT_NAME_MAX) ||
+			!snapshot_is_text(s, l.hostname, SNAPSHOT_HOSTNAME_MAX) ||
 			!snapshot_hostname_is_valid(snapshot_str(s, l.hostname)))
 			return bad(err, "LISTENER", i, "name or hostname");
 		if (l.port == 0 || l.protocol != BUILD_HTTP)
@@ -174,7 +174,7 @@ static int check_hosts(const struct snapshot *s, struct err *err)
 		unsigned wild;
 
 		if (h->level > SNAPSHOT_LEVEL_LISTENER ||
-			!is_text(s, h->name, SNAPSHOT_HOSTNAME_MAX) ||
+			!snapshot_is_text(s, h->name, SNAPSHOT_HOSTNAME_MAX) ||
 			!is_host_name(snapshot_str(s, h->name), h->kind) ||
 			h->labels != snapshot_label_count(snapshot_str(s, h->name)))
 			return bad(err, "HOST", i, "name");
@@ -214,7 +214,7 @@ static int check_paths(const struct snapshot *s, struct err *err)
 		struct str path;
 
 		if (p->host >= snapshot_count(s, SNAPSHOT_HOST) || p->kind > SNAPSHOT_PATH_PREFIX ||
-			!is_text(s, p->path, SNAPSHOT_PATH_MAX))
+			!snapshot_is_text(s, p->path, SNAPSHOT_PATH_MAX))
 			return bad(err, "PATH", i, "host, kind or text");
 		h = snapshot_at(s, SNAPSHOT_HOST, p->host);
 		path = snapshot_str(s, p->path);
@@ -244,7 +244,7 @@ static int check_candidates(const struct snapshot *s, struct err *err)
 		const struct snapshot_candidate *c = snapshot_at(s, SNAPSHOT_CANDIDATE, i);
 
 		if (c->rule >= snapshot_count(s, SNAPSHOT_RULE) ||
-			!is_text(s, c->method, SNAPSHOT_NAME_MAX))
+			!snapshot_is_text(s, c->method, SNAPSHOT_NAME_MAX))
 			return bad(err, "CANDIDATE", i, "rule or method");
 		if (c->header_count > SNAPSHOT_PREDICATES_MAX ||
 			c->query_count > SNAPSHOT_PREDICATES_MAX ||
@@ -256,8 +256,8 @@ static int check_candidates(const struct snapshot *s, struct err *err)
 		const struct snapshot_predicate *p = snapshot_at(s, SNAPSHOT_PREDICATE, i);
 
 		if (p->type != BUILD_MATCH_EXACT || p->name.len == 0 ||
-			!is_text(s, p->name, SNAPSHOT_NAME_MAX) ||
-			!is_text(s, p->value, SNAPSHOT_VALUE_MAX))
+			!snapshot_is_text(s, p->name, SNAPSHOT_NAME_MAX) ||
+			!snapshot_is_text(s, p->value, SNAPSHOT_VALUE_MAX))
 			return bad(err, "PREDICATE", i, "type, name or value");
 	}
 	return 0;
@@ -270,8 +270,10 @@ static int check_rules(const struct snapshot *s, struct err *err)
 	for (uint32_t i = 0; i < snapshot_count(s, SNAPSHOT_RULE); i++) {
 		struct snapshot_rule r = snapshot_rule(s, i);
 
-		if (!is_text(s, r.name, SNAPSHOT_NAME_MAX))
+		if (!snapshot_is_text(s, r.name, SNAPSHOT_NAME_MAX))
 			return bad(err, "RULE", i, "name");
+		if (r.failover > 1 || r.policy > snapshot_count(s, SNAPSHOT_POLICY))
+			return bad(err, "RULE", i, "failover or policy");
 		if (r.backend_count > SNAPSHOT_RULE_BACKENDS_MAX ||
 			!owns(&next, r.backend_first, r.backend_count, backends))
 			return bad(err, "RULE", i, "backends");
@@ -280,7 +282,8 @@ static int check_rules(const struct snapshot *s, struct err *err)
 		struct snapshot_backend b = snapshot_backend(s, i);
 		bool ok = b.status == BUILD_BACKEND_OK;
 
-		if (!is_text(s, b.name, SNAPSHOT_NAME_MAX) || b.weight > SNAPSHOT_WEIGHT_MAX)
+		if (!snapshot_is_text(s, b.name, SNAPSHOT_NAME_MAX) ||
+			b.weight > SNAPSHOT_WEIGHT_MAX)
 			return bad(err, "BACKEND", i, "name or weight");
 		if (b.status > BUILD_BACKEND_UNSUPPORTED ||
 			(ok ? b.service >= snapshot_count(s, SNAPSHOT_SERVICE)
@@ -293,19 +296,31 @@ static int check_rules(const struct snapshot *s, struct err *err)
 static int check_services(const struct snapshot *s, struct err *err)
 {
 	uint32_t next = 0, endpoints = snapshot_count(s, SNAPSHOT_ENDPOINT);
+	uint32_t next_cluster = 0, clusters = snapshot_count(s, SNAPSHOT_SERVICE_CLUSTER);
 
 	for (uint32_t i = 0; i < snapshot_count(s, SNAPSHOT_SERVICE); i++) {
 		struct snapshot_service v = snapshot_service(s, i);
+		int rc;
 
-		if (!is_text(s, v.name, SNAPSHOT_NAME_MAX) ||
+		if (!snapshot_is_text(s, v.name, SNAPSHOT_NAME_MAX) ||
 			!owns(&next, v.endpoint_first, v.endpoint_count, endpoints))
 			return bad(err, "SERVICE", i, "name or endpoints");
+		if (v.policy > snapshot_count(s, SNAPSHOT_POLICY) ||
+			v.cluster_count > BUILD_CLUSTERS_MAX ||
+			!owns(&next_cluster, v.cluster_first, v.cluster_count, clusters))
+			return bad(err, "SERVICE", i, "policy or clusters");
+		rc = snapshot_clusters_check(s, &v, err);
+		if (rc < 0)
+			return rc;
 	}
+	if (next_cluster != clusters)
+		return bad(err, "SERVICE_CLUSTER", next_cluster, "no owner");
 	for (uint32_t i = 0; i < endpoints; i++) {
 		struct snapshot_endpoint e = snapshot_endpoint(s, i);
 
-		if (e.port == 0 || e.draining > 1 || !is_text(s, e.name, SNAPSHOT_NAME_MAX) ||
-			!is_text(s, e.cluster, SNAPSHOT_NAME_MAX))
+		if (e.port == 0 || e.draining > 1 ||
+			!snapshot_is_text(s, e.name, SNAPSHOT_NAME_MAX) ||
+			!snapshot_is_text(s, e.cluster, SNAPSHOT_NAME_MAX))
 			return bad(err, "ENDPOINT", i, "port, state or name");
 	}
 	return next == endpoints ? 0 : bad(err, "ENDPOINT", next, "no owner");
@@ -399,6 +414,7 @@ int snapshot_check(const struct snapshot *s, struct err *err)
 {
 	static int (*const checks[])(const struct snapshot *, struct err *) = {
 		check_trusted,
+		snapshot_policies_check,
 		check_listeners,
 		check_binds,
 		check_hosts,

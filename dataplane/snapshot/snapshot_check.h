@@ -10,6 +10,13 @@
 /* Every record of an image whose section table is sound. */
 int snapshot_check(const struct snapshot *s, struct err *err);
 
+bool snapshot_is_text(const struct snapshot *s, struct snapshot_ref r, uint32_t max);
+/* snapshot_policy.c */
+int snapshot_policies_check(const struct snapshot *s, struct err *err);
+/* Of a service whose range is sound. */
+int snapshot_clusters_check(const struct snapshot *s, const struct snapshot_service *v,
+	struct err *err);
+
 /*
  * Lower case, labels of letters, digits, '-' and '_', not empty, at most SNAPSHOT_HOSTNAME_MAX;
  * "*." in front is a wildcard. The empty hostname is valid: any.

@@ -126,6 +126,61 @@ static void dump_listeners(const struct dump *d)
 	}
 }
 
+static void dump_policies(const struct dump *d)
+{
+	static const char *const probes[] = {"no probe", "http probe", "tcp probe"};
+
+	for (uint32_t i = 0; i < snapshot_count(d->s, SNAPSHOT_POLICY); i++) {
+		struct snapshot_policy p = snapshot_policy(d->s, i);
+
+		put_ref(d, "policy ", p.name, "\n");
+		fprintf(d->out, "  %s", probes[p.probe]);
+		if (p.probe == BUILD_PROBE_HTTP) {
+			put_ref(d, " ", p.method, "");
+			put_ref(d, " ", p.path, "");
+			put_ref(d, " host \"", p.host, "\" status");
+			for (unsigned k = 0; k < p.status_count; k++)
+				fprintf(d->out, " %u-%u", p.status[k].first, p.status[k].last);
+		}
+		put_ms(d, "interval", p.interval_ms);
+		put_ms(d, "timeout", p.timeout_ms);
+		fprintf(d->out, " fall %u rise %u\n", p.fall, p.rise);
+		fprintf(d->out, "  eject 5xx=%u local=%u percent=%u", p.consecutive_5xx,
+			p.consecutive_local_failures, p.max_ejection_percent);
+		put_ms(d, "base", p.base_ejection_ms);
+		put_ms(d, "max", p.max_ejection_ms);
+		fprintf(d->out, "\n  shares panic=%u overprovisioning=%u ramp=%u/s",
+			p.panic_percent, p.overprovisioning_percent, p.ramp_points_per_s);
+		put_ms(d, "slow-start", p.slow_start_ms);
+		fputc('\n', d->out);
+	}
+}
+
+static void put_policy(const struct dump *d, uint32_t number)
+{
+	if (number > 0)
+		put_ref(d, " policy ", snapshot_policy(d->s, number - 1).name, "");
+}
+
+/* Those that differ from one of which nothing is known. */
+static void dump_clusters(const struct dump *d, const struct snapshot_service *v)
+{
+	for (uint32_t i = 0; i < v->cluster_count; i++) {
+		struct snapshot_service_cluster c =
+			snapshot_service_cluster(d->s, v->cluster_first + i);
+
+		if (c.priority == 0 && c.remote == 0 && c.withheld == 0 && c.unready == 0)
+			continue;
+		put_ref(d, "  cluster ", c.name, "");
+		fprintf(d->out, " priority %u%s", c.priority, c.remote ? " remote" : "");
+		if (c.withheld > 0)
+			fprintf(d->out, " withheld %u/1000", c.withheld);
+		if (c.unready > 0)
+			fprintf(d->out, " unready %u", c.unready);
+		fputc('\n', d->out);
+	}
+}
+
 static void dump_rules(const struct dump *d)
 {
 	static const char *const status[] = {
@@ -142,6 +197,8 @@ static void dump_rules(const struct dump *d)
 		put_ref(d, "rule ", r.name, "");
 		put_ms(d, "request", r.request_timeout_ms);
 		put_ms(d, "backend", r.backend_timeout_ms);
+		fputs(r.failover ? " failover" : "", d->out);
+		put_policy(d, r.policy);
 		fputc('\n', d->out);
 		for (uint32_t k = 0; k < r.backend_count; k++) {
 			struct snapshot_backend b = snapshot_backend(d->s, r.backend_first + k);
@@ -162,7 +219,10 @@ static void dump_services(const struct dump *d)
 	for (uint32_t i = 0; i < snapshot_count(d->s, SNAPSHOT_SERVICE); i++) {
 		struct snapshot_service v = snapshot_service(d->s, i);
 
-		put_ref(d, "service ", v.name, "\n");
+		put_ref(d, "service ", v.name, "");
+		put_policy(d, v.policy);
+		fputc('\n', d->out);
+		dump_clusters(d, &v);
 		for (uint32_t k = 0; k < v.endpoint_count; k++) {
 			struct snapshot_endpoint e = snapshot_endpoint(d->s, v.endpoint_first + k);
 			bool v6 = !ip_is_v4(&e.addr);
@@ -181,6 +241,7 @@ void snapshot_dump(const struct snapshot *s, FILE *out)
 	struct dump d = {s, out};
 
 	dump_settings(&d);
+	dump_policies(&d);
 	dump_listeners(&d);
 	dump_rules(&d);
 	dump_services(&d);

@@ -122,9 +122,14 @@ static int read_table(const struct snapshot_header *h, struct snapshot *s, struc
 		s->sec[sec].stride = e.stride;
 		s->sec[sec].count = e.count;
 	}
-	for (unsigned sec = 0; sec < SNAPSHOT_SECTION_COUNT; sec++)
-		if (s->sec[sec].p == NULL)
+	for (unsigned sec = 0; sec < SNAPSHOT_SECTION_COUNT; sec++) {
+		if (s->sec[sec].p != NULL)
+			continue;
+		if (sections[sec].id <= SNAPSHOT_SECTIONS_FIRST)
 			return err_set(err, EINVAL, "snapshot: %s: missing", sections[sec].name);
+		s->sec[sec].p = s->image;
+		s->sec[sec].stride = sections[sec].record;
+	}
 	if (s->sec[SNAPSHOT_SETTINGS].count != 1)
 		return err_set(err, EINVAL, "snapshot: SETTINGS: not one record");
 	s->hash_seed = snapshot_settings(s).hash_seed;

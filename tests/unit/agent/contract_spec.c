@@ -166,7 +166,7 @@ uint64_t world_state(const struct world_spec *s)
 				b->endpoints[k].port, b->endpoints[k].weight,
 				b->endpoints[k].draining, b->endpoints[k].name,
 				b->endpoints[k].cluster};
-		sum += message_endpoints_digest(b->id, e, b->endpoint_count);
+		sum += message_endpoints_digest(b->id, e, b->endpoint_count, NULL, 0);
 	}
 	arena_fini(&a);
 	return sum;

@@ -32,6 +32,11 @@ static const struct message_endpoint endpoints[] = {
 	{.id = 2, .addr = {{0x20, 0x01, 0x0d, 0xb8, [15] = 1}}, .port = 65535, .draining = true},
 };
 
+static const struct message_cluster clusters[] = {
+	{.name = {"us-east", 7}, .unready = 3},
+	{.name = {"us-west", 7}, .priority = 2, .remote = true, .withheld = 250},
+};
+
 #define HEAD .flags = 1, .session = 0x01020304, .epoch = UINT64_MAX, .seq = 9, .stamp_us = 1234567
 
 static const struct message samples[] = {
@@ -50,7 +55,7 @@ static const struct message samples[] = {
 	{HEAD, .type = MESSAGE_WELCOME, .welcome = {.name = {"control", 7}, .version = {"1", 1}}},
 	{HEAD, .type = MESSAGE_HEARTBEAT, .heartbeat = {1, 2, 3, 4, false}},
 	{HEAD, .type = MESSAGE_SNAPSHOT, .snapshot = {1, 2, 3, 4, 5, {"/var/lib/x", 10}}},
-	{HEAD, .type = MESSAGE_ENDPOINTS, .endpoints = {1, 2, 3, 2, endpoints}},
+	{HEAD, .type = MESSAGE_ENDPOINTS, .endpoints = {1, 2, 3, 2, endpoints, 2, clusters}},
 	{HEAD, .type = MESSAGE_WEIGHTS, .weights = {1, 2, 3, 3, weights}},
 	{HEAD, .type = MESSAGE_DRAIN, .drain = {true}},
 	{HEAD, .type = MESSAGE_ACK, .ack = {1, 2, 3, MESSAGE_RESULT_SLOTS, {"no room", 7}}},
@@ -93,6 +98,12 @@ static void lists_arrive_whole_and_in_order(void **state)
 	assert_true(str_eq(m.endpoints.e[0].cluster, STR("us-east")));
 	assert_true(ip_eq(&m.endpoints.e[1].addr, &endpoints[1].addr));
 	assert_true(m.endpoints.e[1].draining && !m.endpoints.e[0].draining);
+	assert_int_equal(m.endpoints.cluster_count, 2);
+	assert_true(str_eq(m.endpoints.clusters[1].name, STR("us-west")));
+	assert_true(m.endpoints.clusters[1].remote && !m.endpoints.clusters[0].remote);
+	assert_int_equal(m.endpoints.clusters[0].unready, 3);
+	assert_int_equal(m.endpoints.clusters[1].priority, 2);
+	assert_int_equal(m.endpoints.clusters[1].withheld, 250);
 	n = message_encode(&samples[5], buf, sizeof(buf));
 	assert_int_equal(message_decode(buf, n, &scratch, &m), MESSAGE_ERR_NONE);
 	assert_int_equal(m.weights.count, 3);
@@ -278,20 +289,91 @@ static void digests_name_contents_and_not_their_order(void **state)
 	struct message_weight w[3] = {weights[2], weights[0], weights[1]};
 	struct message_endpoint e[2] = {endpoints[1], endpoints[0]};
 	uint64_t dw = message_weights_digest(5, weights, 3);
-	uint64_t de = message_endpoints_digest(5, endpoints, 2);
+	uint64_t de = message_endpoints_digest(5, endpoints, 2, clusters, 2);
 
 	assert_true(message_weights_digest(5, w, 3) == dw);
-	assert_true(message_endpoints_digest(5, e, 2) == de);
+	assert_true(message_endpoints_digest(5, e, 2, clusters, 2) == de);
 	assert_true(message_weights_digest(6, weights, 3) != dw);
 	assert_true(message_weights_digest(5, weights, 2) != dw);
-	assert_true(message_weights_digest(5, NULL, 0) != message_endpoints_digest(5, NULL, 0));
+	assert_true(message_weights_digest(5, NULL, 0) !=
+		message_endpoints_digest(5, NULL, 0, NULL, 0));
 	w[0].weight ^= 1;
 	assert_true(message_weights_digest(5, w, 3) != dw);
 	e[1].draining = true;
-	assert_true(message_endpoints_digest(5, e, 2) != de);
+	assert_true(message_endpoints_digest(5, e, 2, clusters, 2) != de);
 	e[1].draining = false;
 	e[1].cluster = STR("us-west");
-	assert_true(message_endpoints_digest(5, e, 2) != de);
+	assert_true(message_endpoints_digest(5, e, 2, clusters, 2) != de);
+}
+
+static void digests_name_clusters_and_keep_the_older_versions_value(void **state)
+{
+	struct message_cluster c[2] = {clusters[1], clusters[0]};
+	uint64_t d = message_endpoints_digest(5, endpoints, 2, clusters, 2);
+
+	/* digests of journals on disk that version 1.0 wrote */
+	assert_true(message_endpoints_digest(5, endpoints, 2, NULL, 0) == 0x248364383b956848ull);
+	assert_true(message_endpoints_digest(5, endpoints, 2, c, 2) == d);
+	assert_true(message_endpoints_digest(5, endpoints, 2, c, 1) != d);
+	c[0].unready++;
+	assert_true(message_endpoints_digest(5, endpoints, 2, c, 2) != d);
+	c[0].unready--;
+	c[0].withheld++;
+	assert_true(message_endpoints_digest(5, endpoints, 2, c, 2) != d);
+	c[0].withheld--;
+	c[0].priority++;
+	assert_true(message_endpoints_digest(5, endpoints, 2, c, 2) != d);
+	c[0].priority--;
+	c[0].remote = false;
+	assert_true(message_endpoints_digest(5, endpoints, 2, c, 2) != d);
+}
+
+/* A message of version 1.0 is one of now without clusters: its bytes are kept in the corpus. */
+static void an_older_endpoints_message_is_understood(void **state)
+{
+	FILE *f = fopen(MESSAGE_CORPUS "/endpoints-1.0", "rb");
+	struct message m;
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(buf, 1, sizeof(buf), f);
+	fclose(f);
+	assert_int_equal(message_decode(buf, n, &scratch, &m), MESSAGE_ERR_NONE);
+	assert_int_equal(m.endpoints.count, 2);
+	assert_int_equal(m.endpoints.cluster_count, 0);
+	assert_true(str_eq(m.endpoints.e[0].cluster, STR("us-east")));
+}
+
+static void clusters_outside_their_range_are_refused(void **state)
+{
+	struct message_cluster c[MESSAGE_CLUSTERS_MAX + 1] = {{.priority = 16}};
+	static char name[MESSAGE_ENDPOINT_NAME_MAX + 1];
+	struct message m = {.type = MESSAGE_ENDPOINTS, .endpoints.clusters = c}, out;
+	size_t n;
+
+	m.endpoints.cluster_count = 1;
+	assert_int_equal(message_encode(&m, buf, sizeof(buf)), 0);
+	c[0] = (struct message_cluster){.withheld = 1001};
+	assert_int_equal(message_encode(&m, buf, sizeof(buf)), 0);
+	memset(name, 'n', sizeof(name));
+	c[0] = (struct message_cluster){.name = str_make(name, sizeof(name))};
+	assert_int_equal(message_encode(&m, buf, sizeof(buf)), 0);
+	memset(c, 0, sizeof(c));
+	m.endpoints.cluster_count = MESSAGE_CLUSTERS_MAX + 1;
+	assert_int_equal(message_encode(&m, buf, sizeof(buf)), 0);
+	m.endpoints.cluster_count = MESSAGE_CLUSTERS_MAX;
+	n = message_encode(&m, buf, sizeof(buf));
+	assert_int_equal(message_decode(buf, n, &scratch, &out), MESSAGE_ERR_NONE);
+	assert_int_equal(out.endpoints.cluster_count, MESSAGE_CLUSTERS_MAX);
+	/* The same, made by somebody else's encoder: one more, then one out of range. */
+	memcpy(buf + n, buf + n - 14, 14);
+	be32_put(buf + 32, (uint32_t)(n + 14 - MESSAGE_HEADER_BYTES));
+	repair(buf, n + 14);
+	assert_int_equal(message_decode(buf, n + 14, &scratch, &out), MESSAGE_ERR_ITEMS);
+	n = message_encode(&m, buf, sizeof(buf));
+	buf[n - 8] = 16;
+	repair(buf, n);
+	assert_int_equal(message_decode(buf, n, &scratch, &out), MESSAGE_ERR_FIELD_VALUE);
 }
 
 /* message_test --corpus DIR writes the samples as seeds for the fuzzer. */
@@ -323,6 +405,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(unknown_fields_and_longer_headers_are_skipped),
 		cmocka_unit_test(limits_hold_on_both_ends),
 		cmocka_unit_test(digests_name_contents_and_not_their_order),
+		cmocka_unit_test(digests_name_clusters_and_keep_the_older_versions_value),
+		cmocka_unit_test(an_older_endpoints_message_is_understood),
+		cmocka_unit_test(clusters_outside_their_range_are_refused),
 	};
 
 	if (argc == 3 && strcmp(argv[1], "--corpus") == 0)

@@ -41,11 +41,49 @@ static const struct build_endpoint v2_endpoints[] = {
 		.name = STR("app-v2-a"),
 		.cluster = STR("us-west")},
 };
+static const struct build_service_cluster v2_clusters[] = {
+	{.name = STR("us-west"), .priority = 1, .remote = true, .withheld = 250, .unready = 2},
+	{.name = STR("us-east")},
+};
+static const struct build_policy policies[] = {
+	{.id = 62,
+		.name = STR("demo/web"),
+		.probe = BUILD_PROBE_HTTP,
+		.interval_ms = 250,
+		.timeout_ms = 250,
+		.fall = 3,
+		.rise = 2,
+		.path = STR("/healthz?x=1"),
+		.host = STR("app.demo.lab:80"),
+		.method = STR("HEAD"),
+		.status = {{200, 299}, {304, 304}},
+		.status_count = 2,
+		.consecutive_5xx = 5,
+		.consecutive_local_failures = 2,
+		.base_ejection_ms = 30000,
+		.max_ejection_ms = 300000,
+		.max_ejection_percent = 10,
+		.panic_percent = 50,
+		.overprovisioning_percent = 140,
+		.slow_start_ms = 10000,
+		.ramp_points_per_s = 10},
+	{.id = 61,
+		.name = STR("demo/tcp"),
+		.probe = BUILD_PROBE_TCP,
+		.interval_ms = 1000,
+		.timeout_ms = 1000,
+		.fall = 1,
+		.rise = 1,
+		.overprovisioning_percent = 100},
+};
 static const struct build_service services[] = {
 	{.id = 12,
 		.name = STR("us-west/demo/app-v2:http"),
 		.endpoints = v2_endpoints,
-		.endpoint_count = COUNT(v2_endpoints)},
+		.endpoint_count = COUNT(v2_endpoints),
+		.clusters = v2_clusters,
+		.cluster_count = COUNT(v2_clusters),
+		.policy_id = 62},
 	{.id = 11,
 		.name = STR("us-east/demo/app-v1:http"),
 		.endpoints = v1_endpoints,
@@ -65,7 +103,9 @@ static const struct build_rule canary_rules[] = {
 		.match_count = 1,
 		.backends = canary,
 		.backend_count = COUNT(canary),
-		.request_timeout_ms = 10000},
+		.request_timeout_ms = 10000,
+		.failover = true,
+		.policy_id = 61},
 };
 
 static const struct build_predicate beta[] = {
@@ -158,6 +198,8 @@ const struct build_config *sample_config(void)
 		.route_count = COUNT(routes),
 		.services = services,
 		.service_count = COUNT(services),
+		.policies = policies,
+		.policy_count = COUNT(policies),
 	};
 
 	return &config;

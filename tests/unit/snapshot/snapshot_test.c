@@ -50,19 +50,29 @@ static char *dump(const struct snapshot *s)
 	return text;
 }
 
-static void a_configuration_reads_as_its_text(void **state)
+/* <want> is malloc'ed, zero behind its end, as long as the file. */
+static void *read_file(const char *path, size_t *ret_len)
 {
-	FILE *f = fopen(SAMPLE_TXT, "r");
-	char want[8192];
-	struct opened o;
-	char *got;
+	FILE *f = fopen(path, "rb");
+	char *want = calloc(1, 65536);
 
 	assert_non_null(f);
-	want[fread(want, 1, sizeof(want) - 1, f)] = 0;
+	*ret_len = fread(want, 1, 65535, f);
 	fclose(f);
+	return want;
+}
+
+static void a_configuration_reads_as_its_text(void **state)
+{
+	struct opened o;
+	char *got, *want;
+	size_t len;
+
+	want = read_file(SAMPLE "sample.txt", &len);
 	build(sample_config(), &o);
 	got = dump(&o.s);
 	assert_string_equal(got, want);
+	free(want);
 	free(got);
 	free(o.image);
 }
@@ -212,6 +222,8 @@ static struct build_service bad_service[2];
 static struct build_endpoint bad_endpoints[2];
 static struct build_attachment bad_attachment;
 static struct build_predicate bad_predicate;
+static struct build_policy bad_policies[2];
+static struct build_service_cluster bad_clusters[BUILD_CLUSTERS_MAX + 1];
 
 /* A configuration of one listener, route, rule, match, backend and service, to be spoiled. */
 static struct build_config good(void)
@@ -226,6 +238,16 @@ static struct build_config good(void)
 		.name = STR("svc"),
 		.endpoints = bad_endpoints,
 		.endpoint_count = 2};
+	build_policy_default(&bad_policies[0]);
+	bad_policies[0].id = 1;
+	bad_policies[0].name = STR("p");
+	bad_policies[0].probe = BUILD_PROBE_HTTP;
+	bad_policies[1] = bad_policies[0];
+	bad_clusters[0] = (struct build_service_cluster){.name = STR("a")};
+	bad_clusters[1] = (struct build_service_cluster){.name = STR("b")};
+	bad_service[0].policy_id = 1;
+	bad_service[0].clusters = bad_clusters;
+	bad_service[0].cluster_count = 2;
 	for (unsigned i = 0; i < COUNT(bad_backends); i++)
 		bad_backends[i] = (struct build_backend){.id = i + 1,
 			.name = STR("b"),
@@ -260,7 +282,9 @@ static struct build_config good(void)
 		.routes = &bad_route,
 		.route_count = 1,
 		.services = bad_service,
-		.service_count = 1};
+		.service_count = 1,
+		.policies = bad_policies,
+		.policy_count = 1};
 }
 
 #define BAD(name, code) \
@@ -290,6 +314,25 @@ BAD(no_intersection, bad_listener.hostname = STR("b.example");
 	bad_attachment.original = STR("a.example"); bad_attachment.hostname = STR("a.example"))
 BAD(trusted_len, static const struct ip_net n = {.len = 129}; c->settings.trusted = &n;
 	c->settings.trusted_count = 1)
+BAD(lost_policy, bad_service[0].policy_id = 2)
+BAD(rule_policy, bad_rule.policy_id = 2)
+BAD(twin_policy, c->policy_count = 2)
+BAD(policy_id, bad_policies[0].id = 0; bad_service[0].policy_id = 0)
+BAD(probe_path, bad_policies[0].path = STR("/a b"))
+BAD(probe_host, bad_policies[0].host = STR("a\r\nb"))
+BAD(probe_method, bad_policies[0].method = STR("GET /"))
+BAD(probe_status, bad_policies[0].status[0].last = 600)
+BAD(probe_statuses, bad_policies[0].status_count = BUILD_STATUS_RANGES_MAX + 1)
+BAD(probe_kind, bad_policies[0].probe = 3)
+BAD(probe_interval, bad_policies[0].interval_ms = 9)
+BAD(probe_timeout, bad_policies[0].timeout_ms = 0)
+BAD(probe_fall, bad_policies[0].fall = 0)
+BAD(overprovisioning, bad_policies[0].overprovisioning_percent = 99)
+BAD(panic, bad_policies[0].panic_percent = 101)
+BAD(twin_cluster, bad_clusters[1].name = STR("a"))
+BAD(many_clusters, bad_service[0].cluster_count = BUILD_CLUSTERS_MAX + 1)
+BAD(cluster_priority, bad_clusters[0].priority = 16)
+BAD(cluster_withheld, bad_clusters[0].withheld = 1001)
 
 static const struct bad bad_rows[] = {
 	{"nothing wrong", "", 0, nothing},
@@ -315,6 +358,25 @@ static const struct bad bad_rows[] = {
 		false_intersection},
 	{"hostnames without intersection are refused", "do not give", -EINVAL, no_intersection},
 	{"a prefix of 129 bits is refused", "prefix length 129", -EINVAL, trusted_len},
+	{"a service of no policy is refused", "a policy is not there", -EINVAL, lost_policy},
+	{"a rule of no policy is refused", "a policy is not there", -EINVAL, rule_policy},
+	{"two policies of one id are refused", "two policies have the id", -EINVAL, twin_policy},
+	{"a policy without id is refused", "it has no id", -EINVAL, policy_id},
+	{"a probe's path with a blank is refused", "no absolute path", -EINVAL, probe_path},
+	{"a probe's host with a line break is refused", "no hostname", -EINVAL, probe_host},
+	{"a probe's method that is no word is refused", "method", -EINVAL, probe_method},
+	{"a status above 599 is refused", "outside 100 to 599", -EINVAL, probe_status},
+	{"too many ranges of statuses are refused", "ranges", -EINVAL, probe_statuses},
+	{"a probe of unknown kind is refused", "kind of the probe", -EINVAL, probe_kind},
+	{"probes at less than 10 ms are refused", "interval", -EINVAL, probe_interval},
+	{"probes without time-out are refused", "time-out", -EINVAL, probe_timeout},
+	{"a threshold of 0 is refused", "threshold", -EINVAL, probe_fall},
+	{"overprovisioning below 1 is refused", "overprovisioning", -EINVAL, overprovisioning},
+	{"panic above 100 percent is refused", "above 100", -EINVAL, panic},
+	{"a cluster twice in a service is refused", "is there twice", -EINVAL, twin_cluster},
+	{"too many clusters are refused", "65 clusters", -EINVAL, many_clusters},
+	{"a cluster's priority of 16 is refused", "priority 16", -EINVAL, cluster_priority},
+	{"more than the whole withheld is refused", "withheld 1001", -EINVAL, cluster_withheld},
 };
 
 static void bad_input_is_refused_by_name(void **state)
@@ -374,6 +436,10 @@ static uint8_t *rewrite(const struct opened *o, uint32_t extra, bool no_tails, s
 			n.stride += extra;
 		if (no_tails && (e.id == SNAPSHOT_ID_RULE || e.id == SNAPSHOT_ID_PATH))
 			n.stride = 24;
+		if (no_tails && e.id == SNAPSHOT_ID_SERVICE_CLUSTER)
+			n.count = 0, e.count = 0;
+		if (no_tails && e.id == SNAPSHOT_ID_SERVICE)
+			n.stride = 24;
 		n.off = off;
 		for (uint32_t k = 0; k < e.count; k++) {
 			memset(out + off, 0xa5, n.stride);
@@ -430,6 +496,56 @@ static void an_older_image_without_optional_fields_is_read(void **state)
 	assert_true(snapshot_has_path_tail(&o.s) && !snapshot_has_path_tail(&n.s));
 	free(o.image);
 	free(n.image);
+}
+
+/* Written by version 1: without policies, clusters and failover. */
+static void the_image_of_the_version_before_is_read(void **state)
+{
+	struct opened o;
+	struct err err = {0};
+	struct build_policy p, standard;
+	char *got, *want;
+	size_t len;
+
+	o.image = read_file(SAMPLE "sample-1.image", &o.len);
+	want = read_file(SAMPLE "sample-1.txt", &len);
+	if (snapshot_open(o.image, o.len, &o.s, &err) < 0)
+		fail_msg("%s", err.msg);
+	got = dump(&o.s);
+	assert_string_equal(got, want);
+	assert_int_equal(snapshot_service(&o.s, 0).cluster_count, 0);
+	assert_int_equal(snapshot_rule(&o.s, 0).failover, 0);
+	snapshot_policy_read(&o.s, snapshot_service(&o.s, 0).policy, &p);
+	build_policy_default(&standard);
+	assert_memory_equal(&p, &standard, sizeof(p));
+	free(got);
+	free(want);
+	free(o.image);
+}
+
+static void policies_and_clusters_come_out_as_they_went_in(void **state)
+{
+	const struct build_config *c = sample_config();
+	struct build_policy p;
+	struct snapshot_service v;
+	struct snapshot_service_cluster w;
+	struct snapshot_rule r;
+	struct opened o;
+
+	build(c, &o);
+	v = snapshot_service(&o.s, snapshot_find_service(&o.s, 12));
+	snapshot_policy_read(&o.s, v.policy, &p);
+	assert_true(p.id == 62 && str_eq(p.path, STR("/healthz?x=1")) && p.status_count == 2);
+	assert_memory_equal(p.status, c->policies[0].status, sizeof(p.status));
+	assert_int_equal(v.cluster_count, 2);
+	w = snapshot_service_cluster(&o.s, v.cluster_first + 1);
+	assert_true(str_eq(snapshot_str(&o.s, w.name), STR("us-west")) && w.remote == 1);
+	assert_true(w.priority == 1 && w.withheld == 250 && w.unready == 2);
+	r = snapshot_rule(&o.s, snapshot_find_rule(&o.s, 31));
+	assert_int_equal(r.failover, 1);
+	snapshot_policy_read(&o.s, r.policy, &p);
+	assert_true(p.id == 61 && p.probe == BUILD_PROBE_TCP);
+	free(o.image);
 }
 
 /* The tail of a path repeats what the image says elsewhere: it may not say something else. */
@@ -529,7 +645,23 @@ static void an_image_made_to_hurt_is_refused_or_harmless(void **state)
 	free(o.image);
 }
 
-int main(void)
+/* snapshot_test --image FILE writes the sample's image: a golden one for the versions to come. */
+static int write_image(const char *path)
+{
+	struct opened o;
+	FILE *f = fopen(path, "wb");
+	int rv = 1;
+
+	build(sample_config(), &o);
+	if (f != NULL && fwrite(o.image, 1, o.len, f) == o.len)
+		rv = 0;
+	if (f != NULL)
+		fclose(f);
+	free(o.image);
+	return rv;
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_configuration_reads_as_its_text),
@@ -543,10 +675,14 @@ int main(void)
 		cmocka_unit_test(listeners_that_cannot_be_told_apart_are_refused),
 		cmocka_unit_test(a_newer_image_with_longer_records_is_read),
 		cmocka_unit_test(an_older_image_without_optional_fields_is_read),
+		cmocka_unit_test(the_image_of_the_version_before_is_read),
+		cmocka_unit_test(policies_and_clusters_come_out_as_they_went_in),
 		cmocka_unit_test(a_path_whose_tail_lies_is_refused),
 		cmocka_unit_test(every_changed_byte_is_noticed),
 		cmocka_unit_test(an_image_made_to_hurt_is_refused_or_harmless),
 	};
 
+	if (argc == 3 && strcmp(argv[1], "--image") == 0)
+		return write_image(argv[2]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
