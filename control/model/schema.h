@@ -4,7 +4,7 @@
  *
  * They are taken from the CRDs of Gateway API v1.7 (standard channel) and from the core API's
  * OpenAPI document: names, required fields, patterns, limits, defaults, and the CEL rules as
- * finish functions.
+ * finish functions. The CRDs of our own kinds are in configs/kube/.
  */
 #pragma once
 
@@ -25,6 +25,7 @@ extern const struct yaml_schema service_import_schema;
 extern const struct yaml_schema service_export_schema;
 extern const struct yaml_schema remote_cluster_schema;
 extern const struct yaml_schema ip_pool_schema;
+extern const struct yaml_schema traffic_policy_schema;
 extern const struct yaml_schema object_ref_schema; /* group, kind, name, namespace */
 extern const struct yaml_schema listener_schema;   /* of Gateways and ListenerSets */
 extern const struct yaml_schema parent_ref_schema; /* of routes of all kinds */

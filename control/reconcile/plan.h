@@ -158,18 +158,22 @@ struct plan_set {
 	struct conditions conditions;
 };
 
-struct plan_ancestor { /* one entry of status.ancestors */
-	struct plan_gateway *gateway;
+struct plan_ancestor {			    /* one entry of status.ancestors */
+	struct plan_gateway *gateway;	    /* NULL: the target itself */
+	const struct policy_target *target; /* then only */
 	struct conditions conditions;
 };
 
-/* A BackendTLSPolicy; one that no route of ours leads to has no ancestors. */
+/* A BackendTLSPolicy or a ClusterTrafficPolicy. Without ancestors it concerns nothing of ours. */
 struct plan_policy {
 	const struct object *obj;
 	struct plan_ancestor *ancestors;
 	uint32_t ancestors_count;
 	bool conflicted; /* an older one has the same target */
 	bool told;	 /* has a status of ours, or had one that shall go */
+	/* Of a ClusterTrafficPolicy. */
+	bool holds;		      /* for all of its targets */
+	const char *reason, *message; /* of its condition Accepted */
 };
 
 struct plan_class {
@@ -187,7 +191,7 @@ struct plan {
 	struct plan_class *classes;	     /* those with our controllerName */
 	struct plan_gateway *gateways;	     /* those of our classes, by cluster, namespace, name */
 	struct plan_set *sets;		     /* those with a parent of ours, by the same */
-	struct plan_policy *policies;	     /* all BackendTLSPolicies, by the same */
+	struct plan_policy *policies;	     /* all, by kind, then by the same */
 	struct plan_route *routes;	     /* all routes with a parent of ours, oldest first */
 	const struct object *
 		*left; /* routes with entries of ours in their status, without a parent */

@@ -79,9 +79,13 @@ static void each_row(const struct plan *p, row_fn fn, void *ctx)
 	for (uint32_t i = 0; i < p->policies_count; i++) {
 		const struct plan_policy *policy = &p->policies[i];
 
-		for (uint32_t k = 0; k < policy->ancestors_count; k++)
-			each_condition(policy->obj, policy->ancestors[k].gateway->obj->name,
-				&policy->ancestors[k].conditions, fn, ctx);
+		for (uint32_t k = 0; k < policy->ancestors_count; k++) {
+			const struct plan_ancestor *a = &policy->ancestors[k];
+
+			each_condition(policy->obj,
+				a->gateway != NULL ? a->gateway->obj->name : a->target->name,
+				&a->conditions, fn, ctx);
+		}
 	}
 	for (uint32_t i = 0; i < p->routes_count; i++) {
 		const struct plan_route *route = &p->routes[i];

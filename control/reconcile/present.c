@@ -61,8 +61,8 @@ const json_t *present_parent(const struct present *p, struct str controller,
 	return NULL;
 }
 
-const json_t *present_ancestor(const struct present *p, struct str controller,
-	const struct object *gateway)
+const json_t *present_ancestor(const struct present *p, struct str controller, struct str ns,
+	struct str name)
 {
 	const json_t *entry;
 	size_t i;
@@ -71,8 +71,8 @@ const json_t *present_ancestor(const struct present *p, struct str controller,
 		const json_t *have = json_object_get(entry, "ancestorRef");
 
 		if (str_eq(present_text(entry, "controllerName"), controller) &&
-			str_eq(present_text(have, "namespace"), gateway->ns) &&
-			str_eq(present_text(have, "name"), gateway->name))
+			str_eq(present_text(have, "namespace"), ns) &&
+			str_eq(present_text(have, "name"), name))
 			return json_object_get(entry, "conditions");
 	}
 	return NULL;

@@ -23,8 +23,8 @@ const json_t *present_listener(const struct present *p, struct str name);
 /* Of the entries under our controllerName, the conditions of the one for this parentRef. */
 const json_t *present_parent(const struct present *p, struct str controller,
 	const struct parent_ref *ref);
-const json_t *present_ancestor(const struct present *p, struct str controller,
-	const struct object *gateway);
+const json_t *present_ancestor(const struct present *p, struct str controller, struct str ns,
+	struct str name);
 /* Is there any entry of ours in status.parents or status.ancestors? */
 bool present_has_entries(const struct object *o, struct str controller);
 

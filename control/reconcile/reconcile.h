@@ -21,7 +21,7 @@ struct note {
 	const char *text;
 };
 
-struct policy_use { /* a BackendTLSPolicy under one of its targets */
+struct policy_use { /* a policy under one of its targets */
 	struct plan_policy *policy;
 	const struct policy_target *target;
 };
@@ -144,11 +144,18 @@ void imports_endpoints(struct reconcile *r, const struct object *import,
 /* shares.c: the weights of backendRefs and endpoints. */
 void shares_build(struct reconcile *r);
 
-/* policies.c: BackendTLSPolicies; after the routes: whom each of them concerns. */
+/* policies.c: which policies there are; after the routes: whom each of them concerns. */
 void policies_prepare(struct reconcile *r);
+/* The ClusterTrafficPolicy that holds for an object; of one that lies beside <at>. NULL: none. */
+const struct plan_policy *policies_of(const struct reconcile *r, const struct object *target);
+const struct plan_policy *policies_traffic(const struct reconcile *r, const struct object *at,
+	const struct policy_target *target);
 bool policies_demand_tls(const struct reconcile *r, const struct object *service,
 	const struct service_port *port);
 void policies_finish(struct reconcile *r);
+
+/* traffic.c: does this ClusterTrafficPolicy hold, now that all older ones are decided? */
+void traffic_judge(struct reconcile *r, struct plan_policy *policy);
 
 /* rules.c: which rules can be served at all. */
 void rules_build(struct reconcile *r, struct plan_route *route);
@@ -204,6 +211,7 @@ void conditions_set(struct reconcile *r, struct plan_set *set);
 void conditions_parent(struct reconcile *r, const struct plan_route *route,
 	struct plan_parent *parent, enum attach_verdict verdict);
 void conditions_policy(struct reconcile *r, struct plan_policy *policy);
+void conditions_traffic(struct plan_policy *policy);
 /* lastTransitionTime: that of before where the status is the same, else now. */
 void conditions_since(struct reconcile *r);
 

@@ -176,19 +176,38 @@ static void carry_routes(struct reconcile *r, const struct plan *was)
 	}
 }
 
+static bool same_ancestor(const struct plan_ancestor *a, const struct plan_ancestor *b)
+{
+	if ((a->gateway == NULL) != (b->gateway == NULL))
+		return false;
+	if (a->gateway != NULL)
+		return object_cmp_key(a->gateway->obj, b->gateway->obj->cluster,
+			       b->gateway->obj->ns, b->gateway->obj->name) == 0;
+	return str_eq(a->target->group, b->target->group) &&
+		str_eq(a->target->kind, b->target->kind) &&
+		str_eq(a->target->name, b->target->name);
+}
+
 static const struct conditions *ancestor_was(const struct plan_policy *policy,
-	const struct plan_gateway *gw)
+	const struct plan_ancestor *ancestor)
 {
 	for (uint32_t i = 0; policy != NULL && i < policy->ancestors_count; i++)
-		if (object_cmp_key(policy->ancestors[i].gateway->obj, gw->obj->cluster, gw->obj->ns,
-			    gw->obj->name) == 0)
+		if (same_ancestor(&policy->ancestors[i], ancestor))
 			return &policy->ancestors[i].conditions;
 	return NULL;
 }
 
+/* The order of plan->policies. */
+static int cmp_policy(const struct object *a, const struct object *b)
+{
+	int c = (int)a->kind - (int)b->kind;
+
+	return c != 0 ? c : object_cmp_key(a, b->cluster, b->ns, b->name);
+}
+
 static void carry_policies(struct reconcile *r, const struct plan *was)
 {
-	uint32_t at = 0; /* in <was>: both are in the order of the store */
+	uint32_t at = 0; /* in <was>: both are in the same order */
 
 	for (uint32_t i = 0; i < r->plan->policies_count; i++) {
 		struct plan_policy *policy = &r->plan->policies[i];
@@ -197,17 +216,22 @@ static void carry_policies(struct reconcile *r, const struct plan *was)
 		struct present present;
 
 		while (was != NULL && at < was->policies_count &&
-			object_cmp_key(was->policies[at].obj, o->cluster, o->ns, o->name) < 0)
+			cmp_policy(was->policies[at].obj, o) < 0)
 			at++;
 		if (was != NULL && at < was->policies_count &&
-			object_cmp_key(was->policies[at].obj, o->cluster, o->ns, o->name) == 0)
+			cmp_policy(was->policies[at].obj, o) == 0)
 			old = &was->policies[at];
 		present_open(&present, old == NULL ? o : NULL);
-		for (uint32_t k = 0; k < policy->ancestors_count; k++)
-			carry(r, &policy->ancestors[k].conditions,
-				(struct before){ancestor_was(old, policy->ancestors[k].gateway),
+		for (uint32_t k = 0; k < policy->ancestors_count; k++) {
+			struct plan_ancestor *a = &policy->ancestors[k];
+
+			carry(r, &a->conditions,
+				(struct before){ancestor_was(old, a),
 					present_ancestor(&present, r->in->config->controller_name,
-						policy->ancestors[k].gateway->obj)});
+						a->gateway != NULL ? a->gateway->obj->ns : o->ns,
+						a->gateway != NULL ? a->gateway->obj->name
+								   : a->target->name)});
+		}
 		present_close(&present);
 	}
 }

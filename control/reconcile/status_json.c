@@ -198,19 +198,29 @@ static json_t *route_json(const struct plan *p, const struct plan_route *route)
 	return j;
 }
 
+static json_t *ancestor_ref_json(const struct plan_policy *policy, const struct plan_ancestor *a)
+{
+	const struct object *gw = a->gateway != NULL ? a->gateway->obj : NULL;
+	json_t *j = json_object();
+
+	json_object_set_new(j, "group",
+		text(gw != NULL ? kind_info[gw->kind].group : a->target->group));
+	json_object_set_new(j, "kind",
+		text(gw != NULL ? kind_info[gw->kind].name : a->target->kind));
+	json_object_set_new(j, "namespace", text(gw != NULL ? gw->ns : policy->obj->ns));
+	json_object_set_new(j, "name", text(gw != NULL ? gw->name : a->target->name));
+	return j;
+}
+
 static json_t *policy_json(const struct plan *p, const struct plan_policy *policy)
 {
 	json_t *j = json_object(), *list = json_array();
 
 	for (uint32_t i = 0; i < policy->ancestors_count; i++) {
-		const struct object *gw = policy->ancestors[i].gateway->obj;
-		json_t *o = json_object(), *ref = json_object();
+		json_t *o = json_object();
 
-		json_object_set_new(ref, "group", text(kind_info[gw->kind].group));
-		json_object_set_new(ref, "kind", text(kind_info[gw->kind].name));
-		json_object_set_new(ref, "namespace", text(gw->ns));
-		json_object_set_new(ref, "name", text(gw->name));
-		json_object_set_new(o, "ancestorRef", ref);
+		json_object_set_new(o, "ancestorRef",
+			ancestor_ref_json(policy, &policy->ancestors[i]));
 		json_object_set_new(o, "controllerName", text(p->config->controller_name));
 		json_object_set_new(o, "conditions",
 			conditions_json(&policy->ancestors[i].conditions));

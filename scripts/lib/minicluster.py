@@ -40,6 +40,8 @@ CONTROLLERS = ("deployment", "replicaset", "statefulset", "job", "endpointslice"
                "root-ca-certificate-publisher", "garbage-collector", "clusterrole-aggregation")
 READY_TIMEOUT = 120  # seconds; a machine that builds beside is slow
 STATE = "state.json"
+OWN_CRD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "configs", "kube",
+                       "clustertrafficpolicies.yaml")
 
 
 class ClusterError(lab.LabError):
@@ -239,6 +241,7 @@ class Cluster:
         for name in (self.group.channel, "mcs"):
             lab.wait_until(f"{self.name}: {name} CRDs", lambda: self.kubectl(
                 "apply", "--server-side", "-f", self.group.programs.crds(name)), READY_TIMEOUT, 1)
+        self.kubectl("apply", "--server-side", "-f", OWN_CRD)
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
 
     def finish(self):

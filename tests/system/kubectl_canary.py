@@ -102,7 +102,7 @@ spec:
 
 def install(box):
     """configs/kube/README.md, step by step; the kubeconfig of the account."""
-    for name in ("namespaces", "account", "config-cluster", "gatewayclass"):
+    for name in ("namespaces", "account", "config-cluster", "clustertrafficpolicies", "gatewayclass"):
         box.kubectl(EAST, "apply", "-f", os.path.join(KUBE, f"{name}.yaml"))
     secret = lab.wait_until("the token", lambda: (box.object(
         EAST, "secret/sluice-token", "sluice-system") or {}).get("data", {}).get("token"), 30)

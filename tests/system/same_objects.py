@@ -19,6 +19,26 @@ import minicluster
 BUILD = os.environ.get("SLUICE_BUILD", os.path.join(TOP, "build-asan"))
 EAST, WEST = "us-east", "us-west"
 NAMES = (EAST, WEST)
+# One that holds, and one that is told why it does not.
+POLICIES = """apiVersion: gateway.sluice.internal/v1alpha1
+kind: ClusterTrafficPolicy
+metadata: {name: good, namespace: mesh}
+spec:
+  targetRefs:
+  - {group: "", kind: Service, name: federated-backend-us-west}
+  - {group: gateway.networking.k8s.io, kind: HTTPRoute, name: backend}
+  clusters: [{name: us-west, weight: 50, priority: 1}]
+  failover: BetweenBackendRefs
+  healthCheck:
+    active: {type: HTTP, http: {path: /healthz, expectedStatuses: [200, 204]}}
+    passive: {consecutive5XxErrors: 3}
+  ramp: {}
+---
+apiVersion: gateway.sluice.internal/v1alpha1
+kind: ClusterTrafficPolicy
+metadata: {name: lost, namespace: mesh}
+spec: {targetRefs: [{group: "", kind: Service, name: missing}]}
+"""
 REMOTE_CRD = {
     "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
     "metadata": {"name": "remoteclusterconfigurations.projectcalico.org"},
@@ -106,6 +126,8 @@ def by_either_way(group, folder):
     source = os.path.join(TOP, "configs", "examples", "mesh", "clusters")
     copy = os.path.join(folder, "manifests")
     shutil.copytree(source, copy)
+    with open(os.path.join(copy, EAST, "policies.yaml"), "w") as f:
+        f.write(POLICIES)
     for name in NAMES:
         for attempt in range(20):  # namespaces first, and the CRDs may be a moment old
             try:
@@ -131,8 +153,8 @@ def by_either_way(group, folder):
     check(a.stop() == 0, "control by directory ends")
     out = subprocess.run([os.path.join(BUILD, "sluice-control"), "--check", b.config], text=True,
                          capture_output=True, timeout=60)
-    check(out.returncode == 0 and "HTTPRoute" in out.stdout,
-          f"--check reads API servers {out.stdout[-200:] if out.returncode else ''}")
+    check(out.returncode == 1 and "HTTPRoute" in out.stdout and "TargetNotFound" in out.stdout,
+          f"--check reads API servers, and finds the mistake {out.returncode}")
     return b, clusters
 
 

@@ -23,7 +23,8 @@ CLUSTER = "us-east"
 CONTROLLER = "gateway.sluice.internal/controller"
 KINDS = ("gatewayclasses", "gateways", "listenersets", "httproutes", "grpcroutes", "tlsroutes",
          "tcproutes", "udproutes", "backendtlspolicies")
-KINDS_ARG = ",".join(k + ".gateway.networking.k8s.io" for k in KINDS)
+KINDS_ARG = ",".join([k + ".gateway.networking.k8s.io" for k in KINDS] +
+                     ["clustertrafficpolicies.gateway.sluice.internal"])
 NOT_HERE = ("(experimental channel)", "(older release)")
 ROW_TIMEOUT = 20
 QUIET = 0.5  # seconds in which a status that shall not come could still come
