@@ -32,11 +32,11 @@ static json_t *endpoint_json(struct agent *a, const struct inspect *in, const st
 			continue;
 		in_flight += st.in_flight;
 		idle += st.idle;
-		if (st.ejected_until_us <= now_us)
+		if (!sentence_holds(&st.sentence, now_us))
 			continue;
 		ejected++;
-		if (st.ejected_until_us - now_us > ejected_us)
-			ejected_us = st.ejected_until_us - now_us;
+		if (st.sentence.until_us - now_us > ejected_us)
+			ejected_us = st.sentence.until_us - now_us;
 	}
 	return json_pack("{s:o, s:o, s:o, s:o, s:i, s:i, s:b, s:I, s:I, s:i, s:I}", "id",
 		agent_json_id(e->id), "name", agent_json_str(str_of(s->name)), "cluster",

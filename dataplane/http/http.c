@@ -36,7 +36,7 @@ void http_config_default(struct http_config *cfg)
 		.body_timeout_us = 30u * 1000000u,
 		.body_min_bytes = 256,
 		.stall_timeout_us = 60u * 1000000u,
-		.connect_timeout_us = 5u * 1000000u,
+		.connect_timeout_us = 2u * 1000000u,
 		.response_timeout_us = 60u * 1000000u,
 		.stream_timeout_us = 300u * 1000000u,
 		.up_idle_timeout_us = 50u * 1000000u,
@@ -245,6 +245,12 @@ const char *http_counter_help(unsigned i)
 {
 	bug_on(i >= HTTP_COUNTER_COUNT + OUTCOME_COUNT);
 	return counter_rows[i].help;
+}
+
+void http_join(struct http *h, const struct health_board *board,
+	const struct upstream *const *others)
+{
+	upstream_join(h->up, board, others);
 }
 
 const struct upstream *http_upstream(const struct http *h)

@@ -42,7 +42,7 @@ struct http_config {
 		body_timeout_us; /* 30 s: window in which body_min_bytes of a request body must come */
 	uint32_t body_min_bytes;   /* 256 */
 	uint32_t stall_timeout_us; /* 60 s: a peer that acknowledges nothing of what it was sent */
-	uint32_t connect_timeout_us;  /* 5 s */
+	uint32_t connect_timeout_us;  /* 2 s */
 	uint32_t response_timeout_us; /* 60 s: end of the request to the response head */
 	uint32_t stream_timeout_us;   /* 300 s: between pieces of a response body */
 	uint32_t up_idle_timeout_us;  /* 50 s: below the 60 s and 75 s usual at servers */
@@ -77,6 +77,10 @@ uint64_t http_next_us(const struct http *h);
 const uint64_t *http_counters(const struct http *h, unsigned *ret_count);
 const char *http_counter_name(unsigned i);
 const char *http_counter_help(unsigned i);
+
+/* The workers are all there: what the agent says of endpoints, and what each worker has seen. */
+void http_join(struct http *h, const struct health_board *board,
+	const struct upstream *const *others);
 
 /* Counters per listener, rule, backend and endpoint, and this worker's view of endpoints. */
 const struct upstream *http_upstream(const struct http *h);

@@ -59,6 +59,7 @@
 #define HTTP_EXCHANGE_BYTES_MIN 65536u /* below, a few packets fill it and nothing flows */
 #define HTTP_DISCARD_MAX 65536u	       /* of a request body after an early response */
 #define HTTP_INTERIM_MAX 16u	       /* 1xx responses per request */
+#define HTTP_CONNECTS_MAX 16u	       /* attempts of a request; only refusals come that fast */
 #define HTTP_UNSAFE_IDLE_US 1000000u   /* http_up.c: pooled connections for unrepeatable requests */
 #define HTTP_EMIT_MAX (H1_HEAD_BYTES_MAX + 2048u)  /* a head with our fields added */
 #define HTTP_HEAD_BUFFER (H1_HEAD_BYTES_MAX + 64u) /* so that a head beyond the limit shows */
@@ -164,11 +165,12 @@ struct exchange {
 	uint8_t interim;	     /* 1xx responses seen */
 	bool expects;		     /* Expect: 100-continue, and no 100 was passed on yet */
 	bool repeatable;	     /* idempotent and without content: may be sent twice */
-	bool retried_connect, retried_reused;
-	bool blocked;	/* in this window the endpoint held the request body up */
-	bool down_keep; /* the client connection may live on after this response */
-	bool up_keep;	/* the upstream connection may, as far as the response head said */
-	bool trusted;	/* the client's forwarding fields are believed */
+	bool retried_reused;
+	uint8_t connects_failed; /* attempts for this request that carried nothing */
+	bool blocked;		 /* in this window the endpoint held the request body up */
+	bool down_keep;		 /* the client connection may live on after this response */
+	bool up_keep;		 /* the upstream connection may, as far as the response head said */
+	bool trusted;		 /* the client's forwarding fields are believed */
 	struct access_record rec;
 };
 

@@ -51,6 +51,9 @@ enum outcome route_choose(struct http *h, struct exchange *x, uint32_t rule_inde
 /* Another endpoint of the same backend than <exclude_id> (0: any): address and port. */
 enum outcome route_endpoint(struct http *h, struct exchange *x, uint64_t exclude_id);
 
+/* The endpoints of <x>'s backend as they are configured now, or NULL. */
+const struct endpoint_set *route_set(struct http *h, const struct exchange *x);
+
 /* Slot of the listener that a request without a readable Host belongs to, or SLOT_NONE. */
 uint32_t route_listener(struct http *h, struct http_down *d);
 
@@ -63,6 +66,8 @@ void up_connect_timed_out(struct http *h, struct exchange *x);	    /* may end <x
 void up_lost(struct http *h, struct exchange *x);
 /* Passive health: the endpoint of <x> failed. */
 void up_note_failure(struct http *h, const struct exchange *x, enum upstream_failure why);
+/* The endpoint of <x> answered with a 5xx status. */
+void up_note_error(struct http *h, const struct exchange *x);
 /* Parts <x> from its upstream connection, which goes into the pool when all of it is done. */
 void up_detach(struct http *h, struct exchange *x);
 /* Closes a connection that has no exchange; pooled ones leave the pool. */

@@ -154,7 +154,10 @@ static bool final(struct http *h, struct exchange *x, uint32_t len)
 	x->out_kind = (uint8_t)out_kind(x, h->head.body);
 	x->down_keep = may_keep(h, x);
 	body_in_init(&up->in, h->head.body, h->head.content_length);
-	upstream_succeeded(h->up, x->ep, h->now_us);
+	if (likely(x->rec.status < 500))
+		upstream_succeeded(h->up, x->ep, h->now_us);
+	else
+		up_note_error(h, x);
 	out = (struct h1_response_out){
 		.body = (enum h1_body)x->out_kind,
 		.close = !x->down_keep,

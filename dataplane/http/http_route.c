@@ -147,16 +147,21 @@ enum outcome route_choose(struct http *h, struct exchange *x, uint32_t rule_inde
 	return why != OUTCOME_OK ? why : take_backend(h, x, backend);
 }
 
-enum outcome route_endpoint(struct http *h, struct exchange *x, uint64_t exclude_id)
+const struct endpoint_set *route_set(struct http *h, const struct exchange *x)
 {
 	uint32_t service;
 
 	if (h->config == NULL)
-		return OUTCOME_NO_ENDPOINT;
+		return NULL;
 	service = snapshot_find_service(h->config->snap, x->service_id);
-	if (service == SLOT_NONE)
-		return OUTCOME_NO_ENDPOINT;
-	return choose_endpoint(h, x, config_endpoints(h->config, service), exclude_id);
+	return service == SLOT_NONE ? NULL : config_endpoints(h->config, service);
+}
+
+enum outcome route_endpoint(struct http *h, struct exchange *x, uint64_t exclude_id)
+{
+	const struct endpoint_set *set = route_set(h, x);
+
+	return set == NULL ? OUTCOME_NO_ENDPOINT : choose_endpoint(h, x, set, exclude_id);
 }
 
 uint32_t route_listener(struct http *h, struct http_down *d)

@@ -2,10 +2,11 @@
 /*
  * http_up.c: the upstream connection: taken from the pool or opened, lost, given back.
  *
- * Two kinds of failure are hidden from the client, each once per request:
+ * Two kinds of failure are hidden from the client:
  *
  * - A connect that fails was never seen by the application, so any request may go to another
- *   endpoint of the same backend.
+ *   endpoint of the same backend: on and on while they refuse, for each refusal takes one of them
+ *   out of the choice; once after a time-out, for the client has waited long enough.
  * - A pooled connection may be closed by the endpoint at the moment a request is sent on it. When
  *   it dies before any byte of a response, an idempotent request without content is sent again,
  *   on a fresh connection (RFC 9112 9.3.1, RFC 9110 9.2.2). What must not be repeated is only put
@@ -200,17 +201,29 @@ static void repeat(struct http *h, struct exchange *x, unsigned counter)
 	upstream_count(h->up, COUNTER_BACKEND, x->rec.backend, COUNTER_BACKEND_RETRIES, 1);
 }
 
-/* Sends <x> to another endpoint of its backend, once, or ends it. */
+/*
+ * Is another endpoint worth a try? Among those that are all known to be bad one attempt is enough,
+ * and so is one more after a time-out.
+ */
+static bool may_connect_again(const struct exchange *x, enum outcome why)
+{
+	if (why == OUTCOME_CONNECT_TIMEOUT || (x->rec.flags & ACCESS_PANIC))
+		return x->connects_failed < 2;
+	return x->connects_failed < HTTP_CONNECTS_MAX;
+}
+
+/* Sends <x> to another endpoint of its backend, or ends it. */
 static void connect_failed(struct http *h, struct exchange *x, enum outcome why)
 {
 	uint64_t failed_id = x->ep.id;
 
 	up_detach(h, x);
-	if (x->retried_connect || route_endpoint(h, x, failed_id) != OUTCOME_OK) {
+	x->connects_failed++;
+	if (!may_connect_again(x, why) || route_endpoint(h, x, failed_id) != OUTCOME_OK ||
+		((x->rec.flags & ACCESS_PANIC) && x->connects_failed > 1)) {
 		exchange_fail(h, x, why, 0);
 		return;
 	}
-	x->retried_connect = true;
 	repeat(h, x, HTTP_RETRY_CONNECT);
 	up_attach(h, x, false);
 }
@@ -219,6 +232,16 @@ void up_note_failure(struct http *h, const struct exchange *x, enum upstream_fai
 {
 	if (upstream_failed(h->up, x->ep, why, h->now_us))
 		http_count(h, HTTP_EJECTED);
+}
+
+void up_note_error(struct http *h, const struct exchange *x)
+{
+	if (likely(!upstream_error(h->up, x->ep, h->now_us)))
+		return;
+	if (upstream_eject_error(h->up, x->ep, route_set(h, x), h->now_us))
+		http_count(h, HTTP_EJECTED);
+	else
+		http_count(h, HTTP_EJECTION_LIMIT);
 }
 
 void up_connect_timed_out(struct http *h, struct exchange *x)
@@ -242,7 +265,7 @@ static void up_refused(struct http *h, struct exchange *x)
 		exchange_fail(h, x, OUTCOME_NO_UP_CONN, 0);
 		return;
 	case TCP_REASON_RESET: /* accepted and thrown away: a full backlog, a dying process */
-		up_note_failure(h, x, UPSTREAM_RESET);
+		up_note_failure(h, x, UPSTREAM_CONNECT_RESET);
 		connect_failed(h, x, OUTCOME_UP_RESET);
 		return;
 	default:

@@ -5,18 +5,28 @@
 #pragma once
 
 #include "dataplane/base/bug.h"
+#include "dataplane/upstream/board.h"
 #include "dataplane/upstream/upstream.h"
 
+enum health_run_kind { HEALTH_RUN_ERRORS = 0, HEALTH_RUN_RESETS, HEALTH_RUN_TIMEOUTS, HEALTH_RUNS };
+
+/* Failures of one kind in a row, as one worker saw them. Other workers and the agent read it. */
+struct health_run {
+	uint64_t began_us; /* the first of them */
+	uint32_t count;
+};
+
 struct endpoint_state {
-	uint64_t id; /* owner of the slot; 0: never used */
-	uint64_t ejected_until_us;
+	uint64_t id;	  /* owner of the slot; 0: never used */
+	uint64_t good_us; /* the newest response without an error */
 	uint64_t seen;	  /* number of the last sweep that found it in a configuration */
 	struct list idle; /* pool_conn.endpoint_link, used last first */
 	uint32_t idle_count;
 	uint32_t in_flight;
-	uint32_t failures;  /* consecutive */
-	uint32_t ejections; /* in a row */
 	bool draining;
+	bool failing; /* a run has begun or a sentence was passed: there is something to clear */
+	struct health_run run[HEALTH_RUNS];
+	struct sentence sentence; /* this worker's own */
 };
 
 /* Of a backend whose endpoints run in several clusters. */
@@ -34,6 +44,11 @@ struct upstream {
 	struct pick_seq *seq;	     /* owned, [SLOTS_RULE_MAX] */
 	struct cluster_seq *cluster; /* owned, [SLOTS_BACKEND_MAX] */
 	uint32_t worker, workers;
+	const struct health_board *board;     /* borrowed; an empty one until upstream_join() */
+	const struct upstream *const *others; /* borrowed, [workers], this one included; or NULL */
+	uint64_t news;			      /* grows with what the agent may want to look at */
+	uint64_t no_room_id; /* service whose share of ejections was used up, until <no_room_us> */
+	uint64_t no_room_us;
 	struct list lru; /* pool_conn.lru_link, idle longest first */
 	uint32_t idle_count;
 	struct list stale; /* pool_conn.lru_link: taken from their endpoint, to be closed */
@@ -50,15 +65,30 @@ struct upstream {
 struct endpoint_state *endpoint_claim(struct upstream *u, struct upstream_ref ref);
 
 /* The state of <ref>, or NULL when the slot belongs to another by now. */
-static inline struct endpoint_state *endpoint_lookup(struct upstream *u, struct upstream_ref ref)
+static inline struct endpoint_state *endpoint_lookup(const struct upstream *u,
+	struct upstream_ref ref)
 {
 	bug_on_hot(ref.slot >= SLOTS_ENDPOINT_MAX);
 	return u->ep[ref.slot].id == ref.id ? &u->ep[ref.slot] : NULL;
 }
 
-static inline bool endpoint_is_ejected(const struct endpoint_state *s, uint64_t now_us)
+/* This worker has put it out, and the agent has not pardoned it since. */
+static inline bool endpoint_is_out(const struct upstream *u, const struct endpoint_state *s,
+	uint32_t slot, uint64_t now_us)
 {
-	return s->ejected_until_us > now_us;
+	return unlikely(sentence_holds(&s->sentence, now_us)) &&
+		s->sentence.since_us >
+		__atomic_load_n(&u->board->entry[slot].pardon_us, __ATOMIC_RELAXED);
+}
+
+/* Nothing new is to be sent there as long as others will do. */
+static inline bool endpoint_is_ejected(const struct upstream *u, struct upstream_ref ref,
+	uint64_t now_us)
+{
+	const struct endpoint_state *s = endpoint_lookup(u, ref);
+
+	return health_verdict(u->board, ref.slot) != 0 ||
+		(s != NULL && endpoint_is_out(u, s, ref.slot, now_us));
 }
 
 /* Puts all pooled connections of <s> on the stale list. */

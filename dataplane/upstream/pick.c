@@ -51,12 +51,9 @@ static const struct endpoint *window_at(const struct pick *p, uint32_t i)
 /* Weight that <e> has in this tier, 0: not usable. */
 static uint32_t usable_weight(const struct pick *p, const struct endpoint *e)
 {
-	const struct endpoint_state *s;
-
 	if (e->id == p->exclude_id || (e->draining && !p->tier->draining))
 		return 0;
-	s = endpoint_lookup(p->u, ref_of(e));
-	if (s != NULL && !p->tier->ejected && endpoint_is_ejected(s, p->now_us))
+	if (!p->tier->ejected && endpoint_is_ejected(p->u, ref_of(e), p->now_us))
 		return 0;
 	return e->weight;
 }

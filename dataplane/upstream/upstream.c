@@ -14,16 +14,26 @@ void upstream_config_default(struct upstream_config *cfg)
 {
 	*cfg = (struct upstream_config){
 		.idle_per_endpoint_max = 256,
-		.eject_failures = 3,
-		/*
-		 * Envoy's base is 30 s with a sweep every 10 s and a failure rate behind it. Here a
-		 * single refused connect ejects, so a shorter sentence: a restarted pod is back in
-		 * service after 10 s at the latest, and one probe request per sentence and worker
-		 * is retried elsewhere, which no client sees.
-		 */
-		.eject_base_us = 10u * 1000000u,
-		.eject_max_us = 300u * 1000000u,
+		.health =
+			{
+				/* Envoy Gateway's BackendTrafficPolicy, passive health check */
+				.errors = 5,
+				.failures = 5,
+				.base_ms = 30000,
+				.max_ms = 300000,
+				.percent = 10,
+			},
 	};
+}
+
+/* Until the agent has one for us: nothing is known against anybody. */
+static const struct health_board empty_board;
+
+void upstream_join(struct upstream *u, const struct health_board *board,
+	const struct upstream *const *others)
+{
+	u->board = board;
+	u->others = others;
 }
 
 /* calloc(): pages that no slot uses are never touched. */
@@ -52,6 +62,7 @@ struct upstream *upstream_new(const struct upstream_config *cfg, struct rng *rng
 	u->rng = rng;
 	u->worker = worker;
 	u->workers = workers;
+	u->board = &empty_board;
 	list_init(&u->lru);
 	list_init(&u->stale);
 	u->ep = calloc(SLOTS_ENDPOINT_MAX, sizeof(*u->ep));
@@ -139,9 +150,12 @@ void upstream_endpoint_state(const struct upstream *u, uint32_t slot,
 	s = &u->ep[slot];
 	*ret = (struct upstream_endpoint_state){
 		.endpoint_id = __atomic_load_n(&s->id, __ATOMIC_ACQUIRE),
-		.ejected_until_us = __atomic_load_n(&s->ejected_until_us, __ATOMIC_RELAXED),
+		.good_us = __atomic_load_n(&s->good_us, __ATOMIC_RELAXED),
+		.sentence = sentence_read(&s->sentence),
 		.in_flight = __atomic_load_n(&s->in_flight, __ATOMIC_RELAXED),
 		.idle = __atomic_load_n(&s->idle_count, __ATOMIC_RELAXED),
-		.failures = __atomic_load_n(&s->failures, __ATOMIC_RELAXED),
+		.timeouts = __atomic_load_n(&s->run[HEALTH_RUN_TIMEOUTS].count, __ATOMIC_RELAXED),
+		.timeouts_us =
+			__atomic_load_n(&s->run[HEALTH_RUN_TIMEOUTS].began_us, __ATOMIC_RELAXED),
 	};
 }

@@ -23,15 +23,14 @@
 #include "dataplane/base/rng.h"
 #include "dataplane/route/route.h"
 #include "dataplane/snapshot/config.h"
+#include "dataplane/upstream/board.h"
 #include "dataplane/upstream/counters.h"
 
 struct upstream;
 
 struct upstream_config {
 	uint32_t idle_per_endpoint_max; /* 256 pooled connections per endpoint */
-	uint32_t eject_failures; /* 3 consecutive failures; a refused connect ejects at once */
-	uint32_t eject_base_us;	 /* 10 s, times the ejections in a row */
-	uint32_t eject_max_us;	 /* 300 s */
+	struct health_rules health;	/* of endpoints of which the agent has said nothing else */
 };
 void upstream_config_default(struct upstream_config *cfg);
 
@@ -69,6 +68,9 @@ static inline struct upstream_row *upstream_row(const struct upstream *u, enum c
 struct upstream *upstream_new(const struct upstream_config *cfg, struct rng *rng, uint32_t worker,
 	uint32_t workers);
 void upstream_free(struct upstream *u);
+/* From now on heeds <board> and looks at the states of all <others>, one per worker, [workers]. */
+void upstream_join(struct upstream *u, const struct health_board *board,
+	const struct upstream *const *others);
 
 /* The weighted sequence of a rule. */
 struct pick_seq *upstream_seq(struct upstream *u, uint32_t rule_slot);
@@ -94,7 +96,8 @@ void upstream_ended(struct upstream *u, struct upstream_ref ep);
 
 /* Passive health (health.c). */
 enum upstream_failure {
-	UPSTREAM_REFUSED = 0, /* RST or ICMP unreachable in answer to our SYN */
+	UPSTREAM_REFUSED = 0,	/* RST or ICMP unreachable in answer to our SYN */
+	UPSTREAM_CONNECT_RESET, /* accepted, and thrown away before anything was sent */
 	UPSTREAM_CONNECT_TIMEOUT,
 	UPSTREAM_RESET, /* lost while a response was due, on a connection not reused */
 	UPSTREAM_RESPONSE_TIMEOUT,
@@ -102,6 +105,11 @@ enum upstream_failure {
 /* True when this failure ejected the endpoint. */
 bool upstream_failed(struct upstream *u, struct upstream_ref ep, enum upstream_failure why,
 	uint64_t now_us);
+/* A response with a 5xx status. True: enough of them, upstream_eject_error() is due. */
+bool upstream_error(struct upstream *u, struct upstream_ref ep, uint64_t now_us);
+/* <set>: the service's endpoints, of which only so many may be out. True: it was ejected. */
+bool upstream_eject_error(struct upstream *u, struct upstream_ref ep,
+	const struct endpoint_set *set, uint64_t now_us);
 void upstream_succeeded(struct upstream *u, struct upstream_ref ep, uint64_t now_us);
 
 /* Pool of idle connections (pool.c). Embedded in whoever owns the connection. */
@@ -175,12 +183,19 @@ static inline void upstream_count(struct upstream *u, enum counter_scope scope, 
  */
 const uint64_t *upstream_counters(const struct upstream *u, enum counter_scope scope,
 	uint32_t slot);
-/* This worker's verdict on the endpoint that last used the slot. */
+/* What this worker has seen of the endpoint that last used the slot. */
 struct upstream_endpoint_state {
-	uint64_t endpoint_id;	   /* 0: never used by this worker */
-	uint64_t ejected_until_us; /* 0: not ejected */
+	uint64_t endpoint_id; /* 0: never used by this worker */
+	uint64_t good_us;     /* newest response without an error; 0: none */
+	struct sentence sentence;
 	uint32_t in_flight, idle;
-	uint32_t failures; /* consecutive */
+	uint32_t timeouts;    /* in a row */
+	uint64_t timeouts_us; /* since when */
 };
 void upstream_endpoint_state(const struct upstream *u, uint32_t slot,
 	struct upstream_endpoint_state *ret);
+/* Time-outs of <ep> in a row, over all workers; *ret_began_us: the first. */
+uint32_t upstream_timeouts(const struct upstream *u, struct upstream_ref ep,
+	uint64_t *ret_began_us);
+/* Any thread: differs from what it was when there may be a new sentence or time-out. */
+uint64_t upstream_news(const struct upstream *u);

@@ -109,9 +109,11 @@ struct worker_group {
 	unsigned port_count;
 	struct rte_rcu_qsbr *qsbr;	       /* worker i is reader i; reader <count> is host/ */
 	_Atomic(const struct config *) config; /* agent: w, workers: r; NULL until the first one */
-	_Atomic(const struct fib *) fib;       /* host: w, workers: r; NULL until the first one */
-	atomic_bool draining;		       /* no new connections, Connection: close */
-	atomic_bool stop;		       /* leave the loop */
+	struct health_board health;	       /* agent: w, workers: r */
+	const struct upstream *upstreams[WORKERS_MAX]; /* of the workers, for each other */
+	_Atomic(const struct fib *) fib; /* host: w, workers: r; NULL until the first one */
+	atomic_bool draining;		 /* no new connections, Connection: close */
+	atomic_bool stop;		 /* leave the loop */
 };
 
 /*

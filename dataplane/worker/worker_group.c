@@ -90,6 +90,15 @@ static int worker_init(struct worker_group *g, unsigned index, struct rte_mempoo
 	return 0;
 }
 
+/* What one worker learns of endpoints is of use to the others. */
+static void join_all(struct worker_group *g)
+{
+	for (unsigned i = 0; i < g->count; i++)
+		g->upstreams[i] = http_upstream(g->w[i]->http);
+	for (unsigned i = 0; i < g->count; i++)
+		http_join(g->w[i]->http, &g->health, g->upstreams);
+}
+
 int worker_group_init(struct worker_group *g, const struct worker_config *cfg,
 	struct rte_mempool *const *pools, unsigned count, struct err *err)
 {
@@ -105,6 +114,8 @@ int worker_group_init(struct worker_group *g, const struct worker_config *cfg,
 		rc = dispatch_init(g, err);
 	if (rc < 0)
 		worker_group_fini(g);
+	else
+		join_all(g);
 	return rc;
 }
 

@@ -150,23 +150,40 @@ static void a_refused_connect_ejects_at_once_and_for_a_time(void **state)
 	for (int i = 0; i < 50; i++)
 		assert_int_equal(pick(f, s, 0, SEC + i), 2);
 	for (int i = 0; i < 50; i++)
-		assert_int_not_equal(pick(f, s, 2, 11 * SEC), 2);
+		assert_int_not_equal(pick(f, s, 2, 32 * SEC), 2);
 	assert_int_equal(upstream_counters(f->u, COUNTER_ENDPOINT, 1)[COUNTER_ENDPOINT_EJECTIONS],
 		1);
 	free(s);
 }
 
-static void other_failures_eject_after_three_in_a_row(void **state)
+static void lost_connections_eject_after_five_in_a_row(void **state)
 {
 	struct fixture *f = *state;
 
 	upstream_started(f->u, ref(1));
-	assert_false(upstream_failed(f->u, ref(1), UPSTREAM_RESET, SEC));
-	assert_false(upstream_failed(f->u, ref(1), UPSTREAM_RESET, SEC));
+	for (int i = 0; i < 4; i++)
+		assert_false(upstream_failed(f->u, ref(1), UPSTREAM_RESET, SEC));
 	upstream_succeeded(f->u, ref(1), SEC);
-	assert_false(upstream_failed(f->u, ref(1), UPSTREAM_RESET, SEC));
-	assert_false(upstream_failed(f->u, ref(1), UPSTREAM_CONNECT_TIMEOUT, SEC));
-	assert_true(upstream_failed(f->u, ref(1), UPSTREAM_RESPONSE_TIMEOUT, SEC));
+	for (int i = 0; i < 4; i++)
+		assert_false(upstream_failed(f->u, ref(1), UPSTREAM_RESET, 2 * SEC));
+	assert_true(upstream_failed(f->u, ref(1), UPSTREAM_RESET, 2 * SEC));
+	upstream_ended(f->u, ref(1));
+}
+
+static void timeouts_are_counted_and_left_to_the_agent(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t news = upstream_news(f->u), began;
+
+	upstream_started(f->u, ref(1));
+	for (uint64_t i = 1; i <= 100; i++)
+		assert_false(upstream_failed(f->u, ref(1),
+			i % 2 ? UPSTREAM_CONNECT_TIMEOUT : UPSTREAM_RESPONSE_TIMEOUT, i * SEC));
+	assert_int_equal(upstream_timeouts(f->u, ref(1), &began), 100);
+	assert_int_equal(began, SEC);
+	assert_int_not_equal(upstream_news(f->u), news);
+	upstream_succeeded(f->u, ref(1), 200 * SEC);
+	assert_int_equal(upstream_timeouts(f->u, ref(1), &began), 0);
 	upstream_ended(f->u, ref(1));
 }
 
@@ -177,7 +194,7 @@ static uint64_t sentence(struct fixture *f, uint64_t id, uint64_t now)
 
 	assert_true(upstream_failed(f->u, ref(id), UPSTREAM_REFUSED, now));
 	upstream_endpoint_state(f->u, (uint32_t)id, &st);
-	return st.ejected_until_us - now;
+	return st.sentence.until_us - now;
 }
 
 static void ejections_in_a_row_grow_and_are_forgiven(void **state)
@@ -189,11 +206,11 @@ static void ejections_in_a_row_grow_and_are_forgiven(void **state)
 	for (uint64_t n = 1; n <= 40; n++) {
 		uint64_t us = sentence(f, 1, now);
 
-		assert_int_equal(us, n <= 30 ? n * 10 * SEC : 300 * SEC);
+		assert_int_equal(us, n <= 10 ? n * 30 * SEC : 300 * SEC);
 		now += us + 1; /* fails again right after its return */
 	}
 	now += 301 * SEC; /* served for longer than it was out */
-	assert_int_equal(sentence(f, 1, now), 10 * SEC);
+	assert_int_equal(sentence(f, 1, now), 30 * SEC);
 }
 
 static void when_all_are_ejected_all_are_used(void **state)
@@ -231,7 +248,7 @@ static void a_slot_given_to_another_endpoint_forgets_the_first(void **state)
 	assert_ptr_equal(upstream_stale_take(f->u), &pc);
 	assert_null(upstream_stale_take(f->u));
 	assert_int_equal(pool_count(f->u), 0);
-	assert_false(endpoint_is_ejected(&f->u->ep[1], SEC));
+	assert_false(endpoint_is_ejected(f->u, other, SEC));
 	upstream_ended(f->u, ref(1)); /* late, and without effect */
 	assert_int_equal(f->u->ep[1].in_flight, 1);
 	upstream_ended(f->u, other);
@@ -359,7 +376,8 @@ int main(void)
 		ROW(weight_zero_and_the_excluded_are_never_picked),
 		ROW(draining_endpoints_serve_only_when_nobody_else_does),
 		ROW(a_refused_connect_ejects_at_once_and_for_a_time),
-		ROW(other_failures_eject_after_three_in_a_row),
+		ROW(lost_connections_eject_after_five_in_a_row),
+		ROW(timeouts_are_counted_and_left_to_the_agent),
 		ROW(ejections_in_a_row_grow_and_are_forgiven),
 		ROW(when_all_are_ejected_all_are_used),
 		ROW(a_slot_given_to_another_endpoint_forgets_the_first),
