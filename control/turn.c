@@ -153,6 +153,8 @@ void control_turn(struct control *c)
 	struct plan *p = plan_next(c);
 
 	if (p == NULL) {
+		if (c->plan != NULL && c->book->unsaved)
+			remember_addresses(c, c->plan);
 		debounce_on_nothing(&c->debounce);
 		return;
 	}

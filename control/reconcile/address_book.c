@@ -195,6 +195,9 @@ static void book_from_plan(struct address_book *b, const struct address_book *ol
 
 		if (c > 0 && p->gateways_count + b->entries_count - i < BOOK_ENTRIES_MAX)
 			take_absent(b, list, &old->entries[k], p);
+		/* one that has none now may get its own back: its pool is away, or there is no room */
+		if (c == 0 && p->gateways[i].addresses_count == 0)
+			take_absent(b, list, &old->entries[k], p);
 		k += c >= 0;
 		if (c <= 0)
 			take_gateway(b, list, &p->gateways[i++]);
@@ -275,14 +278,17 @@ int address_book_update(struct address_book *b, const struct plan *plan, const c
 	struct err *err)
 {
 	struct address_book fresh = {.entries_count = 0};
+	int rc;
 
 	arena_init(&fresh.arena, 0);
 	book_from_plan(&fresh, b, plan);
-	if (same_book(b, &fresh)) {
+	if (same_book(b, &fresh) && !b->unsaved) {
 		arena_fini(&fresh.arena);
 		return 0;
 	}
 	arena_fini(&b->arena);
 	*b = fresh;
-	return book_save(b, path, err);
+	rc = book_save(b, path, err);
+	b->unsaved = rc < 0;
+	return rc;
 }

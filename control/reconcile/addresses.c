@@ -2,11 +2,11 @@
 /*
  * addresses.c: a VIP belongs to one Gateway.
  *
- * Three passes over the Gateways, oldest first in each, so that nobody loses what he has to
- * somebody who came later: addresses that specs ask for by value; addresses that the book
- * remembers; new ones from the pools, the lowest free one of the first pool that has any. A Gateway
- * without spec.addresses gets one of each family that the pools have; an entry without a value
- * gets one.
+ * Passes over the Gateways, oldest first in each, so that nobody loses what he has to somebody who
+ * came later: what each had from pools and still wants is kept for it; then come addresses that
+ * specs ask for by value; those that were kept; new ones from the pools, the lowest free one of the
+ * first pool that has any. A Gateway without spec.addresses gets one of each family that the pools
+ * have; an entry without a value gets one.
  * Standard: Gateway API v1.7, GatewaySpec.addresses.
  */
 #include "control/reconcile/addresses.h"
@@ -20,7 +20,8 @@
 /* Addresses that are not free; open addressing, at most half full. */
 struct taken {
 	struct ip_addr *slots;
-	enum holder { FREE = 0, RESERVED, TAKEN } * holder;
+	enum holder { FREE = 0, RESERVED, KEPT, TAKEN } * holder;
+	const struct plan_gateway **owner; /* of those that are kept or taken */
 	uint32_t size, count;
 };
 
@@ -41,9 +42,12 @@ static uint32_t slot_of(const struct taken *t, const struct ip_addr *a)
 	return i;
 }
 
-static bool is_taken(const struct taken *t, const struct ip_addr *a)
+/* Taken by anybody, or kept for another. */
+static bool is_gone(const struct taken *t, const struct plan_gateway *gw, const struct ip_addr *a)
 {
-	return t->holder[slot_of(t, a)] == TAKEN;
+	uint32_t i = slot_of(t, a);
+
+	return t->holder[i] == TAKEN || (t->holder[i] == KEPT && t->owner[i] != gw);
 }
 
 static bool is_free(const void *ctx, const struct ip_addr *a)
@@ -53,19 +57,24 @@ static bool is_free(const void *ctx, const struct ip_addr *a)
 	return t->holder[slot_of(t, a)] == FREE;
 }
 
-static bool is_not_taken(const void *ctx, const struct ip_addr *a)
+static bool is_reserved(const void *ctx, const struct ip_addr *a)
 {
-	return !is_taken(ctx, a);
+	const struct taken *t = ctx;
+
+	return t->holder[slot_of(t, a)] <= RESERVED;
 }
 
-static void hold(struct taken *t, const struct ip_addr *a, enum holder how)
+static void hold(struct taken *t, const struct ip_addr *a, enum holder how,
+	const struct plan_gateway *owner)
 {
 	uint32_t i = slot_of(t, a);
 
 	t->count += t->holder[i] == FREE;
 	t->slots[i] = *a;
-	if (how > t->holder[i])
-		t->holder[i] = how;
+	if (how <= t->holder[i])
+		return;
+	t->holder[i] = how;
+	t->owner[i] = owner;
 }
 
 static void taken_init(struct reconcile *r, struct taken *t, uint32_t addresses)
@@ -76,6 +85,7 @@ static void taken_init(struct reconcile *r, struct taken *t, uint32_t addresses)
 		t->size *= 2;
 	t->slots = arena_array(r->arena, struct ip_addr, t->size);
 	t->holder = arena_array(r->arena, enum holder, t->size);
+	t->owner = arena_array(r->arena, const struct plan_gateway *, t->size);
 }
 
 static void blame(struct address_result *res, enum address_verdict verdict, const char *why)
@@ -88,7 +98,7 @@ static void blame(struct address_result *res, enum address_verdict verdict, cons
 
 static void give(struct plan_gateway *gw, struct taken *t, const struct ip_addr *a)
 {
-	hold(t, a, TAKEN);
+	hold(t, a, TAKEN, gw);
 	gw->addresses[gw->addresses_count++] = *a;
 }
 
@@ -104,8 +114,8 @@ static void take_static(struct reconcile *r, struct plan_gateway *gw, struct tak
 		why = "cannot be the address of a service";
 	else if (pools_any(r, gw->obj) && !pools_contain(r, gw->obj, &a))
 		why = "lies in none of the address pools";
-	else if (is_taken(t, &a))
-		why = "belongs to an older Gateway";
+	else if (is_gone(t, gw, &a))
+		why = "belongs to another Gateway";
 	if (why == NULL)
 		give(gw, t, &a);
 	else
@@ -203,14 +213,43 @@ static bool wish_take(struct wish *w, bool v4)
 	return true;
 }
 
-/* What it had, as far as it still lies in a pool and nobody has it. */
+static bool asks_for(const struct plan_gateway *gw, const struct ip_addr *a)
+{
+	const struct gateway *spec = gw->obj->gateway;
+	struct ip_addr want;
+
+	for (uint32_t i = 0; i < spec->addresses_count; i++)
+		if (ip_parse(spec->addresses[i].value, &want) && ip_eq(&want, a))
+			return true;
+	return false;
+}
+
+/* The <i>th address that it had, if it still lies in a pool and nobody else has it. */
+static bool past_at(struct reconcile *r, const struct asker *k, const struct taken *t, uint32_t i,
+	struct ip_addr *ret)
+{
+	return ip_parse(k->past[i], ret) && pools_contain(r, k->gw->obj, ret) &&
+		!is_gone(t, k->gw, ret);
+}
+
+/* Another who asks for it by value would end this one's traffic. */
+static void pass_keep(struct reconcile *r, struct asker *k, struct taken *t)
+{
+	struct wish wish = k->wish;
+	struct ip_addr a;
+
+	for (uint32_t i = 0; i < k->past_count; i++)
+		if (past_at(r, k, t, i, &a) &&
+			(asks_for(k->gw, &a) || wish_take(&wish, ip_is_v4(&a))))
+			hold(t, &a, KEPT, k->gw);
+}
+
 static void pass_past(struct reconcile *r, struct asker *k, struct taken *t)
 {
 	struct ip_addr a;
 
 	for (uint32_t i = 0; i < k->past_count; i++)
-		if (ip_parse(k->past[i], &a) && pools_contain(r, k->gw->obj, &a) &&
-			!is_taken(t, &a) && wish_take(&k->wish, ip_is_v4(&a)))
+		if (past_at(r, k, t, i, &a) && wish_take(&k->wish, ip_is_v4(&a)))
 			give(k->gw, t, &a);
 }
 
@@ -221,7 +260,7 @@ static bool give_from_pools(struct reconcile *r, struct plan_gateway *gw, struct
 	struct pool_filter f = {is_free, t, t->count};
 	struct ip_addr a;
 
-	for (int pass = 0; pass < 2; pass++, f.is_free = is_not_taken) {
+	for (int pass = 0; pass < 2; pass++, f.is_free = is_reserved) {
 		if ((v4 && pools_pick(r, gw->obj, true, &f, &a)) ||
 			(v6 && pools_pick(r, gw->obj, false, &f, &a))) {
 			give(gw, t, &a);
@@ -262,7 +301,7 @@ static void reserve(struct reconcile *r, struct taken *t)
 			continue;
 		for (uint32_t k = 0; k < e->addresses_count; k++)
 			if (ip_parse(e->addresses[k], &a))
-				hold(t, &a, RESERVED);
+				hold(t, &a, RESERVED, NULL);
 	}
 }
 
@@ -297,13 +336,15 @@ void addresses_assign(struct reconcile *r, struct address_result *ret_results)
 	pools_prepare(r);
 	taken_init(r, &t, addresses);
 	reserve(r, &t);
-	for (uint32_t i = 0; i < n; i++)
-		pass_static(r, askers[i].gw, &t, askers[i].res);
 	for (uint32_t i = 0; i < n; i++) {
 		past_of(r, &askers[i]);
 		wish_of(r, &askers[i]);
-		pass_past(r, &askers[i], &t);
+		pass_keep(r, &askers[i], &t);
 	}
+	for (uint32_t i = 0; i < n; i++)
+		pass_static(r, askers[i].gw, &t, askers[i].res);
+	for (uint32_t i = 0; i < n; i++)
+		pass_past(r, &askers[i], &t);
 	for (uint32_t i = 0; i < n; i++)
 		pass_pools(r, &askers[i], &t);
 }

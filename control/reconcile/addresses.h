@@ -3,7 +3,7 @@
  * addresses.h: which VIPs a Gateway has had.
  *
  * Addresses of the spec are taken as they are when they are usable; else they come from the pools
- * of control.yaml. What was assigned once stays: the address book remembers it by Gateway, in the
+ * of control.yaml. What was assigned once stays, also when another Gateway asks for it by value: the address book remembers it by Gateway, in the
  * plan's inputs and, across restarts, in a file of the state directory.
  */
 #pragma once
@@ -25,6 +25,7 @@ struct address_entry {
 struct address_book {
 	const struct address_entry *entries; /* by cluster, namespace, name */
 	uint32_t entries_count;
+	bool unsaved; /* the file does not say so yet: the last time it could not be written */
 	struct arena arena;
 };
 
@@ -32,9 +33,9 @@ struct address_book {
 int address_book_load(const char *path, struct address_book **ret, struct err *err);
 /*
  * Takes over what <plan> assigned from pools, and saves it (write, fsync, rename) when that
- * changed anything. Gateways that the plan does not have keep what nobody else got meanwhile: they
- * may be away only because their API server is. On an error the book in memory is up to date all
- * the same.
+ * changed anything, or the last time failed. Gateways that the plan does not have, or has without
+ * any address, keep what nobody else got meanwhile: they may be away only because their API server
+ * is. On an error the book in memory is up to date all the same.
  */
 int address_book_update(struct address_book *b, const struct plan *plan, const char *path,
 	struct err *err);

@@ -79,6 +79,11 @@ static void put_gateway(struct world *w, const char *cluster, const char *name, 
 	put(w, KIND_GATEWAY, cluster, text);
 }
 
+#define BY_VALUE(name, value) \
+	"{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: " name ", " \
+	"uid: u}, spec: {gatewayClassName: sluice, addresses: [{value: " value "}], listeners: " \
+	"[{name: http, port: 80, protocol: HTTP}]}}"
+
 static void add_cluster(struct world *w, const char *cluster)
 {
 	put(w, KIND_GATEWAY_CLASS, cluster,
@@ -148,6 +153,65 @@ static void an_address_stays_while_its_api_server_is_away(void **state)
 	add_cluster(&w, "us-west");
 	put_gateway(&w, "us-west", "away", "");
 	assert_string_equal(assigned(&w), "here 203.0.113.2, away 203.0.113.1");
+	world_fini(&w);
+}
+
+/* Whoever has an address serves with it: asking for it by value does not take it away. */
+static void an_address_that_is_in_use_cannot_be_asked_for(void **state)
+{
+	struct world w;
+
+	world_init(&w, "203.0.113.0/29");
+	add_cluster(&w, "east");
+	put_gateway(&w, "east", "b", "");
+	assert_string_equal(assigned(&w), "b 203.0.113.1");
+	put(&w, KIND_GATEWAY, "east", BY_VALUE("a", "203.0.113.1"));
+	assert_string_equal(assigned(&w), "a, b 203.0.113.1");
+	/* its own it may ask for, and what nobody has */
+	put(&w, KIND_GATEWAY, "east", BY_VALUE("b", "203.0.113.1"));
+	assert_string_equal(assigned(&w), "a, b 203.0.113.1");
+	put(&w, KIND_GATEWAY, "east", BY_VALUE("a", "203.0.113.2"));
+	assert_string_equal(assigned(&w), "a 203.0.113.2, b 203.0.113.1");
+	/* and who asks for another gives up what he had */
+	put(&w, KIND_GATEWAY, "east", BY_VALUE("b", "203.0.113.3"));
+	put(&w, KIND_GATEWAY, "east", BY_VALUE("a", "203.0.113.1"));
+	assert_string_equal(assigned(&w), "a 203.0.113.1, b 203.0.113.3");
+	world_fini(&w);
+}
+
+static void an_address_stays_while_its_pool_is_away(void **state)
+{
+	struct world w;
+
+	world_init(&w, "203.0.113.0/29");
+	add_cluster(&w, "east");
+	put_gateway(&w, "east", "b", "");
+	assert_string_equal(assigned(&w), "b 203.0.113.1");
+	w.config.pools_count = 0;
+	assert_string_equal(assigned(&w), "b");
+	w.config.pools_count = 1;
+	put_gateway(&w, "east", "a", "");
+	assert_string_equal(assigned(&w), "a 203.0.113.2, b 203.0.113.1");
+	world_fini(&w);
+}
+
+static void a_book_that_could_not_be_written_is_written_later(void **state)
+{
+	struct plan_input in;
+	struct plan *p;
+	struct world w;
+	struct err err;
+
+	world_init(&w, "203.0.113.0/29");
+	add_cluster(&w, "east");
+	put_gateway(&w, "east", "b", "");
+	in = (struct plan_input){.view = store_view(w.store), .config = &w.config, .book = w.book};
+	p = plan_build(&in);
+	assert_true(address_book_update(w.book, p, "/no/such/folder/book", &err) < 0);
+	assert_int_equal(address_book_update(w.book, p, w.path, &err), 0);
+	assert_int_equal(access(w.path, F_OK), 0);
+	plan_put(p);
+	view_put(in.view);
 	world_fini(&w);
 }
 
@@ -222,6 +286,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_address_stays_while_its_api_server_is_away),
+		cmocka_unit_test(an_address_that_is_in_use_cannot_be_asked_for),
+		cmocka_unit_test(an_address_stays_while_its_pool_is_away),
+		cmocka_unit_test(a_book_that_could_not_be_written_is_written_later),
 		cmocka_unit_test(a_deleted_gateway_gets_it_back_if_nobody_needed_it),
 		cmocka_unit_test(without_the_book_a_gateway_keeps_what_its_status_says),
 		cmocka_unit_test(the_book_is_believed_more_than_status),
