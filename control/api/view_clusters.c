@@ -347,10 +347,14 @@ static void reply_refusal(struct api_request *r, int rc, const char *why)
 static void put(struct api_request *r, const struct cluster_def *d)
 {
 	struct registry *reg = r->source->registry;
-	bool existed = registry_find(reg, d->name) != NULL;
-	bool sourced = d->directory != NULL || d->kubeconfig != NULL || d->in_cluster;
+	const struct cluster_entry *e = registry_find(reg, d->name);
+	bool existed = e != NULL,
+	     sourced = d->directory != NULL || d->kubeconfig != NULL || d->in_cluster;
 	struct err err;
-	int rc = sourced ? sources_check(d, &err) : 0;
+	/* one that cannot be reached any more is the one to be drained */
+	int rc = sourced && (e == NULL || !cluster_def_same_source(d, &e->def))
+		? sources_check(d, &err)
+		: 0;
 
 	if (rc < 0) {
 		api_reply_problem(r, PROBLEM_UNPROCESSABLE, "%s", err.msg);

@@ -56,30 +56,54 @@ static void on_report(struct yaml_decoder *d, bool fatal, uint32_t line, const c
 		err_set(d->ctx, EINVAL, "line %u: %s: %s", line, path, what);
 }
 
-int journal_load(const char *path, struct layer *l, struct err *err)
+/* <l> NULL: only whether it could be read. */
+static int decode(const char *path, struct yaml_file *f, struct layer *l, struct err *err)
 {
 	struct err why = {""};
 	struct yaml_decoder d = {.strict = true, .report = on_report, .ctx = &why};
 	struct entries all = {NULL, 0};
-	struct yaml_file f;
 	struct arena arena;
-	int rc = yaml_load(path, &f, err);
+	int rc;
 
-	if (rc < 0)
-		return rc == -ENOENT ? 0 : rc;
 	arena_init(&arena, 0);
 	d.arena = &arena;
-	rc = yaml_decode(&d, f.docs, &journal_schema, &all);
+	rc = yaml_decode(&d, f->docs, &journal_schema, &all);
 	if (rc < 0)
 		err_set(err, EINVAL, "%s: %s", path, why.msg);
-	for (uint32_t i = 0; rc == 0 && i < all.entries_count; i++) {
+	for (uint32_t i = 0; rc == 0 && l != NULL && i < all.entries_count; i++) {
 		struct cluster_def def = all.entries[i].def;
 
 		def.admin = (enum cluster_admin)all.entries[i].admin;
 		layer_add(l, &def);
 	}
-	yaml_file_fini(&f);
 	arena_fini(&arena);
+	return rc;
+}
+
+int journal_load(const char *path, struct layer *l, struct err *err)
+{
+	struct yaml_file f;
+	int rc = yaml_load(path, &f, err);
+
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	rc = decode(path, &f, l, err);
+	yaml_file_fini(&f);
+	return rc;
+}
+
+/* JSON knows characters that YAML does not, and we could not start with what we cannot read. */
+static int check_readable(const char *path, struct str text, struct err *err)
+{
+	struct yaml_file f;
+	int rc = yaml_parse(text, path, &f, err);
+
+	if (rc == 0) {
+		rc = decode(path, &f, NULL, err);
+		yaml_file_fini(&f);
+	}
+	if (rc < 0)
+		err_wrap(err, "cannot be remembered");
 	return rc;
 }
 
@@ -108,11 +132,13 @@ int journal_save(const char *path, const struct layer *l, struct err *err)
 {
 	json_t *list = json_array(), *root = json_pack("{s:o}", "clusters", list);
 	autofree char *text = NULL;
+	int rc;
 
 	for (uint32_t i = 0; i < l->count; i++)
 		json_array_append_new(list, entry_json(&l->defs[i]));
 	text = json_dumps(root, JSON_INDENT(1));
 	json_decref(root);
 	bug_on(text == NULL);
-	return file_replace(path, text, strlen(text), 0640, err);
+	rc = check_readable(path, str_of(text), err);
+	return rc < 0 ? rc : file_replace(path, text, strlen(text), 0640, err);
 }

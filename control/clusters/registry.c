@@ -107,7 +107,7 @@ static int cmp_entry(const void *a, const void *b)
 	return str_cmp(x->def.name, y->def.name);
 }
 
-static bool same_source(const struct cluster_def *a, const struct cluster_def *b)
+bool cluster_def_same_source(const struct cluster_def *a, const struct cluster_def *b)
 {
 	return str_eq(str_of(a->directory), str_of(b->directory)) &&
 		str_eq(str_of(a->kubeconfig), str_of(b->kubeconfig)) &&
@@ -119,7 +119,7 @@ static bool same_entries(const struct cluster_entry *a, const struct cluster_ent
 	uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		if (a[i].origin != b[i].origin || !same_source(&a[i].def, &b[i].def))
+		if (a[i].origin != b[i].origin || !cluster_def_same_source(&a[i].def, &b[i].def))
 			return false;
 	return true;
 }
@@ -254,11 +254,17 @@ static int check_put(const struct registry *r, const struct cluster_def *d, stru
 
 	if (rc < 0)
 		return rc;
+	if (file == NULL && has_source(d))
+		return 0;
+	if (file == NULL && layer_find(&r->remote, d->name) == NULL)
+		return err_set(err, ENOENT, "there is no such cluster");
 	if (file == NULL)
-		return has_source(d) || layer_find(&r->remote, d->name) != NULL
+		return d->roles == 0 || d->roles == CLUSTER_ROLE_WORKLOAD
 			? 0
-			: err_set(err, ENOENT, "there is no such cluster");
-	if (has_source(d) && !same_source(d, file))
+			: err_set(err, EEXIST,
+				  "a cluster of a RemoteClusterConfiguration is a workload "
+				  "cluster");
+	if (has_source(d) && !cluster_def_same_source(d, file))
 		return err_set(err, EEXIST, "control.yaml says where its objects come from");
 	if (d->roles != 0 && d->roles != file->roles)
 		return err_set(err, EEXIST, "control.yaml says its roles");
@@ -313,10 +319,11 @@ int registry_put(struct registry *r, const struct cluster_def *def, struct err *
 int registry_delete(struct registry *r, struct str name, struct err *err)
 {
 	const struct cluster_def *said = layer_find(&r->rest, name);
+	bool there = registry_find(r, name) != NULL;
 
-	if (said == NULL && registry_find(r, name) == NULL)
+	if (said == NULL && !there)
 		return err_set(err, ENOENT, "there is no such cluster");
-	if (said == NULL || !has_source(said))
+	if (said == NULL || (!has_source(said) && there))
 		return err_set(err, EEXIST, "%s",
 			layer_find(&r->file, name) != NULL
 				? "it is named in control.yaml: remove it there"

@@ -37,6 +37,9 @@ struct cluster_entry {
 	enum cluster_origin origin;
 };
 
+/* Both have their objects from the same place. */
+bool cluster_def_same_source(const struct cluster_def *a, const struct cluster_def *b);
+
 struct registry;
 
 /* <journal>: path; NULL: nothing is remembered. An unreadable journal is an error. */
@@ -55,7 +58,10 @@ bool registry_set_remote(struct registry *r, struct str owner, const struct clus
  * too many; else the journal's errno. Then nothing has changed.
  */
 int registry_put(struct registry *r, const struct cluster_def *def, struct err *err);
-/* -ENOENT: REST said nothing about it; -EEXIST: it said only things about another's cluster. */
+/*
+ * -ENOENT: REST said nothing about it; -EEXIST: it said only things about another's cluster. What it
+ * said about a cluster that is gone can be taken back.
+ */
 int registry_delete(struct registry *r, struct str name, struct err *err);
 /* What REST said, or NULL; until the next change. */
 const struct cluster_def *registry_said(const struct registry *r, struct str name);

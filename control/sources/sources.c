@@ -43,14 +43,6 @@ static void def_copy(struct arena *a, const struct cluster_def *from, struct clu
 	to->owner = STR("");
 }
 
-static bool same_source(const struct cluster_def *a, const struct cluster_def *b)
-{
-	return str_eq(str_of(a->directory), str_of(b->directory)) &&
-		str_eq(str_of(a->kubeconfig), str_of(b->kubeconfig)) &&
-		str_eq(str_of(a->context), str_of(b->context)) && a->in_cluster == b->in_cluster &&
-		str_eq(a->text, b->text);
-}
-
 static void say(struct source *c, const char *what)
 {
 	if (!str_eq(str_of(c->error), str_of(what)))
@@ -208,7 +200,7 @@ static void source_move(struct sources *s, struct source *c, const struct cluste
 static bool apply_one(struct sources *s, const struct cluster_def *def)
 {
 	struct source *c = source_find(s, def->name);
-	bool moved = c == NULL || !same_source(&c->def, def), directories;
+	bool moved = c == NULL || !cluster_def_same_source(&c->def, def), directories;
 
 	if (c == NULL && s->count == CLUSTERS_MAX)
 		return false; /* those that have just left go with the next apply, which is on its way */

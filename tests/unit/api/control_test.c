@@ -481,6 +481,26 @@ static void clusters_come_and_go_by_rest(void **state)
 	assert_non_null(strstr(out, "/nowhere"));
 }
 
+static void a_cluster_whose_kubeconfig_broke_can_be_drained(void **state)
+{
+	put("far.yaml",
+		"{current-context: c, contexts: [{name: c, context: {cluster: k}}], clusters: "
+		"[{name: k, cluster: {server: 'https://127.0.0.1:9'}}]}");
+	assert_int_equal(run(out, sizeof(out),
+				 "sluicectl --socket %s cluster add far --kubeconfig %s",
+				 in_dir("run/control.sock"), in_dir("far.yaml")),
+		0);
+	put("far.yaml", "broken");
+	assert_int_equal(run(out, sizeof(out),
+				 "sluicectl --socket %s cluster set far --state drain",
+				 in_dir("run/control.sock")),
+		0);
+	assert_true(clusters_have("\"drain\""));
+	assert_int_equal(run(out, sizeof(out), "sluicectl --socket %s cluster remove far",
+				 in_dir("run/control.sock")),
+		0);
+}
+
 static void what_rest_said_survives_a_restart(void **state)
 {
 	assert_int_equal(kill(w.control, SIGTERM), 0);
@@ -582,6 +602,7 @@ int main(void)
 		cmocka_unit_test(a_second_control_is_refused),
 		cmocka_unit_test(sighup_takes_what_is_safe_and_refuses_the_rest),
 		cmocka_unit_test(clusters_come_and_go_by_rest),
+		cmocka_unit_test(a_cluster_whose_kubeconfig_broke_can_be_drained),
 		cmocka_unit_test(what_rest_said_survives_a_restart),
 		cmocka_unit_test(it_lives_while_the_dataplane_is_gone),
 		cmocka_unit_test(sigterm_ends_it_and_removes_the_socket),

@@ -129,6 +129,9 @@ static const struct {
 		"directory, kubeconfig and inCluster exclude each other"},
 	{{.name = {"n", 1}, .directory = "/d", .context = "c"}, -EINVAL,
 		"context belongs to a kubeconfig"},
+	/* what YAML cannot hold we could not read again */
+	{{.name = {"n", 1}, .directory = "/d\x7f"}, -EINVAL, NULL},
+	{{.name = {"n", 1}, .kubeconfig = "/k", .context = "\xc2\x80"}, -EINVAL, NULL},
 };
 
 static void what_makes_no_sense_is_refused_and_changes_nothing(void **state)
@@ -139,7 +142,10 @@ static void what_makes_no_sense_is_refused_and_changes_nothing(void **state)
 
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
 		assert_int_equal(registry_put(r, &refused[i].def, &err), refused[i].rc);
-		assert_string_equal(err.msg, refused[i].why);
+		if (refused[i].why != NULL)
+			assert_string_equal(err.msg, refused[i].why);
+		else
+			assert_non_null(strstr(err.msg, "cannot be remembered: "));
 	}
 	assert_int_equal(registry_delete(r, STR("east"), &err), -EEXIST);
 	assert_int_equal(registry_delete(r, STR("none"), &err), -ENOENT);
@@ -154,15 +160,29 @@ static void remote_clusters_come_last_and_belong_to_their_owner(void **state)
 		{.name = STR("far"), .text = STR("kubeconfig")},
 	};
 	struct registry *r = fresh();
+	struct err err;
 
 	assert_true(registry_set_remote(r, STR("east"), defs, 2));
 	assert_int_equal(registry_clusters(r)->count, 3);
 	assert_int_equal(registry_find(r, STR("east"))->origin, CLUSTER_BY_FILE);
 	assert_int_equal(registry_find(r, STR("far"))->origin, CLUSTER_BY_REMOTE);
 	assert_int_equal(cluster(r, "far")->roles, CLUSTER_ROLE_WORKLOAD);
+	assert_int_equal(registry_put(r, &(struct cluster_def){.name = STR("far"), .roles = 3},
+				 &err),
+		-EEXIST);
+	assert_int_equal(registry_put(r,
+				 &(struct cluster_def){.name = STR("far"),
+					 .has_weight = true,
+					 .weight = 3},
+				 &err),
+		0);
+	assert_int_equal(registry_delete(r, STR("far"), &err), -EEXIST);
 	assert_false(registry_set_remote(r, STR("west"), NULL, 0));
 	assert_true(registry_set_remote(r, STR("east"), NULL, 0));
 	assert_null(registry_find(r, STR("far")));
+	assert_int_equal(registry_said(r, STR("far"))->weight, 3);
+	assert_int_equal(registry_delete(r, STR("far"), &err), 0);
+	assert_null(registry_said(r, STR("far")));
 	registry_free(r);
 }
 
