@@ -165,6 +165,9 @@ def make(Row, top):
         Row("system", "scale", "routes by the hundred on a real API server: few writes and right "
             "counts, none answers wrongly from creation on, memory bounded", system("kube_scale.py"),
             system("kube_scale.py", "--long"), build=REL, needs=ROOT, timeout=3600),
+        Row("system", "churn", "everything changes, API servers restart, control is killed: none fails, "
+            "memory flat, status right, a fresh control wants the same", system("churn.py"),
+            system("churn.py", "--long"), build=REL, needs=ROOT, timeout=3600),
         Row("system", "soak-asan", "a million requests on two workers under ASan and UBSan",
             system("soak.py"), system("soak.py", "--long"), build=ASAN, needs=ROOT),
     ]

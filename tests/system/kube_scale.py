@@ -48,6 +48,14 @@ def route(i):
                      "rules": [{"backendRefs": [{"name": f"app-v{i % 2 + 1}", "port": 80}]}]}}
 
 
+class ApiError(lab.LabError):
+    """What the API server refuses, and how."""
+
+    def __init__(self, what, status):
+        super().__init__(what)
+        self.status = status
+
+
 class Api:
     """The API server by one connection that stays open, as a controller has it."""
 
@@ -57,13 +65,17 @@ class Api:
         tls.load_cert_chain(p("admin.crt"), p("admin.key"))
         self.http = http.client.HTTPSConnection(cluster.address, 6443, context=tls, timeout=timeout)
 
-    def ask(self, method, path, body=None):
-        self.http.request(method, path, body and json.dumps(body),
-                          {"Content-Type": "application/json"})
-        answer = self.http.getresponse()
-        text = answer.read()
+    def ask(self, method, path, body=None, kind="application/json"):
+        """The answer's object. After an error of the connection the next one opens another."""
+        try:
+            self.http.request(method, path, body and json.dumps(body), {"Content-Type": kind})
+            answer = self.http.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException):
+            self.http.close()
+            raise
         if answer.status >= 300:
-            raise lab.LabError(f"{method} {path}: {answer.status} {text[:300]}")
+            raise ApiError(f"{method} {path}: {answer.status} {text[:300]}", answer.status)
         return json.loads(text)
 
     def create(self, i):
@@ -305,4 +317,5 @@ def main():
     finish()
 
 
-main()
+if __name__ == "__main__":
+    main()
