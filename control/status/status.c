@@ -107,6 +107,41 @@ static void writer_disconnect(struct writer *w)
 	w->kube = NULL;
 }
 
+static void writer_free(struct writer *w)
+{
+	struct status *s = w->status;
+
+	writer_disconnect(w);
+	for (uint32_t i = 0; i < ENTRY_BUCKETS; i++)
+		list_for_each_safe (l, &s->buckets[i]) {
+			struct entry *e = list_entry(l, struct entry, bucket);
+
+			if (e->writer == w)
+				entry_free(e);
+		}
+	free((char *)w->name.p);
+	free(w);
+}
+
+/*
+ * Of clusters that are gone nothing is left to be written; others may come with names of their own.
+ * So there are never more writers than sources have clusters.
+ */
+static void drop_gone(struct status *s)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < s->writers_count; i++) {
+		struct writer *w = s->writers[i];
+
+		if (w->kube == NULL && s->ops.kube(s->ops.arg, w->name) == NULL)
+			writer_free(w);
+		else
+			s->writers[kept++] = w;
+	}
+	s->writers_count = kept;
+}
+
 void status_cluster_closed(struct status *s, struct str cluster)
 {
 	for (uint32_t i = 0; s != NULL && i < s->writers_count; i++)
@@ -168,6 +203,7 @@ static void on_pass(void *arg)
 	struct status *s = arg;
 	uint64_t start = clock_mono_us();
 
+	drop_gone(s);
 	for (uint32_t i = 0; i < s->writers_count; i++)
 		writer_connect(s->writers[i]);
 	if (s->plan != NULL) {
@@ -287,14 +323,7 @@ void status_free(struct status *s)
 	loop_timer_stop(&s->pump_timer);
 	loop_timer_stop(&s->stop_timer);
 	for (uint32_t i = 0; i < s->writers_count; i++)
-		writer_disconnect(s->writers[i]);
-	for (uint32_t i = 0; i < ENTRY_BUCKETS; i++)
-		list_for_each_safe (l, &s->buckets[i])
-			entry_free(list_entry(l, struct entry, bucket));
-	for (uint32_t i = 0; i < s->writers_count; i++) {
-		free((char *)s->writers[i]->name.p);
-		free(s->writers[i]);
-	}
+		writer_free(s->writers[i]);
 	plan_put(s->plan);
 	plan_put(s->next);
 	free(s->buckets);
