@@ -223,7 +223,7 @@ static void reply_set(struct api_request *r, unsigned status, const char *conten
 	r->reply.content_type = content_type;
 	r->reply.body = body;
 	r->reply.body_len = len;
-	if (status == 200 && is_get(r)) {
+	if (status == 200 && is_get(r) && r->reply.etag[0] == '\0') {
 		etag_of(str_make(body, len), r->reply.etag);
 		if (etag_matches(r->in.if_none_match, r->reply.etag)) {
 			r->reply.status = 304;
@@ -273,6 +273,12 @@ void api_reply_json(struct api_request *r, unsigned status, json_t *j)
 		reply_set(r, status, "application/json", text, len);
 	else
 		api_reply_problem(r, PROBLEM_INTERNAL, "out of memory");
+}
+
+void api_reply_json_tagged(struct api_request *r, json_t *j, json_t *tagged)
+{
+	api_etag_json(tagged, r->reply.etag);
+	api_reply_json(r, 200, j);
 }
 
 void api_etag_json(json_t *j, char ret[ETAG_STRLEN])

@@ -75,6 +75,11 @@ void api_wait(struct api_request *r, void *wait, void (*cancel)(struct api_reque
 
 /* Each of these replies; <j> and <text> are taken over, NULL means memory was out. */
 void api_reply_json(struct api_request *r, unsigned status, json_t *j);
+/*
+ * A 200 whose tag is that of <tagged>: for what moves by itself while what is edited stands still.
+ * The tag only serves If-Match then; no GET is answered 304. Both are taken over.
+ */
+void api_reply_json_tagged(struct api_request *r, json_t *j, json_t *tagged);
 /* The tag that a GET replying <j> (taken over) would have. */
 void api_etag_json(json_t *j, char ret[ETAG_STRLEN]);
 void api_reply_text(struct api_request *r, const char *content_type, char *text, size_t len);

@@ -3,8 +3,9 @@
  * view_clusters.c: which clusters there are, how they are, and what REST may change about them.
  *
  * PUT says everything anew (members left out take their defaults), PATCH only what it names (RFC
- * 7396). Both may carry If-Match with the tag of a GET. What control.yaml says about a cluster is
- * not changed here but there: 409 tells which.
+ * 7396). Both may carry If-Match with the tag of a GET, which speaks of what is edited and not of
+ * the cluster's state. What control.yaml says about a cluster is not changed here but there: 409
+ * tells which.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -126,14 +127,23 @@ static json_t *json_state(const struct api_source *s, struct str name)
 	return j;
 }
 
-static json_t *json_cluster(const struct api_source *s, const struct cluster_entry *e)
+/* What it is, by whoever said so; a tag is made of this, since its state moves by itself. */
+static json_t *json_definition(const struct cluster_entry *e)
 {
 	const struct cluster_def *d = &e->def;
 
-	return json_pack("{s:o, s:s, s:o, s:o, s:s, s:i, s:o, s:o}", "name", view_str(d->name),
-		"origin", origin_names[e->origin], "source", json_source(d), "roles",
-		json_roles(d->roles), "adminState", cluster_admin_names[d->admin], "weight",
-		(int)d->weight, "fixedByFile", json_fixed(e), "state", json_state(s, d->name));
+	return json_pack("{s:o, s:s, s:o, s:o, s:s, s:i, s:o}", "name", view_str(d->name), "origin",
+		origin_names[e->origin], "source", json_source(d), "roles", json_roles(d->roles),
+		"adminState", cluster_admin_names[d->admin], "weight", (int)d->weight,
+		"fixedByFile", json_fixed(e));
+}
+
+static json_t *json_cluster(const struct api_source *s, const struct cluster_entry *e)
+{
+	json_t *j = json_definition(e);
+
+	json_object_set_new(j, "state", json_state(s, e->def.name));
+	return j;
 }
 
 /* Kinds in this phase: ["HTTPRoute"] */
@@ -196,20 +206,17 @@ void view_clusters(struct api_request *r)
 	api_reply_json(r, 200, json_pack("{s:o}", "items", items));
 }
 
-static void reply_cluster(struct api_request *r, unsigned status)
+void view_cluster(struct api_request *r)
 {
-	const struct cluster_entry *e = registry_find(r->source->registry, api_path_param(r, 0));
+	const struct cluster_entry *e;
 
+	if (!need_registry(r))
+		return;
+	e = registry_find(r->source->registry, api_path_param(r, 0));
 	if (e == NULL)
 		api_reply_problem(r, PROBLEM_NOT_FOUND, "there is no such cluster");
 	else
-		api_reply_json(r, status, json_cluster(r->source, e));
-}
-
-void view_cluster(struct api_request *r)
-{
-	if (need_registry(r))
-		reply_cluster(r, 200);
+		api_reply_json_tagged(r, json_cluster(r->source, e), json_definition(e));
 }
 
 /* --- in --- */
@@ -324,7 +331,7 @@ static bool check_match(struct api_request *r)
 	if (r->in.if_match.p == NULL)
 		return true;
 	if (e != NULL) {
-		api_etag_json(json_cluster(r->source, e), etag);
+		api_etag_json(json_definition(e), etag);
 		if (etag_matches(r->in.if_match, etag))
 			return true;
 	}
@@ -366,7 +373,8 @@ static void put(struct api_request *r, const struct cluster_def *d)
 		return;
 	}
 	r->source->on_clusters(r->source->on_clusters_arg);
-	reply_cluster(r, existed ? 200 : 201);
+	api_reply_json(r, existed ? 200 : 201,
+		json_cluster(r->source, registry_find(reg, d->name)));
 }
 
 static void change(struct api_request *r, struct cluster_def d)
