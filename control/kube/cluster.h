@@ -68,7 +68,8 @@ struct kube_watch {
 	char *path;	     /* owned; "/apis/.../httproutes"; NULL: no version yet */
 	const char *version; /* "" */
 	char *api_version, *kind;
-	struct object_type type;
+	struct object_type type;    /* as objects are handed over, */
+	struct object_type as_sent; /* and as the server says it: another with metadata_only */
 
 	/* this request */
 	struct transfer *transfer;

@@ -101,6 +101,7 @@ struct kube_resource {
 	const char *namespace_;	     /* NULL: all namespaces */
 	const char *label_selector;  /* NULL: all objects; not escaped */
 	const char *field_selector;  /* NULL, or for example "type=kubernetes.io/tls" */
+	bool metadata_only; /* objects come without spec and status: what is large stays there */
 };
 
 /*

@@ -346,7 +346,7 @@ static void set_request(struct transfer *x, const struct transfer_request *r)
 		curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "gzip");
 	curl_easy_setopt(e, CURLOPT_USERAGENT, x->t->user_agent);
 	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
-	x->headers = transfer_headers(x->t, r->content_type);
+	x->headers = transfer_headers(x->t, r->accept, r->content_type);
 	curl_easy_setopt(e, CURLOPT_HTTPHEADER, x->headers);
 }
 

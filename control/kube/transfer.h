@@ -44,6 +44,7 @@ struct transfer_ops {
 struct transfer_request {
 	const char *method;
 	const char *path, *query; /* query: NULL or "", without '?' */
+	const char *accept;	  /* NULL: "application/json" */
 	const char *content_type; /* NULL: no body */
 	const char *body;	  /* copied */
 	size_t body_len;

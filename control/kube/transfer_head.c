@@ -67,12 +67,13 @@ static void add_impersonation(struct curl_slist **l, const struct kubeconfig_use
 		add_extra(l, &u->as_extra[i]);
 }
 
-struct curl_slist *transfer_headers(const struct transfers *t, const char *content_type)
+struct curl_slist *transfer_headers(const struct transfers *t, const char *accept,
+	const char *content_type)
 {
 	const struct kubeconfig_user *u = &t->k->user;
 	struct curl_slist *l = NULL;
 
-	add(&l, "Accept", "application/json");
+	add(&l, "Accept", accept != NULL ? accept : "application/json");
 	if (content_type != NULL)
 		add(&l, "Content-Type", content_type);
 	l = curl_slist_append(l, "Expect:"); /* no waiting for 100 */

@@ -23,4 +23,5 @@ struct transfer {
 /* Over; the transfer is gone afterwards. */
 void transfer_finish(struct transfer *x, CURLcode rc);
 /* Who we are and what we send, as header lines. */
-struct curl_slist *transfer_headers(const struct transfers *t, const char *content_type);
+struct curl_slist *transfer_headers(const struct transfers *t, const char *accept,
+	const char *content_type);

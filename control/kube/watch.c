@@ -108,6 +108,11 @@ static void use_version(struct kube_watch *w, const json_t *resource)
 	w->kind = strdup(object_text(resource, "kind"));
 	w->type.api_version = w->api_version;
 	w->type.kind = w->kind;
+	w->as_sent = w->type;
+	if (w->r.metadata_only) {
+		w->as_sent.api_version = "meta.k8s.io/v1";
+		w->as_sent.kind = "PartialObjectMetadata";
+	}
 }
 
 static void discovered(struct kube_watch *w, enum reflector_found f, const json_t *resource)

@@ -78,7 +78,7 @@ static void take_item(struct kube_watch *w, struct str text)
 	object = object_parse(text, &err);
 	if (object == NULL)
 		leave_out(w, KUBE_COUNTER_BAD_JSON, text, err.msg);
-	else if (object_check(object, &w->type, &meta, &err) < 0)
+	else if (object_check(object, &w->as_sent, &meta, &err) < 0)
 		leave_out_object(w, KUBE_COUNTER_BAD_OBJECT, object, err.msg);
 	else
 		collect(w, object, &meta);
@@ -103,7 +103,8 @@ static void take_envelope(struct kube_watch *w, struct str text)
 
 	cont = cont != NULL ? cont : "";
 	/* an empty list may have no items, or null, as Go writes it */
-	if (j == NULL || rv == NULL || !is_list_of(j, w->kind) || json_array_size(items) > 0 ||
+	if (j == NULL || rv == NULL || !is_list_of(j, w->as_sent.kind) ||
+		json_array_size(items) > 0 ||
 		(items != NULL && !json_is_array(items) && !json_is_null(items)) ||
 		strlen(cont) >= sizeof(w->page_cont)) {
 		stop(w, REFLECTOR_END_BAD, KUBE_COUNTER_BAD_LIST,
@@ -182,7 +183,7 @@ static void take_object(struct kube_watch *w, enum reflector_event e, json_t *ob
 	struct err err;
 	unsigned what;
 
-	if (object_check(object, &w->type, &meta, &err) < 0) {
+	if (object_check(object, &w->as_sent, &meta, &err) < 0) {
 		leave_out_object(w, KUBE_COUNTER_BAD_OBJECT, object, err.msg);
 		return;
 	}

@@ -8,6 +8,9 @@
 #include "control/kube/cluster.h"
 #include "dataplane/base/bug.h"
 
+#define ACCEPT_METADATA "application/json;as=PartialObjectMetadata"
+#define ACCEPT_META_V1 ";g=meta.k8s.io;v=v1"
+
 void refusal_read(const json_t *status, struct reflector_refusal *r, const char **ret_message)
 {
 	const char *reason = object_text(status, "reason"),
@@ -204,6 +207,9 @@ void watch_send(struct kube_watch *w)
 	query = query_of(w);
 	r.query = query;
 	r.gzip = w->frame.mode == FRAME_LIST && !w->c->k.cluster.no_compression;
+	if (w->r.metadata_only)
+		r.accept = w->frame.mode == FRAME_LIST ? ACCEPT_METADATA "List" ACCEPT_META_V1
+						       : ACCEPT_METADATA ACCEPT_META_V1;
 	count_request(w);
 	w->generation = w->c->credential.generation;
 	w->transfer = transfer_start(&w->c->transfers, &r, &ops, w);

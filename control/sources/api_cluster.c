@@ -4,9 +4,11 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/sources/sources_private.h"
 #include "dataplane/base/bug.h"
+#include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 
 struct watched {
@@ -16,8 +18,6 @@ struct watched {
 	const char *field_selector;
 };
 
-/* Definitions are large: one tells the bundle's version, and that the group has changed. */
-#define CRD_SELECTOR "metadata.name=gateways.gateway.networking.k8s.io"
 /* A cluster's other Secrets are none of our business. */
 #define SECRET_SELECTOR "type=kubernetes.io/tls"
 
@@ -42,11 +42,12 @@ static const struct watched watched[] = {
 	{KIND_SERVICE_EXPORT, CLUSTER_ROLES_ALL, false, NULL},
 	{KIND_IP_POOL, CLUSTER_ROLE_CONFIG, false, NULL},
 	{KIND_REMOTE_CLUSTER, CLUSTER_ROLE_CONFIG, false, NULL},
-	{KIND_CRD, CLUSTER_ROLE_CONFIG, false, CRD_SELECTOR},
+	{KIND_CRD, CLUSTER_ROLES_ALL, false, NULL},
 };
 
 #define WATCHED_COUNT (sizeof(watched) / sizeof(watched[0]))
 #define REDISCOVER_TIMES 4u
+#define REDISCOVER_US 250000u
 
 /* --- taking part --- */
 
@@ -55,7 +56,7 @@ static bool kinds_known(const struct api_cluster *c)
 	for (unsigned i = 0; i < KIND_COUNT; i++) {
 		const struct api_kind *k = &c->kinds[i];
 
-		if (k->watch != NULL && !k->known && (k->mandatory || !c->optional_over))
+		if (k->awaited && !k->known && (k->mandatory || !c->optional_over))
 			return false;
 	}
 	return true;
@@ -69,8 +70,7 @@ static void gate_look(struct api_cluster *c)
 	if (store_api_gate_is_open(s->store, c->name))
 		return;
 	for (unsigned i = 0; i < KIND_COUNT; i++)
-		mandatory &=
-			c->kinds[i].watch == NULL || !c->kinds[i].mandatory || c->kinds[i].known;
+		mandatory &= !c->kinds[i].awaited || !c->kinds[i].mandatory || c->kinds[i].known;
 	if (mandatory && !c->optional_over && !loop_timer_is_set(&c->optional))
 		loop_timer_set(s->loop, &c->optional, SOURCES_OPTIONAL_US);
 	if (!kinds_known(c))
@@ -85,11 +85,61 @@ static void on_optional(void *arg)
 	struct api_cluster *c = arg;
 
 	for (unsigned i = 0; i < KIND_COUNT; i++)
-		if (c->kinds[i].watch != NULL && !c->kinds[i].known)
+		if (c->kinds[i].awaited && !c->kinds[i].known)
 			log_warn("source", "cluster=%.*s kind=%.*s msg=\"goes on without\"",
 				STR_FMT(c->name), STR_FMT(kind_info[i].name));
 	c->optional_over = true;
 	gate_look(c);
+}
+
+/* --- definitions come and go --- */
+
+/* "gateway.networking.k8s.io" of "gateways.gateway.networking.k8s.io" */
+static struct str definition_group(const json_t *crd)
+{
+	const char *name =
+		json_string_value(json_object_get(json_object_get(crd, "metadata"), "name"));
+	const char *dot = name != NULL ? strchr(name, '.') : NULL;
+
+	return dot != NULL ? str_of(dot + 1) : STR("");
+}
+
+/* They come one by one and are served a moment later: at once, and after 1, 2 and 4 seconds. */
+static void definitions_look(void *arg)
+{
+	struct api_cluster *c = arg;
+	bool over = ++c->rediscovered >= REDISCOVER_TIMES;
+
+	for (unsigned i = 0; i < KIND_COUNT; i++) {
+		if (c->kinds[i].look)
+			kube_rediscover(c->kube, kind_info[i].group.p);
+		c->kinds[i].look &= !over;
+	}
+	c->rediscover_at_us = clock_mono_us() + REDISCOVER_US;
+	if (!over)
+		loop_timer_set(c->sources->loop, &c->rediscover, 500000u << c->rediscovered);
+}
+
+/* <o>, of a kind's objects, came, changed or went: what its group serves is looked at again. */
+static void definition_changed(struct api_kind *k, const json_t *o)
+{
+	struct api_cluster *c = k->cluster;
+	uint64_t now = clock_mono_us();
+	struct str group;
+	bool any = false;
+
+	if (k->kind != KIND_CRD)
+		return;
+	group = definition_group(o);
+	for (unsigned i = 0; i < KIND_COUNT; i++)
+		if (c->kinds[i].watch != NULL && group.len != 0 &&
+			str_eq(kind_info[i].group, group))
+			any = c->kinds[i].look = true;
+	if (!any)
+		return;
+	c->rediscovered = 0;
+	loop_timer_set(c->sources->loop, &c->rediscover,
+		c->rediscover_at_us > now ? c->rediscover_at_us - now : 0);
 }
 
 /* --- events of one kind --- */
@@ -98,10 +148,11 @@ static void tell(struct api_kind *k, enum store_change change)
 {
 	struct sources *s = k->cluster->sources;
 
-	if (change == STORE_SAME)
-		return;
+	/* Those of a client that was opened anew are the store's already, and yet news to it. */
 	if (k->kind == KIND_REMOTE_CLUSTER)
 		remote_refresh(k->cluster->remote);
+	if (change == STORE_SAME)
+		return;
 	if (change == STORE_STATUS)
 		s->events.on_status(s->events.arg);
 	else if (store_api_gate_is_open(s->store, k->cluster->name))
@@ -119,8 +170,9 @@ static void take_empty(struct api_kind *k)
 }
 
 /*
- * A list without objects comes when all were deleted, and when the kind's definition was: then they
- * stay, because whoever removes definitions to install newer ones does not mean to end the traffic.
+ * A list without objects comes when all were deleted, and when the server no longer serves the kind:
+ * then they stay. Who deletes a definition deletes its objects, but then the server has said so of
+ * each before; a kind that vanishes without is a server that starts, or a group that is down.
  */
 static void settle(struct api_kind *k, bool absent)
 {
@@ -148,7 +200,11 @@ static void on_settle(void *arg)
 	settle(k, st.phase == KUBE_WATCH_ABSENT);
 }
 
-static void crd_changed(struct api_kind *k);
+/* Of definitions only their names and metadata come, and only those of Gateways and routes stay. */
+static bool is_kept(const struct api_kind *k, const json_t *o)
+{
+	return k->kind != KIND_CRD || str_eq(definition_group(o), kind_info[KIND_GATEWAY].group);
+}
 
 static void on_replace(void *arg, struct kube_items *items, bool whole)
 {
@@ -165,14 +221,15 @@ static void on_replace(void *arg, struct kube_items *items, bool whole)
 	k->emptied = k->kept = false;
 	store_api_begin(k->store);
 	while ((o = kube_items_next(items)) != NULL) {
-		enum store_change change = store_api_upsert(k->store, o);
+		enum store_change change =
+			is_kept(k, o) ? store_api_upsert(k->store, o) : STORE_SAME;
 
 		worst = change > worst ? change : worst;
+		definition_changed(k, o);
 	}
 	store_api_end(k->store, whole);
 	if (store_api_count(k->store) < before)
 		worst = STORE_CHANGED;
-	crd_changed(k);
 	tell(k, worst);
 }
 
@@ -182,8 +239,9 @@ static void on_upsert(void *arg, json_t *object)
 
 	settle(k, false);
 	k->kept = false;
-	crd_changed(k);
-	tell(k, store_api_upsert(k->store, object));
+	definition_changed(k, object);
+	if (is_kept(k, object))
+		tell(k, store_api_upsert(k->store, object));
 }
 
 static void on_delete(void *arg, json_t *object)
@@ -191,7 +249,7 @@ static void on_delete(void *arg, json_t *object)
 	struct api_kind *k = arg;
 
 	settle(k, false);
-	crd_changed(k);
+	definition_changed(k, object);
 	tell(k, store_api_delete(k->store, object));
 }
 
@@ -203,26 +261,6 @@ static void on_state(void *arg, enum kube_watch_phase phase, const char *why)
 	if (phase == KUBE_WATCH_SYNCED || phase == KUBE_WATCH_ABSENT)
 		k->known = true;
 	gate_look(k->cluster);
-}
-
-/* --- definitions come and go --- */
-
-/* They come one by one and are served a moment later: at once, and after 1, 2 and 4 seconds. */
-static void on_rediscover(void *arg)
-{
-	struct api_cluster *c = arg;
-
-	kube_rediscover(c->kube, "gateway.networking.k8s.io");
-	if (++c->rediscovered < REDISCOVER_TIMES)
-		loop_timer_set(c->sources->loop, &c->rediscover, 500000u << c->rediscovered);
-}
-
-static void crd_changed(struct api_kind *k)
-{
-	if (k->kind != KIND_CRD)
-		return;
-	k->cluster->rediscovered = 0;
-	loop_timer_set(k->cluster->sources->loop, &k->cluster->rediscover, 0);
 }
 
 /* --- opening and closing --- */
@@ -238,6 +276,7 @@ static void kind_watch(struct api_cluster *c, const struct watched *w)
 		.versions = info->versions,
 		.plural = info->plural,
 		.field_selector = w->field_selector,
+		.metadata_only = w->kind == KIND_CRD,
 	};
 	struct err err;
 
@@ -256,7 +295,7 @@ static void kind_unwatch(struct api_kind *k)
 		return;
 	kube_unwatch(k->watch);
 	k->watch = NULL;
-	k->known = k->emptied = k->kept = false;
+	k->known = k->emptied = k->kept = k->awaited = false;
 	loop_timer_stop(&k->settle);
 }
 
@@ -267,6 +306,9 @@ void api_cluster_roles(struct api_cluster *c, unsigned roles)
 
 		if (watched[i].roles & roles) {
 			kind_watch(c, &watched[i]);
+			/* Who only lends endpoints need not show us which kinds he has. */
+			k->awaited = k->watch != NULL &&
+				(k->kind != KIND_CRD || (roles & CLUSTER_ROLE_CONFIG) != 0);
 		} else if (k->watch != NULL) {
 			kind_unwatch(k);
 			take_empty(k);
@@ -297,7 +339,7 @@ int api_cluster_open(struct sources *s, const struct cluster_def *def, struct ap
 	c->sources = s;
 	c->name = def->name;
 	loop_timer_init(&c->optional, on_optional, c);
-	loop_timer_init(&c->rediscover, on_rediscover, c);
+	loop_timer_init(&c->rediscover, definitions_look, c);
 	for (unsigned i = 0; i < KIND_COUNT; i++) {
 		c->kinds[i].cluster = c;
 		c->kinds[i].kind = (enum kind)i;

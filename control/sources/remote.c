@@ -5,7 +5,9 @@
  * The kubeconfig is in a Secret, which is watched by its name alone. It was written by whoever may
  * write Secrets there, not by the operator of this machine: the client is told so and follows no
  * path in it. What is not understood costs a line in the log, and a cluster that was understood
- * before stays until its object is gone.
+ * before stays as it was: until its object is gone, or its Secret was gone for REMOTE_GONE_US (one
+ * that is written anew is gone for a moment). As long as nobody knows whether there is a Secret,
+ * because the client was just opened or may not read it, there is the one of before.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@
 #include "dataplane/base/log.h"
 
 #define REMOTES_MAX 32u
+#define REMOTE_GONE_US 10000000u
 
 /* The Secret of one object. */
 struct access {
@@ -26,6 +29,8 @@ struct access {
 	char selector[300];
 	struct kube_watch *watch;
 	struct object *secret; /* owned reference; the last good one, or NULL */
+	struct loop_timer gone;
+	bool is_gone; /* the Secret, and long enough */
 	bool wanted;
 };
 
@@ -47,6 +52,29 @@ static bool usable(const struct access *a, struct str *ret_text)
 	return ret_text->len != 0 && (type.len == 0 || str_eq(type, STR("kubernetes")));
 }
 
+/* What the Secret said before this client was opened, or before it made no sense. */
+static bool was_usable(const struct access *a, struct str *ret_text)
+{
+	const struct api_cluster *c = a->remote->cluster;
+	const struct cluster_entry *e = registry_find(c->sources->registry, str_of(a->name));
+
+	if (a->is_gone || e == NULL || e->origin != CLUSTER_BY_REMOTE ||
+		!str_eq(e->def.owner, c->name))
+		return false;
+	*ret_text = e->def.text;
+	return true;
+}
+
+static void complain(const struct access *a)
+{
+	log_warn("source",
+		"cluster=%.*s kind=RemoteClusterConfiguration name=%s msg=\"Secret %s/%s %s\"",
+		STR_FMT(a->remote->cluster->name), a->name, a->secret_ns, a->secret_name,
+		a->is_gone		    ? "is not there"
+			: a->secret == NULL ? "is not known yet"
+					    : "has no kubeconfig for datastoreType kubernetes");
+}
+
 static void on_timer(void *arg)
 {
 	struct remote *r = arg;
@@ -58,14 +86,12 @@ static void on_timer(void *arg)
 	for (uint32_t i = 0; i < r->count; i++) {
 		const struct access *a = r->list[i];
 		struct str text;
+		bool good = usable(a, &text);
 
-		if (usable(a, &text))
+		if (!good)
+			complain(a);
+		if (good || was_usable(a, &text))
 			defs[count++] = (struct cluster_def){.name = str_of(a->name), .text = text};
-		else
-			log_warn("source",
-				"cluster=%.*s kind=RemoteClusterConfiguration name=%s msg=\"Secret "
-				"%s/%s has no kubeconfig for datastoreType kubernetes\"",
-				STR_FMT(r->cluster->name), a->name, a->secret_ns, a->secret_name);
 	}
 	changed = registry_set_remote(s->registry, r->cluster->name, defs, count);
 	if (changed)
@@ -102,13 +128,29 @@ static void on_secret(void *arg, json_t *object)
 	struct access *a = arg;
 	const struct decode_handler handler = {on_object, on_broken, on_problem, a};
 
+	loop_timer_stop(&a->gone);
+	a->is_gone = false;
 	object_decode_json(object, a->remote->cluster->name, KIND_SECRET, &handler);
 	soon(a->remote);
 }
 
-/* A Secret that is gone may be one that is being written anew: what it said last stays. */
+static void on_gone(void *arg)
+{
+	struct access *a = arg;
+
+	a->is_gone = true;
+	object_put(a->secret);
+	a->secret = NULL;
+	soon(a->remote);
+}
+
+/* It may be about to be written anew. */
 static void on_secret_gone(void *arg, json_t *object)
 {
+	struct access *a = arg;
+
+	if (!a->is_gone && !loop_timer_is_set(&a->gone))
+		loop_timer_set(a->remote->cluster->sources->loop, &a->gone, REMOTE_GONE_US);
 }
 
 static void on_secrets(void *arg, struct kube_items *items, bool whole)
@@ -116,6 +158,8 @@ static void on_secrets(void *arg, struct kube_items *items, bool whole)
 	struct access *a = arg;
 	json_t *o;
 
+	if (kube_items_count(items) == 0 && whole)
+		on_secret_gone(a, NULL);
 	while ((o = kube_items_next(items)) != NULL)
 		on_secret(arg, o);
 	soon(a->remote);
@@ -146,6 +190,7 @@ static void access_free(struct access *a)
 {
 	if (a->watch != NULL)
 		kube_unwatch(a->watch);
+	loop_timer_stop(&a->gone);
 	object_put(a->secret);
 	free(a);
 }
@@ -181,6 +226,7 @@ static void want(struct remote *r, const struct object *o)
 	bug_on(a == NULL);
 	a->remote = r;
 	a->wanted = true;
+	loop_timer_init(&a->gone, on_gone, a);
 	snprintf(a->name, sizeof(a->name), "%.*s", STR_FMT(o->name));
 	snprintf(a->secret_ns, sizeof(a->secret_ns), "%.*s", STR_FMT(spec->secret_ns));
 	snprintf(a->secret_name, sizeof(a->secret_name), "%.*s", STR_FMT(spec->secret_name));

@@ -9,8 +9,9 @@
  * Which kinds are watched follows from a cluster's roles. A cluster of an API server takes part once
  * all of them were listed; kinds that a cluster may do without (Calico's, the Multi-Cluster
  * Services API's) are waited for SOURCES_OPTIONAL_US more, because the account may not be allowed
- * to see them. Whatever is lost later stays as it was last and is called stale, the kinds of a
- * definition that was removed included.
+ * to see them. Whatever is lost later stays as it was last and is called stale, kinds that the
+ * server no longer serves included; what the server says was deleted is gone, also when it was with
+ * its definition.
  *
  * A kubeconfig that cannot work leaves its cluster as it is and is tried again; a file that changes
  * is read again. The other clusters do not notice.

@@ -16,6 +16,8 @@ struct api_kind {
 	struct api_cluster *cluster;
 	enum kind kind;
 	bool mandatory;
+	bool awaited;		  /* before the cluster takes part */
+	bool look;		  /* at what is served: its definition may have changed */
 	struct kube_watch *watch; /* owned; NULL: not watched */
 	struct store_kind *store; /* borrowed from the store */
 	bool known;		  /* was listed once, or is absent */
@@ -31,7 +33,8 @@ struct api_cluster {
 	struct api_kind kinds[KIND_COUNT];
 	struct remote *remote; /* owned; NULL: no config cluster */
 	struct loop_timer optional, rediscover;
-	unsigned rediscovered; /* how often since the definitions changed */
+	unsigned rediscovered;	   /* how often since the definitions changed */
+	uint64_t rediscover_at_us; /* not before */
 	bool optional_over;
 };
 

@@ -204,7 +204,7 @@ static void headers_say_who_we_are(void **state)
 						  "as-user-extra: {'a/b': [v]}")),
 				 "kc", NULL, false, &k, NULL),
 		0);
-	l = transfer_headers(&t, "application/json");
+	l = transfer_headers(&t, NULL, "application/json");
 	for (const struct curl_slist *i = l; i != NULL; i = i->next) {
 		strcat(all, i->data);
 		strcat(all, "\n");
@@ -221,7 +221,8 @@ static void headers_say_who_we_are(void **state)
 				 "kc", NULL, false, &k, NULL),
 		0);
 	cred.token = NULL;
-	l = transfer_headers(&t, NULL);
+	l = transfer_headers(&t, "application/json;as=Table", NULL);
+	assert_string_equal(l->data, "Accept: application/json;as=Table");
 	/* RFC 7617 2: the example of the standard */
 	assert_string_equal(l->next->next->data,
 		"Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
