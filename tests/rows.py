@@ -139,6 +139,9 @@ def make(Row, top):
             "counted to the last", system("operators.py"), build=REL, needs=ROOT),
         Row("system", "hostile-api", "API servers that answer wrongly: each mischief is counted and "
             "logged, no object is invented or lost", system("hostile_api.py"), build=ASAN),
+        Row("system", "server-answers", "409, 403, 422, 429 and 5xx to writes, clusters that come and "
+            "go, Secrets that are late, kinds that appear and vanish", system("server_answers.py"),
+            build=ASAN, needs=ROOT, timeout=900),
         Row("system", "same-objects", "manifests mean the same by directory and by API server, through "
             "stops, lost CRDs, REST and RemoteClusterConfigurations", system("same_objects.py"),
             build=ASAN, needs=ROOT, timeout=3600),
