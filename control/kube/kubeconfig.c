@@ -4,6 +4,7 @@
  */
 #include "control/kube/kubeconfig.h"
 
+#include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -136,6 +137,17 @@ static void server_parts(struct yaml_decoder *d, const struct yaml_node *n,
 		yaml_report(d, node_of(n, "server"), "server", "must be https");
 }
 
+/* It becomes the host of a URL. */
+static void check_server_name(struct yaml_decoder *d, const struct yaml_node *n, const char *name)
+{
+	for (const char *c = name; c != NULL && *c != '\0'; c++)
+		if (!isalnum((unsigned char)*c) && strchr("-._", *c) == NULL) {
+			yaml_report(d, node_of(n, "tls-server-name"), "tls-server-name",
+				"must be a host name");
+			return;
+		}
+}
+
 static void check_proxy(struct yaml_decoder *d, const struct yaml_node *n, const char *proxy)
 {
 	static const char *const schemes[] = {"http://", "https://", "socks5://", "socks5h://"};
@@ -182,14 +194,15 @@ static void cluster_finish(struct yaml_decoder *d, const struct yaml_node *n, vo
 		yaml_report(d, node_of(n, "insecure-skip-tls-verify"), "insecure-skip-tls-verify",
 			"excludes a certificate authority");
 	check_proxy(d, n, c->proxy_url);
-	check_header(d, n, "tls-server-name", c->tls_server_name);
+	check_server_name(d, n, c->tls_server_name);
 	read_extension(d, n);
 }
 
 static const struct yaml_field cluster_fields[] = {
 	YAML_CSTR(struct kubeconfig_cluster, "server", server, .required = true, .min = 1,
 		.max = 2048),
-	YAML_CSTR(struct kubeconfig_cluster, "tls-server-name", tls_server_name, .max = 253),
+	YAML_CSTR(struct kubeconfig_cluster, "tls-server-name", tls_server_name, .min = 1,
+		.max = 253),
 	YAML_BOOL(struct kubeconfig_cluster, "insecure-skip-tls-verify", insecure),
 	YAML_CSTR(struct kubeconfig_cluster, "certificate-authority", ca_file, .min = 1,
 		.max = 4000),

@@ -10,6 +10,7 @@
 #include "control/kube/kubeconfig.h"
 #include "control/kube/pem.h"
 #include "dataplane/base/cleanup.h"
+#include "dataplane/base/ip.h"
 #include "dataplane/yaml/yaml_tree.h"
 
 #define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -23,8 +24,16 @@ static int at(const struct kubeconfig *k, uint32_t line, const char *field, int 
 
 static bool is_loopback(const char *host)
 {
-	return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-		strcmp(host, "[::1]") == 0;
+	struct ip_addr a;
+
+	return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+		(ip_parse(str_of(host), &a) && ip_is_v4(&a) && a.b[12] == 127);
+}
+
+/* A secret would go over a network where anybody can read it. */
+static bool is_clear_text(const struct kubeconfig_cluster *c)
+{
+	return strcmp(c->scheme, "http") == 0 && (!is_loopback(c->host) || c->proxy_url != NULL);
 }
 
 int kubeconfig_check(const struct kubeconfig *k, struct err *err)
@@ -34,7 +43,7 @@ int kubeconfig_check(const struct kubeconfig *k, struct err *err)
 	bool secret =
 		u->token != NULL || u->token_file != NULL || u->password != NULL || u->exec != NULL;
 
-	if (secret && strcmp(c->scheme, "http") == 0 && !is_loopback(c->host))
+	if (secret && is_clear_text(c))
 		return at(k, c->line, "clusters.cluster.server",
 			err_set(err, EINVAL, "would send the credential in clear text: use https"),
 			err);

@@ -13,11 +13,37 @@
 #define UID_MAX 128u
 #define LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
 
+/* As many as there are brackets and commas outside of strings. */
+static bool too_many_values(struct str text)
+{
+	bool in_string = false;
+	uint32_t n = 0;
+
+	if (text.len <= OBJECT_VALUES_MAX)
+		return false;
+	for (size_t i = 0; i < text.len && n <= OBJECT_VALUES_MAX; i++) {
+		char c = text.p[i];
+
+		if (c == '"')
+			in_string = !in_string;
+		else if (in_string)
+			i += c == '\\';
+		else
+			n += c == ',' || c == '{' || c == '[';
+	}
+	return n > OBJECT_VALUES_MAX;
+}
+
 json_t *object_parse(struct str text, struct err *err)
 {
 	json_error_t e;
-	json_t *j = json_loadb(text.len ? text.p : "", text.len, JSON_REJECT_DUPLICATES, &e);
+	json_t *j;
 
+	if (too_many_values(text)) {
+		err_set(err, EINVAL, "holds more than %u values", OBJECT_VALUES_MAX);
+		return NULL;
+	}
+	j = json_loadb(text.len ? text.p : "", text.len, JSON_REJECT_DUPLICATES, &e);
 	if (j == NULL || json_is_object(j))
 		goto out;
 	json_decref(j);

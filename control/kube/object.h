@@ -22,7 +22,12 @@ struct object_type {
 	bool namespaced;
 };
 
-/* One JSON object without a key twice; NULL with a sentence. The caller owns it. */
+#define OBJECT_VALUES_MAX (1u << 18)
+
+/*
+ * One JSON object without a key twice and of at most so many values, each of which takes a hundred
+ * times the byte that stands for it; NULL with a sentence. The caller owns it.
+ */
 json_t *object_parse(struct str text, struct err *err);
 /* 0, or -EINVAL with a sentence that begins with the field. */
 int object_check(const json_t *object, const struct object_type *type, struct object_meta *ret,

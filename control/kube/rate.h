@@ -75,12 +75,13 @@ static inline void rate_on_answer(struct rate *r, uint64_t took_us, uint64_t now
 	}
 }
 
-/* 429, or 503 with Retry-After. */
-static inline void rate_on_refused(struct rate *r, uint64_t retry_after_us, uint64_t now_us)
+/* 429, or 503 with Retry-After. How long nothing is sent, the refused request included. */
+static inline uint64_t rate_on_refused(struct rate *r, uint64_t retry_after_us, uint64_t now_us)
 {
 	uint64_t pause = retry_after_us < RATE_PAUSE_MAX_US ? retry_after_us : RATE_PAUSE_MAX_US;
 
 	rate_cut(r, 0.5, now_us);
 	if (now_us + pause > r->paused_until_us)
 		r->paused_until_us = now_us + pause;
+	return pause;
 }

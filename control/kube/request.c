@@ -73,8 +73,7 @@ static bool try_again(struct kube_call *call, const struct transfer_end *end)
 		uint64_t after = end->retry_after_us > 0 ? (uint64_t)end->retry_after_us : 1000000;
 
 		cluster_count(c, KUBE_COUNTER_STATUS_429);
-		rate_on_refused(&c->rate, after, now);
-		queue_again(call, after);
+		queue_again(call, rate_on_refused(&c->rate, after, now));
 		return true;
 	}
 	/* whoever is in a hurry wants to know it now */

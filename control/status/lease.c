@@ -76,7 +76,8 @@ struct lease_record lease_wanted(const struct lease *l, bool *ret_fresh)
 		memcpy(r.version, l->seen.version, sizeof(r.version));
 		r.transitions = l->seen.transitions + !is_ours(l);
 	}
-	*ret_fresh = !is_ours(l);
+	/* what a process of before held under our name we have not held since then */
+	*ret_fresh = !is_ours(l) || !l->held;
 	return r;
 }
 

@@ -223,9 +223,27 @@ static void nobodys_clock_is_believed(void **state)
 	assert_true(w.b.held);
 }
 
+static void who_finds_his_own_name_takes_it_anew(void **state)
+{
+	struct lease_record r = {.holder = "a", .version = "7", .duration_s = 15, .transitions = 3};
+	struct lease l;
+	bool fresh;
+
+	lease_init(&l, "a");
+	assert_int_equal(lease_due(&l, SECOND), LEASE_GET);
+	lease_on_record(&l, &r, SECOND);
+	assert_int_equal(lease_due(&l, SECOND), LEASE_PUT);
+	assert_int_equal(lease_wanted(&l, &fresh).transitions, 3);
+	assert_true(fresh); /* acquireTime is now: nobody knows the one of before */
+	lease_on_written(&l, &r, SECOND);
+	lease_wanted(&l, &fresh);
+	assert_false(fresh);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_finds_his_own_name_takes_it_anew),
 		cmocka_unit_test(the_first_one_gets_it_and_keeps_it),
 		cmocka_unit_test(another_takes_over_after_fifteen_seconds_of_silence),
 		cmocka_unit_test(whoever_cannot_renew_gives_up_before_others_take_over),

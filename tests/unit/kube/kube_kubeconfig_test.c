@@ -76,6 +76,16 @@ static const struct row rows[] = {
 	{FILE_("server: 'http://h'", "token: t"),
 		"kc:3: clusters.cluster.server: would send the "
 		"credential in clear text: use https"},
+	/* a name is not the address that it begins with, and a proxy is not this machine */
+	{FILE_("server: 'http://127.0.0.1'", "token: t"), NULL},
+	{FILE_("server: 'http://127.0.0.1.example.com'", "token: t"),
+		"kc:3: clusters.cluster.server: would send the "
+		"credential in clear text: use https"},
+	{FILE_("server: 'http://localhost', proxy-url: 'http://h'", "token: t"),
+		"kc:3: clusters.cluster.server: would send the "
+		"credential in clear text: use https"},
+	{FILE_(SERVER ", tls-server-name: 'h/x@y'", ""),
+		"kc:3: clusters[0].cluster.tls-server-name: must be a host name"},
 	{FILE_(SERVER ", sever: x", ""), "kc:3: clusters[0].cluster.sever: unknown field"},
 	{FILE_(SERVER ", certificate-authority-data: '%%%'", ""),
 		"kc:3: clusters[0].cluster.certificate-authority-data: is not base64"},

@@ -61,6 +61,31 @@ static void wrong_objects_are_refused_by_field(void **state)
 	}
 }
 
+/* Four bytes of it are two values, and a hundred and more of memory. */
+static void values_are_bounded(void **state)
+{
+	const uint32_t room = 4u << 20;
+	char *text = malloc(room);
+	struct err err = {""};
+	json_t *j;
+	size_t n;
+
+	memcpy(text, "{\"a\":[1", 7);
+	for (n = 7; n + 8 < room; n += 3)
+		memcpy(text + n, ",{}", 3);
+	memcpy(text + n, "]}", 2);
+	assert_null(object_parse(str_make(text, n + 2), &err));
+	assert_string_equal(err.msg, "holds more than 262144 values");
+	/* but a text may hold what looks like them */
+	memcpy(text, "{\"a\":\"\\\"", 8);
+	memset(text + 8, ',', room - 10);
+	memcpy(text + room - 2, "\"}", 2);
+	j = object_parse(str_make(text, room), &err);
+	assert_non_null(j);
+	json_decref(j);
+	free(text);
+}
+
 static void what_nobody_reads_is_taken_away(void **state)
 {
 	json_t *j =
@@ -155,6 +180,7 @@ static void texts_are_bounded_together(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(values_are_bounded),
 		cmocka_unit_test(wrong_objects_are_refused_by_field),
 		cmocka_unit_test(what_nobody_reads_is_taken_away),
 		cmocka_unit_test(a_tombstone_says_which_one_it_was),

@@ -59,10 +59,11 @@ static void retry_after_is_waited_out_but_not_for_ever(void **state)
 	struct rate r;
 
 	rate_init(&r, now);
-	rate_on_refused(&r, 3000000, now);
+	assert_int_equal(rate_on_refused(&r, 3000000, now), 3000000);
 	assert_int_equal(rate_take(&r, now), 3000000);
 	assert_int_equal(rate_take(&r, now + 3000000), 0);
-	rate_on_refused(&r, 86400ull * 1000000, now);
+	/* not even the request that was refused: its writer would wait for it a whole day */
+	assert_int_equal(rate_on_refused(&r, 86400ull * 1000000, now), RATE_PAUSE_MAX_US);
 	assert_int_equal(rate_take(&r, now), RATE_PAUSE_MAX_US);
 }
 
