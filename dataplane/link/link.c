@@ -121,13 +121,9 @@ static struct conn_frame *outbox_pop(struct link *l)
 	return f;
 }
 
-size_t link_recv_max(const struct link *l)
+static bool link_take(struct conn *c, struct conn_frame *f)
 {
-	return l->cfg.recv_bytes_max;
-}
-
-bool link_take(struct link *l, struct conn *c, struct conn_frame *f)
-{
+	struct link *l = c->owner;
 	bool more;
 
 	lock(l);
@@ -149,8 +145,10 @@ static void conn_up_if_greeted(struct link *l, struct conn *c)
 	event_push(l, LINK_UP, NULL);
 }
 
-void link_greeted(struct link *l, struct conn *c)
+static void link_greeted(struct conn *c)
 {
+	struct link *l = c->owner;
+
 	lock(l);
 	c->greeted_in = true;
 	conn_up_if_greeted(l, c);
@@ -158,8 +156,9 @@ void link_greeted(struct link *l, struct conn *c)
 	wake(l);
 }
 
-struct conn_frame *link_give(struct link *l, struct conn *c, bool was_message)
+static struct conn_frame *link_give(struct conn *c, bool was_message)
 {
+	struct link *l = c->owner;
 	struct conn_frame *f = NULL;
 
 	lock(l);
@@ -177,15 +176,24 @@ struct conn_frame *link_give(struct link *l, struct conn *c, bool was_message)
 	return f;
 }
 
-void link_failed(struct link *l, struct conn *c, bool bytes)
+static void link_failed(struct conn *c, enum conn_fault why)
 {
+	struct link *l = c->owner;
+
 	lock(l);
 	c->failed = true;
 	l->busy = false;
-	l->stats.rejected_bytes += bytes;
+	l->stats.rejected_bytes += why == CONN_BYTES || why == CONN_LONG;
 	unlock(l);
 	wake(l);
 }
+
+static const struct conn_ops conn_ops = {
+	.take = link_take,
+	.give = link_give,
+	.greeted = link_greeted,
+	.failed = link_failed,
+};
 
 static const char *path_of(const struct link *l)
 {
@@ -367,7 +375,7 @@ static void conn_begin(struct link *l)
 	unlock(l);
 	if (s == NULL)
 		return;
-	l->conn = conn_new(l, s);
+	l->conn = conn_new(&conn_ops, l, l->cfg.recv_bytes_max, LINK_GREETING_MS, s);
 	conn_send(l->conn, NULL);
 	conn_receive(l->conn);
 }

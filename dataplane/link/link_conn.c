@@ -11,7 +11,6 @@
 
 #include "dataplane/base/bug.h"
 #include "dataplane/base/bytes.h"
-#include "dataplane/link/link.h"
 
 #define MESSAGE_TYPE_USER 1 /* of nng's ipc transport */
 
@@ -55,23 +54,27 @@ void conn_receive(struct conn *c)
 	nng_iov iov = {.iov_buf = p + c->have, .iov_len = len - c->have};
 
 	nng_aio_set_timeout(c->rx,
-		c->stage == CONN_GREETING ? LINK_GREETING_MS : NNG_DURATION_INFINITE);
+		c->stage == CONN_GREETING ? c->greeting_ms : NNG_DURATION_INFINITE);
 	nng_aio_set_iov(c->rx, 1, &iov);
 	nng_stream_recv(c->stream, c->rx);
 }
 
-/* True: a message of a length that we take begins. */
-static bool head_check(struct conn *c)
+/* A message of a length that we take begins. False: *ret_why. */
+static bool head_check(const struct conn *c, enum conn_fault *ret_why)
 {
 	uint64_t len = be64_get(c->head + 1);
 
-	return c->head[0] == MESSAGE_TYPE_USER && len > 4 && len - 4 <= link_recv_max(c->l) &&
-		be32_get(c->head + 9) <= CONN_HOPS_MAX;
+	*ret_why = CONN_BYTES;
+	if (c->head[0] != MESSAGE_TYPE_USER || len <= 4 || be32_get(c->head + 9) > CONN_HOPS_MAX)
+		return false;
+	*ret_why = CONN_LONG;
+	return len - 4 <= c->recv_max;
 }
 
 /* All bytes of the stage are there. True: go on receiving. */
 static bool stage_done(struct conn *c)
 {
+	enum conn_fault why = CONN_BYTES;
 	struct conn_frame *f = c->in;
 
 	c->have = 0;
@@ -80,10 +83,10 @@ static bool stage_done(struct conn *c)
 		if (memcmp(c->greeting_in, greeting, sizeof(greeting)) != 0)
 			break;
 		c->stage = CONN_HEAD;
-		link_greeted(c->l, c);
+		c->ops->greeted(c);
 		return true;
 	case CONN_HEAD:
-		if (!head_check(c))
+		if (!head_check(c, &why))
 			break;
 		c->in = conn_frame_new(NULL, be64_get(c->head + 1) - 4);
 		c->stage = CONN_BODY;
@@ -91,19 +94,26 @@ static bool stage_done(struct conn *c)
 	case CONN_BODY:
 		c->in = NULL;
 		c->stage = CONN_HEAD;
-		return link_take(c->l, c, f);
+		return c->ops->take(c, f);
 	}
-	link_failed(c->l, c, true);
+	c->ops->failed(c, why);
 	return false;
+}
+
+/* What nng's error means; only a TLS stream knows the first two. */
+static enum conn_fault fault_of(int error)
+{
+	return error == NNG_ECRYPTO || error == NNG_EPEERAUTH ? CONN_CRYPTO : CONN_ENDED;
 }
 
 static void on_received(void *arg)
 {
 	struct conn *c = arg;
+	int error = nng_aio_result(c->rx);
 	size_t len;
 
-	if (nng_aio_result(c->rx) != 0) {
-		link_failed(c->l, c, false);
+	if (error != 0) {
+		c->ops->failed(c, fault_of(error));
 		return;
 	}
 	stage_buffer(c, &len);
@@ -138,10 +148,11 @@ static void on_sent(void *arg)
 	struct conn *c = arg;
 	bool was_message = c->out != NULL;
 	size_t all = was_message ? CONN_HEAD_BYTES + c->out->len : CONN_GREETING_BYTES;
+	int error = nng_aio_result(c->tx);
 	struct conn_frame *next;
 
-	if (nng_aio_result(c->tx) != 0) {
-		link_failed(c->l, c, false);
+	if (error != 0) {
+		c->ops->failed(c, fault_of(error));
 		return;
 	}
 	c->out_done += nng_aio_count(c->tx);
@@ -151,17 +162,21 @@ static void on_sent(void *arg)
 	}
 	free(c->out);
 	c->out = NULL;
-	next = link_give(c->l, c, was_message);
+	next = c->ops->give(c, was_message);
 	if (next != NULL)
 		conn_send(c, next);
 }
 
-struct conn *conn_new(struct link *l, nng_stream *stream)
+struct conn *conn_new(const struct conn_ops *ops, void *owner, size_t recv_max, int greeting_ms,
+	nng_stream *stream)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 
 	bug_on(c == NULL);
-	c->l = l;
+	c->ops = ops;
+	c->owner = owner;
+	c->recv_max = recv_max;
+	c->greeting_ms = greeting_ms;
 	c->stream = stream;
 	bug_on(nng_aio_alloc(&c->rx, on_received, c) != 0 ||
 		nng_aio_alloc(&c->tx, on_sent, c) != 0); /* out of memory */
