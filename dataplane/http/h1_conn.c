@@ -221,7 +221,7 @@ ssize_t h1_conn_parse_request(struct http *h, struct h1_conn *c)
 
 ssize_t h1_conn_parse_response(struct http *h, struct h1_conn *c, enum h1_method request_method)
 {
-	bug_on_hot(c->leg != H1_UP);
+	bug_on_hot(c->leg == H1_DOWN);
 	return parse_head(h, c, request_method);
 }
 

@@ -91,7 +91,8 @@ struct http *http_new(const struct http_config *cfg, struct tcp *tcp, struct rte
 	timer_init(&h->housekeeping);
 	limits_set(h, &(struct snapshot_settings){0});
 	h->up = upstream_new(&cfg->upstream, rng, worker, workers);
-	if (h->up == NULL || !pools_init(h)) {
+	h->probes = probes_new(worker, now_us);
+	if (h->up == NULL || h->probes == NULL || !pools_init(h)) {
 		http_free(h);
 		return NULL;
 	}
@@ -112,6 +113,7 @@ void http_free(struct http *h)
 	for (uint32_t i = 0; i < h->ups.count; i++)
 		if (slots_at(&h->ups, i) != NULL)
 			up_discard(h, slots_at(&h->ups, i));
+	probes_free(h);
 	upstream_free(h->up);
 	slots_fini(&h->downs);
 	slots_fini(&h->ups);
@@ -198,8 +200,10 @@ static void serve(struct http *h)
 		c->news = 0;
 		if (c->leg == H1_DOWN)
 			down_on_news(h, (struct http_down *)c, news);
-		else
+		else if (likely(c->leg == H1_UP))
 			up_on_news(h, (struct http_up *)c, news);
+		else
+			probe_on_news(h, c, news);
 	}
 }
 
@@ -219,6 +223,7 @@ void http_run(struct http *h, const struct config *cfg, uint64_t now_us)
 	collect(h);
 	timer_wheel_run(&h->wheel, now_us, HTTP_TIMERS_PER_TURN, on_timer, h);
 	serve(h);
+	probes_run(h);
 	h->config = NULL;
 }
 
@@ -226,7 +231,7 @@ uint64_t http_next_us(const struct http *h)
 {
 	if (h->more || !list_is_empty(&h->ready))
 		return 0;
-	return timer_wheel_next_us(&h->wheel);
+	return RTE_MIN(timer_wheel_next_us(&h->wheel), probes_next_us(h));
 }
 
 const uint64_t *http_counters(const struct http *h, unsigned *ret_count)
@@ -251,6 +256,7 @@ void http_join(struct http *h, const struct health_board *board,
 	const struct upstream *const *others)
 {
 	upstream_join(h->up, board, others);
+	probes_join(h, board);
 }
 
 const struct upstream *http_upstream(const struct http *h)
@@ -266,6 +272,7 @@ void http_usage(const struct http *h, struct http_usage *ret)
 		.up_idle = pool_count(h->up),
 		.exchanges = slots_used(&h->xs),
 		.head_buffers = slots_used(&h->head_bufs),
+		.probes = probes_in_flight(h),
 		.held_bytes = h->held_bytes,
 		.held_bytes_high = h->held_high,
 	};

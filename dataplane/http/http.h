@@ -22,6 +22,7 @@
 #include "dataplane/upstream/upstream.h"
 
 struct access_ring;
+struct probe_ring;
 struct config;
 struct http;
 struct rte_mempool;
@@ -85,9 +86,13 @@ void http_join(struct http *h, const struct health_board *board,
 /* Counters per listener, rule, backend and endpoint, and this worker's view of endpoints. */
 const struct upstream *http_upstream(const struct http *h);
 
+/* Active health checks: their results, for the agent to take; counters in probe.def's order. */
+struct probe_ring *http_probe_ring(struct http *h);
+const uint64_t *http_probe_counters(const struct http *h);
+
 /* In use now; all zero at rest but up_idle. */
 struct http_usage {
-	uint32_t down, up, up_idle, exchanges, head_buffers;
+	uint32_t down, up, up_idle, exchanges, head_buffers, probes;
 	uint32_t held_bytes;	  /* bodies on their way from one leg to the other */
 	uint32_t held_bytes_high; /* most that one leg of one exchange ever held, truesize */
 };

@@ -21,6 +21,7 @@
  *	http_request.c   request head and body towards the endpoint
  *	http_response.c  response head and body towards the client
  *	http_body.c      framing of bodies, both ways
+ *	http_probe.c     active health checks, beside all of this
  *	http_reply.c     answers of our own
  *	http_log.c       counters of objects and the access-log record
  *
@@ -43,6 +44,7 @@
 #include "dataplane/port/mbufq.h"
 #include "dataplane/snapshot/snapshot.h"
 #include "dataplane/tcp/tcp.h"
+#include "dataplane/upstream/probe.h"
 #include "dataplane/upstream/upstream.h"
 
 /* Bounds. */
@@ -71,7 +73,7 @@ enum {
 	HTTP_COUNTER_COUNT
 };
 
-enum h1_leg { H1_DOWN = 0, H1_UP };
+enum h1_leg { H1_DOWN = 0, H1_UP, H1_PROBE };
 
 enum {				 /* h1_conn.news, besides TCP_EV_* */
 	HTTP_NEWS_WORK = 1 << 8, /* look again: bytes may be waiting */
@@ -188,6 +190,7 @@ struct http {
 	struct rng *rng;	     /* borrowed */
 	struct access_ring *log;     /* borrowed, or NULL */
 	struct upstream *up;	     /* owned */
+	struct probes *probes;	     /* owned */
 	const struct config *config; /* borrowed for the current turn; NULL between turns */
 	uint64_t serial;	     /* of the configuration that <lim> was taken from */
 	uint64_t now_us;

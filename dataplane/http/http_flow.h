@@ -98,5 +98,14 @@ void log_exchange(struct http *h, struct exchange *x);
 void log_refused(struct http *h, struct http_down *d, enum outcome why, int h1_error,
 	unsigned status);
 
+/* http_probe.c: active health checks. */
+struct probes *probes_new(uint32_t worker, uint64_t now_us); /* NULL: out of memory */
+void probes_join(struct http *h, const struct health_board *board);
+void probes_free(struct http *h);
+void probes_run(struct http *h);
+uint64_t probes_next_us(const struct http *h);
+uint32_t probes_in_flight(const struct http *h);
+void probe_on_news(struct http *h, struct h1_conn *c, uint32_t news); /* may end it */
+
 /* http_housekeeping.c: pools, sweeps, pressure; re-arms its timer. */
 void http_housekeeping(struct http *h);

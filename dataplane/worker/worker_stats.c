@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 
+#include "dataplane/upstream/probe.h"
 #include "dataplane/worker/worker.h"
 
 static const char *const stage_names[WORKER_STAGE_COUNT] = {
@@ -63,7 +64,7 @@ unsigned worker_counter_sets(const struct worker *w, struct counter_set *ret)
 {
 	unsigned n = 0;
 
-	static_assert(PORTS_MAX + 5 <= WORKER_COUNTER_SETS_MAX, "one set per layer and port");
+	static_assert(PORTS_MAX + 6 <= WORKER_COUNTER_SETS_MAX, "one set per layer and port");
 	for (unsigned p = 0; p < w->port_count; p++)
 		ret[n++] = (struct counter_set){"port", w->queues[p].port->name,
 			w->queues[p].counters, PORT_C_COUNT, port_counter_name, port_counter_help};
@@ -76,6 +77,8 @@ unsigned worker_counter_sets(const struct worker *w, struct counter_set *ret)
 	ret[n] = (struct counter_set){"http", "", NULL, 0, http_counter_name, http_counter_help};
 	ret[n].v = http_counters(w->http, &ret[n].count);
 	n++;
+	ret[n++] = (struct counter_set){"probe", "", http_probe_counters(w->http),
+		PROBE_COUNTER_COUNT, probe_counter_name, probe_counter_help};
 	ret[n++] = (struct counter_set){"worker", "", w->stats.counters, WORKER_C_COUNT,
 		worker_counter_name, worker_counter_help};
 	if (w->group->cfg.profile)

@@ -88,3 +88,5 @@ const struct verb *verb_of(const char *name);
 unsigned endpoint_of(struct run *r, const char *s);
 /* scenario_world.c: those that are not about a connection. */
 const struct verb *verb_of_world(const char *name);
+/* scenario_probe.c */
+const struct verb *verb_of_probe(const char *name);

@@ -190,5 +190,5 @@ const struct verb *verb_of_world(const char *name)
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (strcmp(verbs[i].name, name) == 0)
 			return &verbs[i];
-	return NULL;
+	return verb_of_probe(name);
 }

@@ -434,7 +434,10 @@ void world_init(struct world *w, bool v4, uint16_t ports, struct rte_mempool *gw
 	w->peer = stack_new(w, &nets[1], peer, &client, 40000, 10000);
 	w->log = access_ring_new(256);
 	w->http = http_new(http_cfg, w->gw, gw, &w->rng, 0, 1, w->log, w->now_us);
-	bug_on(w->http == NULL || w->log == NULL);
+	w->board = calloc(1, sizeof(*w->board));
+	bug_on(w->http == NULL || w->log == NULL || w->board == NULL);
+	w->upstreams[0] = http_upstream(w->http);
+	http_join(w->http, w->board, w->upstreams);
 	world_peers_listen(w);
 }
 
@@ -449,6 +452,7 @@ void world_fini(struct world *w)
 	tcp_free(w->peer);
 	mbufq_free(&nets[0].q);
 	mbufq_free(&nets[1].q);
+	free(w->board);
 	access_ring_free(w->log);
 	world_config_free(w->cfg);
 	free(w->gw_listeners);
@@ -461,6 +465,7 @@ const char *world_leftovers(struct world *w)
 	struct http_usage u;
 	struct tcp_usage t;
 
+	atomic_store(&w->board->probes, NULL);
 	for (unsigned i = 0; i < WORLD_CONNS; i++)
 		if (w->conn[i].used)
 			world_reset(w, &w->conn[i]);
@@ -468,8 +473,8 @@ const char *world_leftovers(struct world *w)
 	http_usage(w->http, &u);
 	tcp_usage(w->gw, &t);
 	text[0] = 0;
-	if (u.down | u.up | u.up_idle | u.exchanges | u.head_buffers | u.held_bytes | t.conns |
-		t.half_open | t.charged_bytes | rte_mempool_in_use_count(w->gw_pool))
+	if (u.probes | u.down | u.up | u.up_idle | u.exchanges | u.head_buffers | u.held_bytes |
+		t.conns | t.half_open | t.charged_bytes | rte_mempool_in_use_count(w->gw_pool))
 		snprintf(text, sizeof(text),
 			"down %u up %u idle %u exchanges %u head buffers %u held %u; tcp conns %u "
 			"half-open %u charged %u; mbufs %u",
@@ -487,6 +492,9 @@ uint64_t world_counter(const struct world *w, const char *name, bool *ret_known)
 	for (unsigned i = 0; i < n; i++)
 		if (strcmp(http_counter_name(i), name) == 0)
 			return c[i];
+	for (unsigned i = 0; i < PROBE_COUNTER_COUNT; i++)
+		if (strncmp(name, "probe_", 6) == 0 && strcmp(probe_counter_name(i), name + 6) == 0)
+			return http_probe_counters(w->http)[i];
 	*ret_known = false;
 	return 0;
 }

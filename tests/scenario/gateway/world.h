@@ -14,6 +14,8 @@
 #include "dataplane/http/http.h"
 #include "dataplane/snapshot/snapshot.h"
 #include "dataplane/tcp/tcp.h"
+#include "dataplane/upstream/board.h"
+#include "dataplane/upstream/probe.h"
 
 #define WORLD_ENDPOINTS 9u
 #define WORLD_CONNS 64u
@@ -64,9 +66,11 @@ struct world {
 	struct rte_mempool *gw_pool, *peer_pool; /* borrowed */
 	struct tcp *gw, *peer;			 /* owned */
 	struct http_config http_cfg;
-	struct http *http;	  /* owned */
-	struct access_ring *log;  /* owned */
-	struct world_config *cfg; /* owned; NULL: none yet */
+	struct http *http;		     /* owned */
+	struct access_ring *log;	     /* owned */
+	struct health_board *board;	     /* owned: what the agent would say */
+	const struct upstream *upstreams[1]; /* of the one worker */
+	struct world_config *cfg;	     /* owned; NULL: none yet */
 	uint64_t generation;
 	struct tcp_listeners *gw_listeners, *peer_listeners; /* owned */
 	enum world_endpoint_mode mode[WORLD_ENDPOINTS + 1];
@@ -94,6 +98,8 @@ struct ip_addr world_endpoint(const struct world *w, unsigned n);
 
 /* world_config.c: the endpoints that do not refuse listen at the peers' end. */
 void world_peers_listen(struct world *w);
+/* The run-time slot of an endpoint. */
+uint32_t world_endpoint_slot(struct world *w, uint64_t id);
 /* NULL: nothing. */
 void world_config_free(struct world_config *c);
 /* Takes <in> into force (arena and all); the configuration before is freed. */

@@ -91,6 +91,11 @@ static uint32_t slot_of(struct world *w, unsigned kind, uint64_t id)
 	return 0;
 }
 
+uint32_t world_endpoint_slot(struct world *w, uint64_t id)
+{
+	return slot_of(w, 3, id);
+}
+
 static const struct weight_vector *weights_of(struct world_config *c, const struct snapshot_rule *r)
 {
 	struct weight_vector *v =

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * scenario_probe.c: pages about active health checks: who is to be probed, and what the agent would
+ * hear of it.
+ *
+ *	probe http|tcp [interval=MS] [timeout=MS] [path=P] [host=H] [method=M] [status=A-B]... eN...
+ *	probe none
+ *	probed eN RESULT [STATUS]	the next result is this one; waits for it
+ *	probed none			there is none
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "dataplane/upstream/probe.h"
+#include "tests/scenario/gateway/scenario.h"
+
+#define WAIT_US 10000000ull
+
+/* A list of one check. */
+struct probing {
+	struct probe_list l;
+	struct probe_check check;
+	struct probe_target t[WORLD_ENDPOINTS];
+};
+
+static uint64_t id_of(unsigned n)
+{
+	char name[16];
+	struct str parts[2] = {STR("endpoint"), {0}};
+
+	snprintf(name, sizeof(name), "e%u", n);
+	parts[1] = str_of(name);
+	return object_id(parts, 2);
+}
+
+static struct str copy(struct run *r, const char *s)
+{
+	return arena_str(&r->arena, str_of(s));
+}
+
+static const char *value(const char *arg, const char *key)
+{
+	size_t n = strlen(key);
+
+	return strncmp(arg, key, n) == 0 && arg[n] == '=' ? arg + n + 1 : NULL;
+}
+
+static void status_word(struct probe_check *k, const char *v)
+{
+	unsigned first = 0, last = 0;
+
+	if (sscanf(v, "%u-%u", &first, &last) == 1)
+		last = first;
+	k->status[k->status_count++] = (struct build_status_range){(uint16_t)first, (uint16_t)last};
+}
+
+static void target_word(struct run *r, struct probing *l, const char *arg)
+{
+	unsigned n = endpoint_of(r, arg);
+
+	if (r->failed)
+		return;
+	l->t[l->l.first[1]++] = (struct probe_target){.id = id_of(n),
+		.addr = world_endpoint(&r->w, n),
+		.port = 8080,
+		.slot = world_endpoint_slot(&r->w, id_of(n))};
+}
+
+static void option_word(struct run *r, struct probing *l, const char *arg)
+{
+	struct probe_check *k = &l->check;
+	const char *v;
+
+	if ((v = value(arg, "interval")) != NULL)
+		k->interval_us = strtoull(v, NULL, 10) * 1000;
+	else if ((v = value(arg, "timeout")) != NULL)
+		k->timeout_us = strtoull(v, NULL, 10) * 1000;
+	else if ((v = value(arg, "path")) != NULL)
+		k->path = copy(r, v);
+	else if ((v = value(arg, "host")) != NULL)
+		k->host = copy(r, v);
+	else if ((v = value(arg, "method")) != NULL)
+		k->method = copy(r, v);
+	else if ((v = value(arg, "status")) != NULL)
+		status_word(k, v);
+	else
+		target_word(r, l, arg);
+}
+
+static void verb_probe(struct run *r, int argc, char **argv, const struct pattern *t)
+{
+	static uint64_t serial;
+	struct probing *l;
+
+	if (strcmp(argv[1], "none") == 0) {
+		atomic_store(&r->w.board->probes, NULL);
+		return;
+	}
+	l = arena_new(&r->arena, struct probing);
+	*l = (struct probing){.l = {.serial = ++serial, .checks = &l->check, .t = l->t},
+		.check = {.kind = strcmp(argv[1], "tcp") == 0 ? BUILD_PROBE_TCP : BUILD_PROBE_HTTP,
+			.interval_us = 1000000,
+			.timeout_us = 1000000,
+			.method = STR("GET"),
+			.path = STR("/")}};
+	for (int i = 2; i < argc; i++)
+		option_word(r, l, argv[i]);
+	if (!probe_check_is_sane(&l->check))
+		run_fail(r, "probe: not a check");
+	atomic_store(&r->w.board->probes, &l->l);
+}
+
+static bool has_result(struct world *w, void *ctx)
+{
+	return probe_ring_take(http_probe_ring(w->http), ctx);
+}
+
+static void verb_probed(struct run *r, int argc, char **argv, const struct pattern *t)
+{
+	struct probe_report p;
+	bool none = strcmp(argv[1], "none") == 0;
+	unsigned status = argc > 3 ? (unsigned)atoi(argv[3]) : 0;
+
+	if (!world_until(&r->w, none ? 0 : WAIT_US, has_result, &p)) {
+		if (!none)
+			run_fail(r, "no probe ends");
+		return;
+	}
+	if (none || argc < 3) {
+		run_fail(r, "a probe ended: %s", probe_result_str(p.result));
+		return;
+	}
+	if (p.id != id_of(endpoint_of(r, argv[1])) ||
+		strcmp(probe_result_str(p.result), argv[2]) != 0 || p.status != status)
+		run_fail(r, "probe %s of slot %u, status %u", probe_result_str(p.result), p.slot,
+			p.status);
+	if (p.done_us < p.sent_us || p.done_us > r->w.now_us)
+		run_fail(r, "it took from %lu to %lu", p.sent_us, p.done_us);
+}
+
+static const struct verb verbs[] = {
+	{"probe", 2, false, false, verb_probe},
+	{"probed", 2, false, false, verb_probed},
+};
+
+const struct verb *verb_of_probe(const char *name)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
