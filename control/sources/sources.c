@@ -197,10 +197,22 @@ static void source_move(struct sources *s, struct source *c, const struct cluste
 	arena_fini(&old);
 }
 
+/* A client that works is given up only for one that can, which each look tries again. */
+static bool may_move(struct source *c, const struct cluster_def *def)
+{
+	struct err err;
+
+	c->behind = c->api != NULL && is_api(def) && sources_check(def, &err) < 0;
+	if (c->behind)
+		say(c, err.msg);
+	return !c->behind;
+}
+
 static bool apply_one(struct sources *s, const struct cluster_def *def)
 {
 	struct source *c = source_find(s, def->name);
-	bool moved = c == NULL || !cluster_def_same_source(&c->def, def), directories;
+	bool other = c == NULL || !cluster_def_same_source(&c->def, def);
+	bool moved = c == NULL || (other && may_move(c, def)), directories;
 
 	if (c == NULL && s->count == CLUSTERS_MAX)
 		return false; /* those that have just left go with the next apply, which is on its way */
@@ -214,6 +226,10 @@ static bool apply_one(struct sources *s, const struct cluster_def *def)
 		directories = false;
 	}
 	c->wanted = true;
+	if (!other && c->behind) { /* what is in use is what the list says again */
+		c->behind = false;
+		c->error[0] = '\0';
+	}
 	c->def.roles = def->roles;
 	if (is_api(&c->def) && moved)
 		api_open(s, c);
@@ -257,15 +273,19 @@ void sources_apply(struct sources *s)
 
 static void look(struct sources *s)
 {
-	bool writing = s->watch != NULL && watch_is_writing(s->watch);
+	bool writing = s->watch != NULL && watch_is_writing(s->watch), behind = false;
 
 	for (uint32_t i = 0; i < s->count; i++) {
+		behind |= s->list[i]->behind;
 		if (is_api(&s->list[i]->def))
 			api_look(s, s->list[i]);
 		else if (!writing) /* half a file would be half the objects */
 			directory_load(s, s->list[i]);
 	}
-	s->events.on_change(s->events.arg);
+	if (behind)
+		sources_apply(s);
+	else
+		s->events.on_change(s->events.arg);
 }
 
 void sources_reload(struct sources *s)

@@ -47,6 +47,7 @@ struct source {
 	uint64_t file_stamp; /* of the kubeconfig that is in use */
 	int root;	     /* of the directory watch */
 	bool wanted;	     /* by the list that is being applied */
+	bool behind;	     /* the list says another kubeconfig, which cannot work */
 };
 
 struct sources {

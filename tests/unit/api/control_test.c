@@ -70,16 +70,26 @@ static bool status_lacks(const void *text)
 
 /* --- the world --- */
 
-static void put_config(const char *more)
+static void put_all(const char *clusters, const char *more)
 {
 	char text[2000];
 
 	snprintf(text, sizeof(text),
-		"clusters:\n- {name: east, directory: east/}\n"
+		"clusters:\n- {name: east, directory: east/}\n%s"
 		"dataplanes:\n- {name: dp0, url: \"ipc://%s/dp/dp0.ipc\"}\n"
 		"api: {socket: run/control.sock}\nstateDirectory: state\n%s",
-		bench.dir, more);
+		clusters, bench.dir, more);
 	put("control.yaml", text);
+}
+
+static void put_config(const char *more)
+{
+	put_all("", more);
+}
+
+static void put_clusters(const char *clusters)
+{
+	put_all(clusters, "");
 }
 
 static int world_open(void **state)
@@ -442,6 +452,11 @@ static bool clusters_have(const void *text)
 	return get("/api/v1/clusters") == 200 && strstr(bench.last.body, text) != NULL;
 }
 
+static bool clusters_lack(const void *text)
+{
+	return get("/api/v1/clusters") == 200 && strstr(bench.last.body, text) == NULL;
+}
+
 static void clusters_come_and_go_by_rest(void **state)
 {
 	char cmd[300];
@@ -499,6 +514,33 @@ static void a_cluster_whose_kubeconfig_broke_can_be_drained(void **state)
 	assert_int_equal(run(out, sizeof(out), "sluicectl --socket %s cluster remove far",
 				 in_dir("run/control.sock")),
 		0);
+}
+
+static bool far_is_used(const void *text)
+{
+	return get("/api/v1/clusters/far") == 200 && strstr(bench.last.body, text) != NULL &&
+		strstr(bench.last.body, "\"server\": \"https://127.0.0.1:9\"") != NULL;
+}
+
+static void a_kubeconfig_that_cannot_work_takes_nobodys_place(void **state)
+{
+	put("far.yaml",
+		"{current-context: c, contexts: [{name: c, context: {cluster: k}}], clusters: "
+		"[{name: k, cluster: {server: 'https://127.0.0.1:9'}}]}");
+	put("bad.yaml", "broken");
+	put_clusters("- {name: far, kubeconfig: far.yaml}\n");
+	kill(w.control, SIGHUP);
+	assert_true(soon(far_is_used, "\"error\": \"\""));
+	put_clusters("- {name: far, kubeconfig: bad.yaml}\n");
+	kill(w.control, SIGHUP);
+	assert_true(soon(far_is_used, "bad.yaml"));
+	assert_true(far_is_used("bad.yaml: must be one document"));
+	put_clusters("- {name: far, kubeconfig: far.yaml}\n");
+	kill(w.control, SIGHUP);
+	assert_true(soon(far_is_used, "\"error\": \"\""));
+	put_clusters("");
+	kill(w.control, SIGHUP);
+	assert_true(soon(clusters_lack, "\"far\""));
 }
 
 static void what_rest_said_survives_a_restart(void **state)
@@ -603,6 +645,7 @@ int main(void)
 		cmocka_unit_test(sighup_takes_what_is_safe_and_refuses_the_rest),
 		cmocka_unit_test(clusters_come_and_go_by_rest),
 		cmocka_unit_test(a_cluster_whose_kubeconfig_broke_can_be_drained),
+		cmocka_unit_test(a_kubeconfig_that_cannot_work_takes_nobodys_place),
 		cmocka_unit_test(what_rest_said_survives_a_restart),
 		cmocka_unit_test(it_lives_while_the_dataplane_is_gone),
 		cmocka_unit_test(sigterm_ends_it_and_removes_the_socket),
