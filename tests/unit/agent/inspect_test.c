@@ -139,7 +139,7 @@ static void a_counter_is_the_sum_of_the_workers(void **state)
 				4);
 		}
 	}
-	assert_int_equal(scopes, 4); /* net, tcp, http, worker; no port */
+	assert_int_equal(scopes, 5); /* net, tcp, http, probe, worker; no port */
 	assert_int_equal(found, 1);
 	json_decref(j);
 }
