@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <nng/nng.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -425,6 +426,7 @@ static int teardown(void **state)
 	static const char *const names[] = {"ca.pem", "otherca.pem", "a.pem", "b.pem",
 		"expired.pem", "other.pem"};
 
+	nng_fini(); /* it frees streams on a thread of its own, perhaps after our end */
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		unlink(in_folder(names[i]));
 	return rmdir(folder);
