@@ -159,6 +159,18 @@ static void on_no_answer(struct kube_cluster *c, const struct transfer_end *end)
 	if (c->connected_since_us != 0)
 		cluster_complain(c, "*", "msg=\"connection lost: %s\"", end->why);
 	c->connected_since_us = 0;
+	c->lost = true;
+}
+
+void cluster_on_good(struct kube_cluster *c)
+{
+	uint64_t now = clock_mono_us();
+
+	if (!c->lost || (c->hurried_us != 0 && now - c->hurried_us < KUBE_HURRY_US))
+		return;
+	c->lost = false;
+	c->hurried_us = now;
+	watches_hurry(c);
 }
 
 void cluster_on_end(struct kube_cluster *c, const struct transfer_end *end)
@@ -172,8 +184,10 @@ void cluster_on_end(struct kube_cluster *c, const struct transfer_end *end)
 	cluster_count(c, KUBE_COUNTER_ANSWERS);
 	if (c->connected_since_us == 0)
 		c->connected_since_us = clock_mono_us();
-	if (end->status < 400)
+	if (end->status < 400) {
+		cluster_on_good(c);
 		return;
+	}
 	snprintf(text, sizeof(text), "status %d", end->status);
 	note_error(c, text);
 	if (end->status == 401)

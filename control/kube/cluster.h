@@ -24,6 +24,7 @@
 #define KUBE_CALLS_IN_FLIGHT 8u
 #define KUBE_CALL_TRIES 10u
 #define KUBE_CALL_UNSENT_TRIES 3u  /* of a call that finds no connection */
+#define KUBE_HURRY_US 10000000u	   /* one that is lost again and again is asked so often */
 #define KUBE_COMPLAINTS 20u	   /* log lines at once, */
 #define KUBE_COMPLAINT_US 1000000u /* then one in this time */
 
@@ -122,6 +123,8 @@ struct kube_cluster {
 
 	uint64_t counters[KUBE_COUNTER_COUNT];
 	uint64_t connected_since_us, last_error_us;
+	bool lost; /* requests found nobody, and watches_hurry() was not called since */
+	uint64_t hurried_us;
 	struct err last_error;
 	unsigned complaints; /* log lines that are left */
 	uint64_t complaint_us, unsaid;
@@ -140,6 +143,8 @@ static inline void cluster_count(struct kube_cluster *c, enum kube_counter n)
 
 /* Counts how a request ended, remembers it, and whether the server answers. */
 void cluster_on_end(struct kube_cluster *c, const struct transfer_end *end);
+/* The server does what it was asked for: who waits for it to come back shall not wait on. */
+void cluster_on_good(struct kube_cluster *c);
 /* The counter of a refusal of a list or watch. */
 void cluster_on_refusal(struct kube_cluster *c, const struct reflector_refusal *r);
 /* A log line about <what> (a resource or path), unless there were too many just now. */
@@ -151,6 +156,7 @@ enum credential_state cluster_credential(struct kube_cluster *c);
 
 /* Does what is noted for each; called where libcurl is not on the stack. */
 void watches_settle(struct kube_cluster *c);
+void watches_hurry(struct kube_cluster *c);
 void calls_settle(struct kube_cluster *c);
 void kube_watch_free(struct kube_watch *w);
 void calls_free(struct kube_cluster *c);

@@ -52,6 +52,7 @@ static unsigned wait_us(struct reflector *r, enum reflector_phase next, uint64_t
 	r->wake_us = now.us + delay_us;
 	r->refreshed = false;
 	r->in_step = false;
+	r->unheard = false;
 	return REFLECTOR_DO_CLOSE | REFLECTOR_DO_TELL;
 }
 
@@ -59,6 +60,24 @@ static unsigned wait_backoff(struct reflector *r, enum reflector_phase next,
 	struct reflector_now now)
 {
 	return wait_us(r, next, backoff(r, now), now);
+}
+
+static unsigned wait_unheard(struct reflector *r, enum reflector_phase next,
+	struct reflector_now now)
+{
+	unsigned what = wait_backoff(r, next, now);
+
+	r->unheard = true;
+	return what;
+}
+
+void reflector_hurry(struct reflector *r, struct reflector_now now)
+{
+	uint64_t at = now.us + now.random % REFLECTOR_HURRY_US;
+
+	r->backoff_us = 0; /* it grew while nobody was there */
+	if (r->phase == REFLECTOR_WAIT && r->unheard && at < r->wake_us)
+		r->wake_us = at;
 }
 
 /* --- what comes next --- */
@@ -165,7 +184,7 @@ unsigned reflector_on_discovery(struct reflector *r, enum reflector_found f,
 		r->wake_us = now.us + backoff(r, now);
 		return 0;
 	}
-	return wait_backoff(r, REFLECTOR_DISCOVER, now);
+	return wait_unheard(r, REFLECTOR_DISCOVER, now);
 }
 
 /* --- requests --- */
@@ -331,7 +350,7 @@ unsigned reflector_on_refusal(struct reflector *r, const struct reflector_refusa
 		return relist(r, now);
 	if (status == 401)
 		return unauthorized(r, now);
-	if (status == 403)
+	if (status == 403 && !r->have)
 		return wait_us(r, r->phase,
 			REFLECTOR_FORBIDDEN_US + now.random % REFLECTOR_BACKOFF_MIN_US, now);
 	if (status == 404)
@@ -353,7 +372,7 @@ static unsigned watch_ended(struct reflector *r, enum reflector_end end, struct 
 	if (end == REFLECTOR_END_BAD)
 		return wait_backoff(r, r->events > 0 ? REFLECTOR_WATCH : REFLECTOR_STREAM, now);
 	if (end != REFLECTOR_END_EOF)
-		return wait_backoff(r, REFLECTOR_VERIFY, now);
+		return wait_unheard(r, REFLECTOR_VERIFY, now);
 	if (now.us - r->opened_us >= REFLECTOR_SHORT_US)
 		return open_as(r, REFLECTOR_WATCH);
 	return wait_backoff(r, REFLECTOR_WATCH, now) | (r->events == 0 ? REFLECTOR_DO_SHORT : 0);
@@ -361,7 +380,9 @@ static unsigned watch_ended(struct reflector *r, enum reflector_end end, struct 
 
 static unsigned stream_ended(struct reflector *r, enum reflector_end end, struct reflector_now now)
 {
-	if (end == REFLECTOR_END_REFUSED || end == REFLECTOR_END_TOO_LARGE)
+	if (end == REFLECTOR_END_REFUSED)
+		return wait_unheard(r, REFLECTOR_STREAM, now);
+	if (end == REFLECTOR_END_TOO_LARGE)
 		return wait_backoff(r, REFLECTOR_STREAM, now);
 	return refused_stream(r, now);
 }
@@ -378,7 +399,10 @@ unsigned reflector_on_end(struct reflector *r, enum reflector_end end, struct re
 		return stream_ended(r, end, now);
 	case REFLECTOR_LIST:
 	case REFLECTOR_VERIFY:
-		return wait_backoff(r, r->phase, now);
+		return end == REFLECTOR_END_REFUSED || end == REFLECTOR_END_BROKEN ||
+				end == REFLECTOR_END_TIMEOUT
+			? wait_unheard(r, r->phase, now)
+			: wait_backoff(r, r->phase, now);
 	default:
 		return 0;
 	}

@@ -15,7 +15,8 @@
  * the careful side: lists are consistent reads and paged, since who writes status must not see the
  * past; after a lost connection the server's version is asked for first, because a server that was
  * restored from a backup would leave a watch from the future silent; a resource is called absent
- * only when it was looked for three times, because a server that starts serves its own kinds first.
+ * only when it was looked for three times, because a server that starts serves its own kinds first; and
+ * a server that answers one reflector is asked by all that had lost it, however patient each was.
  */
 #pragma once
 
@@ -53,6 +54,7 @@ enum reflector_end {
 #define REFLECTOR_BACKOFF_MIN_US 800000u
 #define REFLECTOR_BACKOFF_MAX_US 30000000u
 #define REFLECTOR_BACKOFF_RESET_US 120000000u /* of health */
+#define REFLECTOR_HURRY_US 1000000u
 #define REFLECTOR_FORBIDDEN_US 30000000u
 #define REFLECTOR_RETRY_AFTER_MAX_US 120000000u
 #define REFLECTOR_ABSENT_US 60000000u
@@ -95,6 +97,7 @@ struct reflector {
 	uint8_t stream_failed;
 	/* patience */
 	uint64_t backoff_us, backoff_at_us, listed_us;
+	bool unheard; /* WAIT because nobody answered */
 	uint32_t absent_looks, not_found;
 };
 
@@ -131,6 +134,8 @@ unsigned reflector_on_page(struct reflector *r, const char *rv, const char *cont
 	struct reflector_now now);
 unsigned reflector_on_end(struct reflector *r, enum reflector_end end, struct reflector_now now);
 unsigned reflector_on_wake(struct reflector *r, struct reflector_now now);
+/* Somebody else was answered: who waits because nobody was there waits a second at most. */
+void reflector_hurry(struct reflector *r, struct reflector_now now);
 /* Everything again: another version is better now. */
 unsigned reflector_restart(struct reflector *r, struct reflector_now now);
 /* Look for an absent resource now. */

@@ -229,6 +229,13 @@ void watches_settle(struct kube_cluster *c)
 	}
 }
 
+void watches_hurry(struct kube_cluster *c)
+{
+	list_for_each (l, &c->watches)
+		reflector_hurry(&list_entry(l, struct kube_watch, link)->reflector, cluster_now(c));
+	cluster_soon(c);
+}
+
 static void on_timer(void *arg)
 {
 	struct kube_watch *w = arg;

@@ -51,8 +51,10 @@ static void on_head(void *arg, int status)
 {
 	struct kube_watch *w = arg;
 
-	if (status == 200 && !w->gone)
-		watch_apply(w, reflector_on_answer(&w->reflector, cluster_now(w->c)));
+	if (status != 200 || w->gone)
+		return;
+	watch_apply(w, reflector_on_answer(&w->reflector, cluster_now(w->c)));
+	cluster_on_good(w->c);
 }
 
 static void on_refused(struct kube_watch *w, const struct transfer_end *end)

@@ -43,6 +43,7 @@ RATE, OPS = 100, 4  # requests a second of each load, changes a second in each c
 HOSTS = {"pods": "mesh.demo.lab", "steady": "steady.demo.lab"}
 SETTLE = 30  # seconds
 API_DOWN = 15 if LONG else 8  # seconds
+BACK = 30  # until every kind of a server that is back is synced
 GROWTH = {"control": (0.10, 4096), "dataplane": (0.02, 2048)}  # of what was, and KiB
 KUBE = os.path.join(TOP, "configs", "kube")
 
@@ -262,8 +263,9 @@ def servers_restarted(box):
         box.kube[c].wait_ready()
     up = time.monotonic()
     synced(box)
-    say(f"API servers restarted: ready in {up - start:.1f} s, all synced "
-        f"{time.monotonic() - up:.1f} s later")
+    took = time.monotonic() - up
+    say(f"API servers restarted: ready in {up - start:.1f} s, all synced {took:.1f} s later")
+    check(took <= BACK, f"a server that is back is known to be: after {took:.1f} s (want <= {BACK})")
 
 
 # -- memory ---------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@
  * A story is a row of steps "input=phase[flags]". Inputs: found, none, nofind; open, ok (status
  * 200), NNN[/retry-after seconds], toolarge (504, version too large); add:RV mod:RV del:RV mark:RV
  * end:RV (the bookmark that ends a stream); page:RV[:token]; eof refused broken timeout bad large;
- * +SECONDS (time passes, then wake). Flags, as far as a step names any: C commit, E empty, X clear,
+ * heard (the server answers somebody else); +SECONDS (time passes, then wake). Flags, as far as a step names any: C commit, E empty, X clear,
  * T tell, R refresh, D discover, O open, K take, B back, S short. '~': in step; '#': have.
  */
 struct row {
@@ -62,6 +62,23 @@ static const struct row rows[] = {
 		"page:xyz=watchO"},
 	{"a refused connection is tried again, without a list",
 		SYNCED "broken=wait +2=verify open= refused=waitT +4=verifyO"},
+	{"who found nobody asks again as soon as somebody was answered",
+		SYNCED "broken=wait +2=verify open= refused=wait +4=verify open= refused=wait "
+		       "heard=wait +1=verifyO"},
+	{"so does who lost his list, or his page",
+		"found=stream open= refused=wait +2=stream open= refused=wait heard= +1=streamXO "
+		"open= 422=list open= broken=wait heard= +1=listXO"},
+	{"and who could not learn what is served",
+		"nofind=wait +2= nofind=wait +4= nofind=wait heard= +1=discoverD"},
+	{"who was told to wait waits, whoever is answered",
+		SYNCED "+100= eof=watch open= 429/5=wait heard= +4=wait +2=watchO"},
+	{"and so does who may not", "found=stream open= 403=wait heard= +29=wait +3=streamXO"},
+	{"a server that is back finds nobody's patience grown",
+		SYNCED
+		"broken=wait +2=verify open= refused=wait +4=verify open= refused=wait +8=verify "
+		"open= refused=wait heard= +1=verifyO open= 503=wait +2=verifyO"},
+	{"who would ask sooner is not held back",
+		SYNCED "broken=wait heard=wait heard=wait +1=verifyO"},
 	{"410 lists again at once when the last list is a while ago",
 		SYNCED "+100= eof=watchO open= 410=streamXO"},
 	{"a storm of 410 is backed off", SYNCED "410=waitT +2=streamXO open= 410=wait +4=streamXO"},
@@ -76,7 +93,10 @@ static const struct row rows[] = {
 	{"an accepted credential may be refused again later",
 		"found=stream open= 401=streamRO open= ok= 401=streamRO"},
 	{"403 waits half a minute and asks the same",
-		SYNCED "+100= eof=watch open= 403=waitT +29=wait +3=watchO"},
+		"found=stream open= 403=wait +29=wait +3=streamXO"},
+	{"403 to who was allowed before is backed off: a server that starts knows no roles yet",
+		SYNCED
+		"+100= eof=watch open= 403=waitT +1=watchO open= 403=wait +1=wait +1=watchO"},
 	{"404 asks what is served, and lists what came back",
 		SYNCED "404=discoverDT# found=streamXO"},
 	{"404 again and again is backed off", SYNCED "404=discoverD found=stream open= 404=waitT"},
@@ -184,6 +204,8 @@ static unsigned input(struct teller *t, char *in)
 	}
 	if (strcmp(in, "open") == 0)
 		return reflector_on_open(&t->r, t->now), 0;
+	if (strcmp(in, "heard") == 0)
+		return reflector_hurry(&t->r, t->now), 0;
 	if (strcmp(in, "ok") == 0)
 		return reflector_on_answer(&t->r, t->now);
 	if (strncmp(in, "page:", 5) == 0)
