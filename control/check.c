@@ -168,7 +168,7 @@ static int reading_open(struct reading *r, const struct control_config *c, struc
 		return rc;
 	r->store = store_new();
 	registry_set_file(r->registry, c);
-	rc = sources_new(r->loop, r->store, r->registry, &events, &r->sources, err);
+	rc = sources_new(r->loop, r->store, r->registry, NULL, &events, &r->sources, err);
 	if (rc < 0)
 		return rc;
 	sources_apply(r->sources);

@@ -209,14 +209,17 @@ static int open_sources(struct control *c, struct err *err)
 {
 	const struct sources_events events = {on_change, on_status, on_clusters, on_closing, c};
 	const struct status_ops ops = {kube_of, c};
-	char instance[128];
+	char instance[128], *cache = NULL;
 	int rc;
 
 	c->store = store_new();
 	status_instance(c->config->state_directory, instance, sizeof(instance));
 	c->status = status_new(c->loop, c->store, &ops, instance);
 	c->source.status = c->status;
-	rc = sources_new(c->loop, c->store, c->registry, &events, &c->sources, err);
+	if (asprintf(&cache, "%s/objects", c->config->state_directory) < 0)
+		bug_on(true);
+	rc = sources_new(c->loop, c->store, c->registry, cache, &events, &c->sources, err);
+	free(cache);
 	if (rc < 0)
 		return rc;
 	c->source.sources = c->sources;

@@ -151,6 +151,9 @@ def make(Row, top):
         Row("system", "kubectl-mesh", "us-west's API server stopped, slow, taken back in time, without "
             "CRDs, its pods scaled and rolled: 99 to 1, none fails", system("kubectl_mesh.py"),
             system("kubectl_mesh.py", "--long"), build=REL, needs=ROOT, timeout=3600),
+        Row("system", "kube-restart", "control killed and started while API servers are down: none of "
+            "their objects is missed, none outlives its deletion", system("kube_restart.py"),
+            build=REL, needs=ROOT, timeout=3600),
         Row("system", "propagation", "from the API server's answer to a PATCH to the first request by "
             "it: p50 <= 20 ms, p99 <= 100 ms, none fails", system("propagation.py"),
             system("propagation.py", "--long"), build=REL, needs=ROOT, timeout=3600),

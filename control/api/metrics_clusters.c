@@ -19,6 +19,8 @@ static void add_kinds(struct prom *p, const struct api_source *s, struct str clu
 		prom_add(p, PROM_GAUGE, "sluice_source_synced",
 			"1 while all that the API server has of a kind is known.", l,
 			k.watch.phase == KUBE_WATCH_SYNCED || k.watch.phase == KUBE_WATCH_ABSENT);
+		prom_add(p, PROM_GAUGE, "sluice_source_from_disk",
+			"1 while a kind's objects are those of before the start.", l, k.from_disk);
 		prom_add(p, PROM_GAUGE, "sluice_source_objects", "Objects held of a kind.", l,
 			k.objects);
 		prom_add(p, PROM_GAUGE, "sluice_source_invalid",
@@ -53,6 +55,26 @@ static void add_server(struct prom *p, struct str cluster, const struct kube_clu
 	}
 }
 
+/* The files with API servers' last objects. */
+static void add_cache(struct prom *p, const struct api_source *s)
+{
+	struct cache_state st;
+
+	sources_cache_state(s->sources, &st);
+	for (int i = 0; i < CACHE_COUNTER_COUNT; i++) {
+		char name[96];
+
+		snprintf(name, sizeof(name), "sluice_cache_%s_total", cache_counter_info[i].name);
+		prom_add(p, PROM_COUNTER, name, cache_counter_info[i].help, PROM_LABELS(),
+			st.counters[i]);
+	}
+	for (int i = STORE_DISK_OK + 1; i < STORE_DISK_FAULT_COUNT; i++)
+		prom_add(p, PROM_COUNTER, "sluice_cache_refused_total",
+			"Files of objects that were not used.",
+			PROM_LABELS({"reason", str_of(store_disk_fault_info[i].name)}),
+			st.refused[i]);
+}
+
 void metrics_clusters(struct prom *p, const struct api_source *s)
 {
 	const struct cluster_entry *e = NULL;
@@ -60,6 +82,8 @@ void metrics_clusters(struct prom *p, const struct api_source *s)
 
 	if (s->registry != NULL && s->sources != NULL)
 		e = registry_entries(s->registry, &count);
+	if (s->sources != NULL)
+		add_cache(p, s);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct cluster_def *d = &e[i].def;
 		struct source_state st;
@@ -77,6 +101,11 @@ void metrics_clusters(struct prom *p, const struct api_source *s)
 		prom_add(p, PROM_GAUGE, "sluice_cluster_takes_part",
 			"1 when the cluster's objects are part of the configuration.",
 			PROM_LABELS({"cluster", d->name}), st.takes_part);
+		if (st.api)
+			prom_add(p, PROM_GAUGE, "sluice_cluster_from_disk_seconds",
+				"Age of the objects that are in use from disk; 0: all were listed "
+				"since the start.",
+				PROM_LABELS({"cluster", d->name}), (uint64_t)st.disk_age_s);
 		if (st.open) {
 			add_server(p, d->name, &st.kube);
 			add_kinds(p, s, d->name);

@@ -64,23 +64,29 @@ static json_t *json_kinds(const struct api_source *s, struct str name)
 
 	for (unsigned i = 0; sources_kind_state(s->sources, name, i, &k); i++)
 		json_array_append_new(list,
-			json_pack("{s:o, s:s, s:s, s:s, s:i, s:i, s:I, s:b}", "kind",
+			json_pack("{s:o, s:s, s:s, s:s, s:i, s:i, s:I, s:b, s:b}", "kind",
 				view_str(kind_info[k.kind].name), "version", k.watch.version,
 				"state", kube_watch_phase_name(k.watch.phase), "why", k.watch.why,
 				"objects", (int)k.objects, "invalid", (int)k.problems,
-				"invalidSeen", (json_int_t)k.broken, "kept", k.kept));
+				"invalidSeen", (json_int_t)k.broken, "kept", k.kept, "fromDisk",
+				k.from_disk));
 	return list;
+}
+
+/* Since when the oldest of what is in use may have changed. */
+static int64_t stale_s(const struct source_state *st)
+{
+	int64_t since = st->open && st->kube.stale_since_us != 0
+		? (int64_t)((clock_mono_us() - st->kube.stale_since_us) / 1000000u)
+		: 0;
+
+	return since > st->disk_age_s ? since : st->disk_age_s;
 }
 
 static void add_server(json_t *state, const struct kube_cluster_state *k)
 {
 	json_object_set_new(state, "server", json_string(k->server));
 	json_object_set_new(state, "connected", json_boolean(k->connected));
-	json_object_set_new(state, "stale", json_boolean(k->stale_since_us != 0));
-	json_object_set_new(state, "staleSeconds",
-		json_integer(k->stale_since_us != 0
-				? (json_int_t)((clock_mono_us() - k->stale_since_us) / 1000000u)
-				: 0));
 	json_object_set_new(state, "lastError", json_string(k->last_error));
 	json_object_set_new(state, "requestsWaiting", json_integer(k->calls_waiting));
 }
@@ -117,6 +123,12 @@ static json_t *json_state(const struct api_source *s, struct str name)
 		return j;
 	json_object_set_new(j, "takesPart", json_boolean(st.takes_part));
 	json_object_set_new(j, "error", json_string(st.error));
+	if (st.api) {
+		json_object_set_new(j, "stale",
+			json_boolean(st.from_disk || (st.open && st.kube.stale_since_us != 0)));
+		json_object_set_new(j, "staleSeconds", json_integer(stale_s(&st)));
+		json_object_set_new(j, "fromDisk", json_boolean(st.from_disk));
+	}
 	if (st.open) {
 		add_server(j, &st.kube);
 		json_object_set_new(j, "kinds", json_kinds(s, name));

@@ -20,13 +20,16 @@ static void roles_text(const json_t *cluster, char *buf, size_t size)
 				json_string_value(role));
 }
 
-/* "connected", "stale", "listing Gateway", the error: one look must do. */
+/* "connected", "stale", "from disk", the error: one look must do. */
 static void state_text(const json_t *cluster, char *buf, size_t size)
 {
 	const json_t *st = json_object_get(cluster, "state");
 	const char *error = text_of(st, "error");
 
-	if (*error != '\0')
+	if (json_is_true(json_object_get(st, "fromDisk")))
+		snprintf(buf, size, "from disk, %d s old: %s", (int)number_of(st, "staleSeconds"),
+			*error != '\0' ? error : text_of(st, "lastError"));
+	else if (*error != '\0')
 		snprintf(buf, size, "error: %s", error);
 	else if (json_object_get(st, "connected") == NULL)
 		snprintf(buf, size, "ok");

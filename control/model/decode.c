@@ -10,6 +10,7 @@
 
 #include "control/model/check.h"
 #include "control/model/json_tree.h"
+#include "control/model/remember.h"
 #include "control/model/schema.h"
 #include "dataplane/base/bug.h"
 #include "dataplane/base/cleanup.h"
@@ -255,8 +256,9 @@ static bool spec_take(struct yaml_decoder *dec, const struct yaml_node *doc, str
 	return yaml_decode(dec, doc, schema, spec) == 0;
 }
 
-/* <status>: JSON text, borrowed; of an API server's objects only. */
-static void decode_known(struct decoding *d, const struct yaml_node *doc, struct str status)
+/* <status>, <text>: JSON, borrowed; of an API server's objects only. */
+static void decode_known(struct decoding *d, const struct yaml_node *doc, struct str status,
+	struct str text)
 {
 	struct object *o = calloc(1, sizeof(*o));
 	struct yaml_decoder dec = {.report = on_report, .ctx = d};
@@ -275,6 +277,7 @@ static void decode_known(struct decoding *d, const struct yaml_node *doc, struct
 	good = spec_take(&dec, doc, o) && good;
 	if (d->file == NULL) {
 		o->status = arena_str(&o->arena, status);
+		o->text = arena_str(&o->arena, text);
 		o->content_digest = content_digest(doc);
 	}
 	if (good) {
@@ -324,7 +327,7 @@ void object_decode(const struct yaml_file *f, const struct yaml_node *doc, struc
 	d.kind_text = kind->text;
 	d.kind = kind_of(version->text, kind->text);
 	if (d.kind != KIND_COUNT) {
-		decode_known(&d, doc, STR(""));
+		decode_known(&d, doc, STR(""), STR(""));
 	} else if (str_ends(kind->text, STR("List")) && yaml_get(doc, "items") != NULL) {
 		decode_list(f, &d, doc);
 	} else {
@@ -341,7 +344,7 @@ void object_decode_json(const json_t *doc, struct str cluster, enum kind kind,
 		.kind = kind,
 		.kind_text = kind_info[kind].name};
 	const json_t *status = json_object_get(doc, "status");
-	autofree char *text = NULL;
+	autofree char *status_text = NULL, *text = NULL;
 	struct yaml_node *root;
 	struct arena arena;
 
@@ -353,8 +356,9 @@ void object_decode_json(const json_t *doc, struct str cluster, enum kind kind,
 	} else {
 		name_guess(&d, root);
 		if (kind_info[kind].keeps_status && json_is_object(status))
-			text = json_dumps(status, JSON_COMPACT);
-		decode_known(&d, root, str_of(text));
+			status_text = json_dumps(status, JSON_COMPACT);
+		text = object_remember(doc, kind);
+		decode_known(&d, root, str_of(status_text), str_of(text));
 	}
 	arena_fini(&arena);
 }

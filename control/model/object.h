@@ -54,6 +54,7 @@ struct object {
 	/* From an API server only; empty and 0 else. */
 	struct str uid, resource_version;
 	struct str status; /* of kinds with keeps_status: JSON, "" when there is none */
+	struct str text;   /* object_remember()'s, without status; "": not remembered */
 	const struct str *finalizers;
 	uint32_t finalizers_count;
 	int64_t deleted;	 /* deletionTimestamp: it goes when its finalizers are gone */

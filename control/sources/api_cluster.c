@@ -49,6 +49,28 @@ static const struct watched watched[] = {
 #define REDISCOVER_TIMES 4u
 #define REDISCOVER_US 250000u
 
+static const struct watched *watched_find(enum kind kind)
+{
+	for (size_t i = 0; i < WATCHED_COUNT; i++)
+		if (watched[i].kind == kind)
+			return &watched[i];
+	return NULL;
+}
+
+bool api_is_watched(enum kind kind, unsigned roles)
+{
+	const struct watched *w = watched_find(kind);
+
+	return w != NULL && (w->roles & roles) != 0;
+}
+
+bool api_is_mandatory(enum kind kind)
+{
+	const struct watched *w = watched_find(kind);
+
+	return w != NULL && w->mandatory;
+}
+
 /* --- taking part --- */
 
 static bool kinds_known(const struct api_cluster *c)
@@ -62,22 +84,40 @@ static bool kinds_known(const struct api_cluster *c)
 	return true;
 }
 
-static void gate_look(struct api_cluster *c)
+static bool mandatory_known(const struct api_cluster *c)
+{
+	for (unsigned i = 0; i < KIND_COUNT; i++)
+		if (c->kinds[i].awaited && c->kinds[i].mandatory && !c->kinds[i].known)
+			return false;
+	return true;
+}
+
+/* A cluster that took part already was in use as disk or an older connection had it. */
+static void synced(struct api_cluster *c)
 {
 	struct sources *s = c->sources;
-	bool mandatory = true;
 
-	if (store_api_gate_is_open(s->store, c->name))
-		return;
-	for (unsigned i = 0; i < KIND_COUNT; i++)
-		mandatory &= !c->kinds[i].awaited || !c->kinds[i].mandatory || c->kinds[i].known;
-	if (mandatory && !c->optional_over && !loop_timer_is_set(&c->optional))
-		loop_timer_set(s->loop, &c->optional, SOURCES_OPTIONAL_US);
-	if (!kinds_known(c))
-		return;
-	log_info("source", "cluster=%.*s msg=\"takes part\"", STR_FMT(c->name));
-	store_api_gate(s->store, c->name);
+	if (store_api_gate_is_open(s->store, c->name)) {
+		log_info("source", "cluster=%.*s msg=\"is known anew\"", STR_FMT(c->name));
+		store_touch(s->store); /* a plan for whoever writes to it */
+	} else {
+		log_info("source", "cluster=%.*s msg=\"takes part\"", STR_FMT(c->name));
+		store_api_gate(s->store, c->name);
+	}
+	cache_takes_part(c->cache);
+	cache_seen(c->cache);
 	s->events.on_change(s->events.arg);
+}
+
+static void gate_look(struct api_cluster *c)
+{
+	bool was = c->synced;
+
+	c->synced = kinds_known(c);
+	if (!c->synced && mandatory_known(c) && !loop_timer_is_set(&c->optional))
+		loop_timer_set(c->sources->loop, &c->optional, SOURCES_OPTIONAL_US);
+	if (c->synced && !was)
+		synced(c);
 }
 
 static void on_optional(void *arg)
@@ -148,6 +188,8 @@ static void tell(struct api_kind *k, enum store_change change)
 {
 	struct sources *s = k->cluster->sources;
 
+	if (change == STORE_CHANGED)
+		cache_changed(k->cluster->cache, k->kind);
 	/* Those of a client that was opened anew are the store's already, and yet news to it. */
 	if (k->kind == KIND_REMOTE_CLUSTER)
 		remote_refresh(k->cluster->remote);
@@ -189,6 +231,7 @@ static void settle(struct api_kind *k, bool absent)
 			store_api_count(k->store));
 	else
 		take_empty(k);
+	cache_listed(k->cluster->cache, k->kind);
 }
 
 static void on_settle(void *arg)
@@ -230,6 +273,7 @@ static void on_replace(void *arg, struct kube_items *items, bool whole)
 	store_api_end(k->store, whole);
 	if (store_api_count(k->store) < before)
 		worst = STORE_CHANGED;
+	cache_listed(k->cluster->cache, k->kind);
 	tell(k, worst);
 }
 
@@ -312,6 +356,7 @@ void api_cluster_roles(struct api_cluster *c, unsigned roles)
 		} else if (k->watch != NULL) {
 			kind_unwatch(k);
 			take_empty(k);
+			cache_listed(c->cache, k->kind);
 		}
 	}
 	gate_look(c);
@@ -328,8 +373,8 @@ struct kube_source kube_source_of(const struct cluster_def *def)
 	};
 }
 
-int api_cluster_open(struct sources *s, const struct cluster_def *def, struct api_cluster **ret,
-	struct err *err)
+int api_cluster_open(struct sources *s, const struct cluster_def *def, struct cache *cache,
+	struct api_cluster **ret, struct err *err)
 {
 	const struct kube_source source = kube_source_of(def);
 	struct api_cluster *c = calloc(1, sizeof(*c));
@@ -338,6 +383,7 @@ int api_cluster_open(struct sources *s, const struct cluster_def *def, struct ap
 	bug_on(c == NULL);
 	c->sources = s;
 	c->name = def->name;
+	c->cache = cache;
 	loop_timer_init(&c->optional, on_optional, c);
 	loop_timer_init(&c->rediscover, definitions_look, c);
 	for (unsigned i = 0; i < KIND_COUNT; i++) {

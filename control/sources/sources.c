@@ -129,7 +129,7 @@ static void api_open(struct sources *s, struct source *c)
 	}
 	api_cluster_close(c->api);
 	c->api = NULL;
-	if (api_cluster_open(s, &c->def, &fresh, &err) < 0) {
+	if (api_cluster_open(s, &c->def, c->cache, &fresh, &err) < 0) {
 		say(c, err.msg);
 		return;
 	}
@@ -150,20 +150,98 @@ int sources_check(const struct cluster_def *def, struct err *err)
 	return is_api(def) ? kube_check(&source, err) : 0;
 }
 
+/* --- what is on disk --- */
+
+/* The server had its time. Not <strict>: it is this or nothing. */
+static void take_part_from_disk(struct source *c, bool strict)
+{
+	struct sources *s = c->sources;
+	int64_t age_s;
+
+	if (store_api_gate_is_open(s->store, c->def.name) ||
+		!cache_suffices(c->cache, c->def.roles, strict))
+		return;
+	cache_is_from_disk(c->cache, &age_s);
+	log_warn("source", "cluster=%.*s age_s=%lld msg=\"takes part as it was on disk\"",
+		STR_FMT(c->def.name), (long long)age_s);
+	store_api_gate(s->store, c->def.name);
+	s->events.on_change(s->events.arg);
+}
+
+static void on_disk(void *arg)
+{
+	take_part_from_disk(arg, true);
+}
+
+static void disk_open(struct sources *s, struct source *c)
+{
+	if (c->cache != NULL)
+		return;
+	c->cache = cache_open(s->caches, c->def.name, c->def.roles);
+	if (cache_suffices(c->cache, c->def.roles, true))
+		loop_timer_set(s->loop, &c->disk, SOURCES_DISK_US);
+}
+
+static void disk_drop(struct source *c)
+{
+	loop_timer_stop(&c->disk);
+	cache_drop(c->cache);
+	c->cache = NULL;
+	if (c->api != NULL)
+		c->api->cache = NULL;
+}
+
+/* The files are as good as what is in use. */
+static void disk_seen(const struct source *c)
+{
+	struct kube_cluster_state st;
+
+	if (c->api == NULL || !c->api->synced)
+		return;
+	kube_cluster_state(c->api->kube, &st);
+	if (st.connected && st.stale_since_us == 0)
+		cache_seen(c->cache);
+}
+
+static bool is_listed(void *arg, struct str cluster)
+{
+	const struct sources *s = arg;
+
+	return source_find(s, cluster) != NULL;
+}
+
+/* Clusters that went while nobody looked; the remote ones are known by their config clusters. */
+static void disk_sweep(struct sources *s)
+{
+	for (uint32_t i = 0; i < s->count; i++) {
+		const struct source *c = s->list[i];
+
+		if (s->swept ||
+			(is_api(&c->def) && (c->def.roles & CLUSTER_ROLE_CONFIG) &&
+				(c->api == NULL || !c->api->synced)))
+			return;
+	}
+	s->swept = true;
+	caches_sweep(s->caches, is_listed, s);
+}
+
 /* --- the list --- */
 
 static void source_free(struct source *c)
 {
+	loop_timer_stop(&c->disk);
 	api_cluster_close(c->api);
 	arena_fini(&c->arena);
 	free(c);
 }
 
-static struct source *source_new(const struct cluster_def *def)
+static struct source *source_new(struct sources *s, const struct cluster_def *def)
 {
 	struct source *c = calloc(1, sizeof(*c));
 
 	bug_on(c == NULL);
+	c->sources = s;
+	loop_timer_init(&c->disk, on_disk, c);
 	arena_init(&c->arena, 0);
 	def_copy(&c->arena, def, &c->def);
 	c->root = -1;
@@ -176,6 +254,7 @@ static void source_remove(struct sources *s, uint32_t i)
 	struct source *c = s->list[i];
 
 	log_info("source", "cluster=%.*s msg=\"removed\"", STR_FMT(c->def.name));
+	disk_drop(c);
 	store_remove_cluster(s->store, c->def.name);
 	if (registry_set_remote(s->registry, c->def.name, NULL, 0))
 		s->events.on_clusters(s->events.arg);
@@ -188,10 +267,12 @@ static void source_move(struct sources *s, struct source *c, const struct cluste
 {
 	struct arena old = c->arena;
 
-	if (is_api(&c->def) != is_api(def))
-		store_remove_cluster(s->store, c->def.name);
-	api_cluster_close(c->api); /* borrows the old strings */
+	api_cluster_close(c->api); /* borrows the old strings, and the cache */
 	c->api = NULL;
+	if (is_api(&c->def) != is_api(def)) {
+		disk_drop(c);
+		store_remove_cluster(s->store, c->def.name);
+	}
 	arena_init(&c->arena, 0);
 	def_copy(&c->arena, def, &c->def);
 	arena_fini(&old);
@@ -217,7 +298,7 @@ static bool apply_one(struct sources *s, const struct cluster_def *def)
 	if (c == NULL && s->count == CLUSTERS_MAX)
 		return false; /* those that have just left go with the next apply, which is on its way */
 	if (c == NULL) {
-		c = s->list[s->count++] = source_new(def);
+		c = s->list[s->count++] = source_new(s, def);
 		directories = !is_api(def);
 	} else if (moved) {
 		directories = !is_api(&c->def) || !is_api(def);
@@ -231,10 +312,12 @@ static bool apply_one(struct sources *s, const struct cluster_def *def)
 		c->error[0] = '\0';
 	}
 	c->def.roles = def->roles;
-	if (is_api(&c->def) && moved)
+	if (is_api(&c->def) && moved) {
+		disk_open(s, c);
 		api_open(s, c);
-	else if (c->api != NULL)
+	} else if (c->api != NULL) {
 		api_cluster_roles(c->api, def->roles);
+	}
 	return directories;
 }
 
@@ -299,14 +382,18 @@ static void on_rescan(void *arg)
 
 	loop_timer_set(s->loop, &s->rescan, SOURCES_RESCAN_US);
 	look(s);
+	for (uint32_t i = 0; i < s->count; i++)
+		disk_seen(s->list[i]);
+	disk_sweep(s);
 }
 
 /* --- readiness --- */
 
-/* One that could not even be opened keeps nobody waiting. */
+/* One that could not even be opened keeps nobody waiting, but for what is on disk of it. */
 static bool is_awaited(const struct sources *s, const struct source *c)
 {
-	return c->api != NULL && !store_api_gate_is_open(s->store, c->def.name);
+	return (c->api != NULL || loop_timer_is_set(&c->disk)) &&
+		!store_api_gate_is_open(s->store, c->def.name);
 }
 
 bool sources_ready(const struct sources *s)
@@ -322,6 +409,8 @@ static void on_start(void *arg)
 	struct sources *s = arg;
 
 	for (uint32_t i = 0; i < s->count; i++)
+		take_part_from_disk(s->list[i], false);
+	for (uint32_t i = 0; i < s->count; i++)
 		if (is_awaited(s, s->list[i]))
 			log_warn("source", "cluster=%.*s msg=\"not known yet; going on without\"",
 				STR_FMT(s->list[i]->def.name));
@@ -330,11 +419,19 @@ static void on_start(void *arg)
 }
 
 int sources_new(struct loop *loop, struct store *store, struct registry *registry,
-	const struct sources_events *events, struct sources **ret, struct err *err)
+	const char *cache_dir, const struct sources_events *events, struct sources **ret,
+	struct err *err)
 {
 	struct sources *s = calloc(1, sizeof(*s));
+	int rc = 0;
 
 	bug_on(s == NULL);
+	if (cache_dir != NULL)
+		rc = caches_new(loop, store, cache_dir, &s->caches, err);
+	if (rc < 0) {
+		free(s);
+		return rc;
+	}
 	s->loop = loop;
 	s->store = store;
 	s->registry = registry;
@@ -353,8 +450,11 @@ void sources_free(struct sources *s)
 		return;
 	loop_timer_stop(&s->rescan);
 	loop_timer_stop(&s->start);
-	for (uint32_t i = 0; i < s->count; i++)
+	for (uint32_t i = 0; i < s->count; i++) {
+		disk_seen(s->list[i]);
 		source_free(s->list[i]);
+	}
+	caches_free(s->caches);
 	watch_free(s->watch);
 	free(s);
 }
@@ -365,7 +465,12 @@ struct kube_cluster *sources_kube(const struct sources *s, struct str cluster)
 {
 	const struct source *c = source_find(s, cluster);
 
-	return c != NULL && c->api != NULL ? c->api->kube : NULL;
+	return c != NULL && c->api != NULL && c->api->synced ? c->api->kube : NULL;
+}
+
+void sources_cache_state(const struct sources *s, struct cache_state *ret)
+{
+	caches_state(s->caches, ret);
 }
 
 bool sources_state(const struct sources *s, struct str cluster, struct source_state *ret)
@@ -380,6 +485,7 @@ bool sources_state(const struct sources *s, struct str cluster, struct source_st
 		.error = c->error,
 		.open = c->api != NULL,
 	};
+	ret->from_disk = cache_is_from_disk(c->cache, &ret->disk_age_s);
 	if (c->api != NULL)
 		kube_cluster_state(c->api->kube, &ret->kube);
 	return true;
@@ -401,8 +507,11 @@ bool sources_kind_state(const struct sources *s, struct str cluster, unsigned i,
 			.problems = store_api_problems(kind->store),
 			.broken = store_api_broken(kind->store),
 			.kept = kind->kept,
+			.from_disk = cache_kind_is_from_disk(c->cache, kind->kind),
 		};
 		kube_watch_state(kind->watch, &ret->watch);
+		if (ret->from_disk && ret->watch.phase == KUBE_WATCH_LISTING)
+			ret->watch.phase = KUBE_WATCH_STALE;
 		return true;
 	}
 	return false;

@@ -13,6 +13,10 @@
  * server no longer serves included; what the server says was deleted is gone, also when it was with
  * its definition.
  *
+ * What API servers said last is kept on disk (cache.h). After a start each has SOURCES_DISK_US to
+ * say it anew; a cluster whose server does not, and of which everything is on disk, takes part with
+ * that, is called stale, and nothing is written to its server before all was listed.
+ *
  * A kubeconfig that cannot work leaves its cluster as it is and is tried again; a file that changes
  * is read again. The other clusters do not notice.
  */
@@ -22,11 +26,13 @@
 
 #include "control/clusters/registry.h"
 #include "control/kube/kube.h"
+#include "control/sources/cache.h"
 #include "control/store/store.h"
 
 #define SOURCES_RESCAN_US 30000000u /* what inotify might have missed (network file systems) */
 #define SOURCES_OPTIONAL_US 10000000u
 #define SOURCES_START_US 30000000u /* sources_ready() says yes then, whatever is missing */
+#define SOURCES_DISK_US 3000000u
 
 struct sources;
 
@@ -39,8 +45,10 @@ struct sources_events {
 	void *arg;
 };
 
+/* <cache_dir> NULL: nothing is kept on disk. */
 int sources_new(struct loop *loop, struct store *store, struct registry *registry,
-	const struct sources_events *events, struct sources **ret, struct err *err);
+	const char *cache_dir, const struct sources_events *events, struct sources **ret,
+	struct err *err);
 void sources_free(struct sources *s); /* NULL is fine */
 
 /* Opens, closes and changes what the registry says now. Directories are read at once. */
@@ -52,16 +60,21 @@ bool sources_ready(const struct sources *s);
 /* Whether a definition could work: its kubeconfig can be read and makes sense. */
 int sources_check(const struct cluster_def *def, struct err *err);
 
-/* The client of a cluster, for requests; NULL: no API server, or not open. */
+/*
+ * The client of a cluster, for writes that follow from its objects; NULL: no API server, not open,
+ * or not all of its objects were listed yet since it was opened.
+ */
 struct kube_cluster *sources_kube(const struct sources *s, struct str cluster);
 
 /* --- what REST and metrics show --- */
 
 struct source_state {
-	bool api;	   /* an API server; else a directory */
-	bool takes_part;   /* its objects are in views */
-	const char *error; /* why it cannot be opened or read; "" */
-	bool open;	   /* <kube> is valid */
+	bool api;	    /* an API server; else a directory */
+	bool takes_part;    /* its objects are in views */
+	const char *error;  /* why it cannot be opened or read; "" */
+	bool from_disk;	    /* some of its objects were not listed since the start */
+	int64_t disk_age_s; /* of these: since when they may have changed; else 0 */
+	bool open;	    /* <kube> is valid */
 	struct kube_cluster_state kube;
 };
 
@@ -71,8 +84,10 @@ struct source_kind_state {
 	uint32_t objects, problems; /* in the store */
 	uint64_t broken;	    /* objects that came and were not valid */
 	bool kept;		    /* the server has no such kind any more; its objects stay */
+	bool from_disk;		    /* not listed since the start; "stale" rather than "listing" */
 };
 
+void sources_cache_state(const struct sources *s, struct cache_state *ret);
 bool sources_state(const struct sources *s, struct str cluster, struct source_state *ret);
 /* The <i>th kind that is watched in a cluster; false behind the last. */
 bool sources_kind_state(const struct sources *s, struct str cluster, unsigned i,

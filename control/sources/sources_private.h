@@ -5,6 +5,7 @@
 #pragma once
 
 #include "control/loop/watch.h"
+#include "control/sources/cache.h"
 #include "control/sources/sources.h"
 #include "control/store/store_api.h"
 
@@ -28,7 +29,8 @@ struct api_kind {
 
 struct api_cluster {
 	struct sources *sources;
-	struct str name; /* owned by the source */
+	struct str name;     /* owned by the source */
+	struct cache *cache; /* the source's, or NULL */
 	struct kube_cluster *kube;
 	struct api_kind kinds[KIND_COUNT];
 	struct remote *remote; /* owned; NULL: no config cluster */
@@ -36,13 +38,17 @@ struct api_cluster {
 	unsigned rediscovered;	   /* how often since the definitions changed */
 	uint64_t rediscover_at_us; /* not before */
 	bool optional_over;
+	bool synced; /* all kinds are known from the server, not from disk or an older connection */
 };
 
 /* One cluster of the registry, as it was applied. */
 struct source {
 	struct arena arena; /* of <def>'s strings */
 	struct cluster_def def;
+	struct sources *sources;
 	struct api_cluster *api; /* owned; NULL: a directory, or not open */
+	struct cache *cache;	 /* owned by <caches>; NULL: a directory, or nothing is kept */
+	struct loop_timer disk;	 /* after that what is on disk will do */
 	char error[400];
 	uint64_t file_stamp; /* of the kubeconfig that is in use */
 	int root;	     /* of the directory watch */
@@ -56,6 +62,8 @@ struct sources {
 	struct registry *registry;
 	struct sources_events events;
 	struct watch *watch;		   /* owned */
+	struct caches *caches;		   /* owned; NULL: nothing is kept on disk */
+	bool swept;			   /* of clusters that are no more */
 	struct source *list[CLUSTERS_MAX]; /* owned */
 	uint32_t count;
 	struct loop_timer rescan, start;
@@ -63,11 +71,14 @@ struct sources {
 };
 
 /* api_cluster.c */
-int api_cluster_open(struct sources *s, const struct cluster_def *def, struct api_cluster **ret,
-	struct err *err);
+int api_cluster_open(struct sources *s, const struct cluster_def *def, struct cache *cache,
+	struct api_cluster **ret, struct err *err);
 void api_cluster_close(struct api_cluster *c);
 /* Watches what the roles ask for and nothing else. */
 void api_cluster_roles(struct api_cluster *c, unsigned roles);
+bool api_is_watched(enum kind kind, unsigned roles);
+/* A cluster cannot take part without knowing it. */
+bool api_is_mandatory(enum kind kind);
 struct kube_source kube_source_of(const struct cluster_def *def);
 
 /* remote.c: RemoteClusterConfigurations of a config cluster, with their Secrets */

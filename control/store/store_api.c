@@ -146,6 +146,7 @@ static enum store_change take_object(struct store_kind *k, struct store_entry *e
 	problem_clear(k, e);
 	k->objects += old == NULL;
 	e->object = fresh;
+	e->disk = false;
 	object_put(old);
 	if (!same || had_problem)
 		changed(k);
@@ -169,7 +170,7 @@ enum store_change store_api_upsert(struct store_kind *k, const json_t *object)
 
 	if (e != NULL) {
 		e->seen = true;
-		if (e->object != NULL && e->problem == NULL && version.len != 0 &&
+		if (e->object != NULL && e->problem == NULL && !e->disk && version.len != 0 &&
 			str_eq(version, e->object->resource_version) &&
 			str_eq(member(object, "uid"), e->object->uid))
 			return STORE_SAME;
@@ -313,6 +314,11 @@ void store_api_each(const struct store_kind *k, void (*fn)(void *arg, const stru
 			fn(arg, k->entries[i].object);
 }
 
+void store_touch(struct store *s)
+{
+	s->revision++;
+}
+
 uint32_t store_api_count(const struct store_kind *k)
 {
 	return k->objects;
@@ -337,4 +343,46 @@ const struct object *store_api_latest(const struct store *s, enum kind kind, str
 	const struct store_entry *e = k != NULL ? entry_find(k, ns, name) : NULL;
 
 	return e != NULL ? e->object : NULL;
+}
+
+/* --- disk --- */
+
+bool store_api_restore(struct store_kind *k, const json_t *object)
+{
+	struct arrival a = {.object = NULL};
+	const struct decode_handler handler = {on_object, on_broken, on_problem, &a};
+	struct store_entry *e;
+
+	object_decode_json(object, k->cluster->name, k->kind, &handler);
+	free(a.problem);
+	if (a.object == NULL)
+		return false;
+	if (entry_find(k, a.object->ns, a.object->name) != NULL) {
+		object_put(a.object);
+		return true;
+	}
+	e = entry_add(k, a.object->ns, a.object->name);
+	e->object = a.object;
+	e->disk = true;
+	k->objects++;
+	changed(k);
+	return true;
+}
+
+void store_shot_take(const struct store_kind *k, struct store_shot *ret)
+{
+	*ret = (struct store_shot){.kind = k->kind, .cluster = copy_str(k->cluster->name)};
+	ret->objects = calloc((size_t)k->count + 1, sizeof(*ret->objects));
+	bug_on(ret->objects == NULL);
+	for (uint32_t i = 0; i < k->count; i++)
+		if (k->entries[i].object != NULL)
+			ret->objects[ret->count++] = object_get(k->entries[i].object);
+}
+
+void store_shot_fini(struct store_shot *s)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		object_put(s->objects[i]);
+	free(s->objects);
+	free((char *)s->cluster.p);
 }

@@ -51,3 +51,24 @@ uint64_t store_api_broken(const struct store_kind *k);	 /* how often one came th
 
 void store_api_gate(struct store *s, struct str cluster);
 bool store_api_gate_is_open(const struct store *s, struct str cluster);
+/* The next view is a new one, whether anything in it is or not. */
+void store_touch(struct store *s);
+
+/* --- what is kept on disk (store_disk.h) --- */
+
+/*
+ * An object as it was before a restart. One that is here already is newer and stays; whatever the
+ * server says of it, its version included, is taken as new. False: it is not valid.
+ */
+bool store_api_restore(struct store_kind *k, const json_t *object);
+
+/* Objects as they are now, by namespace and name: for another thread to read. */
+struct store_shot {
+	enum kind kind;
+	struct str cluster;	 /* owned */
+	struct object **objects; /* owned references */
+	uint32_t count;
+};
+
+void store_shot_take(const struct store_kind *k, struct store_shot *ret);
+void store_shot_fini(struct store_shot *s);

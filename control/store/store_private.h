@@ -24,6 +24,7 @@ struct store_entry {
 	struct object *object; /* owned reference, or NULL */
 	char *problem;	       /* owned; of a version that was not valid; NULL: none */
 	bool seen;	       /* by the list that is under way */
+	bool disk;	       /* not seen since a restart: its version proves nothing */
 };
 
 struct store_kind {
