@@ -22,14 +22,16 @@
 #include "federation/record.h"
 
 #define FEDERATION_PEERS_MAX 31u
-#define FEDERATION_RECORDS_MAX 4096u
 #define FEDERATION_SITE_HEALTH_MAX 64u	 /* clusters that one site may speak about */
 #define FEDERATION_SITE_WEIGHTS_MAX 256u /* keys whose last writer may be one and the same site */
+/* As many as all sites together may have: nobody can take another's place. */
+#define FEDERATION_RECORDS_MAX \
+	((FEDERATION_PEERS_MAX + 1) * \
+		(1 + FEDERATION_SITE_HEALTH_MAX + FEDERATION_SITE_WEIGHTS_MAX))
 #define FEDERATION_TICK_MS 100u
 #define FEDERATION_HEARTBEAT_MS 1000u
 #define FEDERATION_DEAD_MS 3000u    /* three heartbeats */
-#define FEDERATION_CONNECT_MS 2000u /* an attempt to connect; also the wait between two */
-#define FEDERATION_GREETING_MS 3000u
+#define FEDERATION_CONNECT_MS 2000u /* the longest attempt to connect */
 #define FEDERATION_AHEAD_MS 300000u /* stamps further ahead of our clock are refused */
 
 enum refusal {
@@ -43,7 +45,7 @@ extern const char *const refusal_metrics[REFUSAL_COUNT]; /* [REFUSAL_NONE] is "n
 extern const char *const refusal_helps[REFUSAL_COUNT];
 
 enum peer_state {
-#define PEER_STATE(name, text, help) PEER_##name,
+#define PEER_STATE(name, text, limit, help) PEER_##name,
 #include "federation/peer.def"
 	PEER_STATE_COUNT
 };
@@ -126,7 +128,7 @@ int federation_put_health(struct federation *f, struct str cluster, const struct
 	struct err *err);
 
 /*
- * An operator's change, durable before it holds and sent. <w>.replaces is ignored. Tombstone:
+ * An operator's change, durable before it holds and sent. <w>.seen is ignored. Tombstone:
  * .removed. Errors as above, or the journal's; then nothing has changed.
  */
 int federation_set_weight(struct federation *f, struct str cluster, struct str scope,

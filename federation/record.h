@@ -35,8 +35,8 @@
 enum record_kind { RECORD_SITE = 1, RECORD_HEALTH, RECORD_WEIGHT, RECORD_KIND_COUNT };
 
 enum site_state { SITE_SERVING = 0, SITE_DRAINING, SITE_SUSPECT, SITE_STATE_COUNT };
-/* As the observing site sees the cluster. */
-enum health_state { HEALTH_OK = 0, HEALTH_STALE, HEALTH_SILENT, HEALTH_STATE_COUNT };
+/* As the observing site sees the cluster; GONE: it does not look any more, a tombstone. */
+enum health_state { HEALTH_OK = 0, HEALTH_STALE, HEALTH_SILENT, HEALTH_GONE, HEALTH_STATE_COUNT };
 
 extern const char *const record_kind_names[RECORD_KIND_COUNT];
 extern const char *const site_state_names[SITE_STATE_COUNT];	 /* "serving", ... */
@@ -62,7 +62,8 @@ struct record_weight {
 	bool drain;	     /* administrative drain, whatever the weight */
 	bool removed;	     /* a tombstone: nobody wants anything any more */
 	uint64_t expires_ms; /* Unix time; 0: never */
-	uint64_t replaces;   /* stamp of what its author saw there; 0: nothing */
+	/* Newest edit by another site that its author's site had seen here, for the log; 0: none. */
+	uint64_t seen;
 	struct str actor, reason;
 };
 

@@ -84,6 +84,9 @@ def make(Row, top):
         run = [os.path.join(top, "build-asan/tests/fuzz", "fuzz_" + name), "--mutate"]
         out.append(Row("fuzz", f"fuzz-{name}", "replays its corpus and seeded mutations of it",
                        run + ["20000", corpus], run + [long, corpus], build=ASAN))
+    sim = [os.path.join(top, "build-asan/tests/sim/site_sim"), "--seeds"]
+    out.append(Row("sim", "site-sim", "2 to 32 sites, bad wires, restarts, clocks, forgers: one result, "
+                   "and only what its site said", sim + ["200"], sim + ["10000"], build=ASAN))
     for test in ("agent/contract_test", "agent/contract_restart_test", "agent/contract_damage_test",
                  "agent/contract_disk_test", "agent/contract_hang_test", "agent/link_test",
                  "api/control_test", "api/request_test", "loop/loop_test"):
