@@ -32,12 +32,18 @@ static const struct plan_gateway *acked_gateway(const struct reconcile *r,
 	return acked != NULL && acked->serves && same_addresses(acked, gw) ? acked : NULL;
 }
 
+/* One that was deleted and made again counts its generations anew. */
+static bool same_version(const struct object *a, const struct object *b)
+{
+	return a->generation == b->generation && str_eq(a->uid, b->uid);
+}
+
 /* The dataplanes have this Gateway as it stands here. */
 static bool gateway_is_acked(const struct reconcile *r, const struct plan_gateway *gw)
 {
 	const struct plan_gateway *acked = acked_gateway(r, gw);
 
-	return acked != NULL && acked->obj->generation == gw->obj->generation;
+	return acked != NULL && same_version(acked->obj, gw->obj);
 }
 
 /* The same of a set; NULL: they have not. */
@@ -49,8 +55,7 @@ static const struct plan_set *acked_set(const struct reconcile *r, const struct 
 	if (acked_gateway(r, set->gateway) == NULL)
 		return NULL;
 	acked = plan_find_set(r->in->acked, o->cluster, o->ns, o->name);
-	return acked != NULL && acked->accepted && acked->obj->generation == o->generation ? acked
-											   : NULL;
+	return acked != NULL && acked->accepted && same_version(acked->obj, o) ? acked : NULL;
 }
 
 #define MESSAGE_PENDING "Not every dataplane has acknowledged this configuration yet"

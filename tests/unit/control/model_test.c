@@ -198,6 +198,10 @@ static void versions_with_the_same_fields_are_read(void **state)
 		KIND_GATEWAY);
 	assert_int_equal(kind_of(STR("gateway.networking.k8s.io/v1beta1"), STR("ReferenceGrant")),
 		KIND_REFERENCE_GRANT);
+	/* one that is not seen would be answered in plain text */
+	assert_int_equal(kind_of(STR("gateway.networking.k8s.io/v1alpha3"),
+				 STR("BackendTLSPolicy")),
+		KIND_BACKEND_TLS_POLICY);
 	assert_int_equal(kind_of(STR("gateway.networking.k8s.io/v1alpha2"), STR("Gateway")),
 		KIND_COUNT);
 	assert_int_equal(kind_of(STR("v1"), STR("Service")), KIND_SERVICE);

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "control/reconcile/plan.h"
+#include "control/reconcile/reconcile.h"
 #include "control/store/store_api.h"
 #include "manifest_json.h"
 
@@ -223,6 +223,40 @@ static void a_policy_that_no_route_leads_to_drops_our_entries(void **state)
 	assert_null(status_of(s, "BackendTLSPolicy"));
 }
 
+static enum condition_status programmed(struct store *s, struct plan **acked)
+{
+	static const struct control_config config = {.controller_name = {OURS, sizeof(OURS) - 1}};
+	struct plan_input in = {.config = &config, .now_s = NOW, .acked = *acked};
+	struct plan *p;
+
+	in.view = store_view(s);
+	p = plan_build(&in);
+	view_put(in.view);
+	plan_put(*acked);
+	*acked = p;
+	return condition_find(&p->gateways[0].conditions, "Programmed")->status;
+}
+
+/* Its generation is 1 again, and its listeners are others. */
+static void a_gateway_made_again_is_not_the_one_that_was_acknowledged(void **state)
+{
+	struct store *s = world(NULL);
+	struct plan *acked = NULL;
+
+	store_api_gate(s, EAST);
+	assert_int_equal(programmed(s, &acked), CONDITION_FALSE);
+	assert_int_equal(programmed(s, &acked), CONDITION_TRUE);
+	feed(s,
+		"{" API "kind: Gateway, metadata: {name: gw, namespace: infra}, spec: "
+		"{gatewayClassName: sluice, addresses: [{value: 203.0.113.10}], listeners: "
+		"[{name: http, port: 81, protocol: HTTP}]}}",
+		NULL);
+	assert_int_equal(programmed(s, &acked), CONDITION_FALSE);
+	assert_int_equal(programmed(s, &acked), CONDITION_TRUE);
+	plan_put(acked);
+	store_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +266,7 @@ int main(void)
 		cmocka_unit_test(a_route_that_left_us_is_told_to_drop_our_entries),
 		cmocka_unit_test(a_route_with_entries_of_others_only_is_none_of_our_business),
 		cmocka_unit_test(a_policy_that_no_route_leads_to_drops_our_entries),
+		cmocka_unit_test(a_gateway_made_again_is_not_the_one_that_was_acknowledged),
 	};
 
 	return cmocka_run_group_tests_name("present", tests, NULL, NULL);
