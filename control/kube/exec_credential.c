@@ -5,12 +5,14 @@
  */
 #define _XOPEN_SOURCE 700
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "control/kube/exec.h"
 #include "control/kube/object.h"
 #include "control/kube/pem.h"
+#include "dataplane/base/bug.h"
 #include "dataplane/base/cleanup.h"
 
 bool exec_time(const char *text, int64_t *ret)
@@ -39,18 +41,38 @@ bool exec_time(const char *text, int64_t *ret)
 	return true;
 }
 
+/* The authority in base64, of a file too: what the program is told names no file. */
+static json_t *authority(const struct kubeconfig_cluster *c)
+{
+	struct str pem = {NULL, 0};
+	json_t *j;
+	char *text;
+
+	if (c->ca_data != NULL)
+		return json_string(c->ca_data);
+	if (c->ca_file == NULL || kubeconfig_read(c->ca_file, KUBECONFIG_PEM_MAX, &pem, NULL) < 0)
+		return NULL;
+	text = malloc(pem.len / 3 * 4 + 5);
+	bug_on(text == NULL);
+	EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)pem.p, (int)pem.len);
+	j = json_string(text);
+	free(text);
+	free((char *)pem.p);
+	return j;
+}
+
 /* The cluster as the program may ask for it: its address, and the extension meant for it. */
 static json_t *cluster_info(const struct kubeconfig *k)
 {
 	const struct kubeconfig_cluster *c = &k->cluster;
-	json_t *j = json_pack("{s:s}", "server", c->server);
+	json_t *j = json_pack("{s:s}", "server", c->server), *ca = authority(c);
 
 	if (c->tls_server_name != NULL)
 		json_object_set_new(j, "tls-server-name", json_string(c->tls_server_name));
 	if (c->insecure)
 		json_object_set_new(j, "insecure-skip-tls-verify", json_true());
-	if (c->ca_data != NULL)
-		json_object_set_new(j, "certificate-authority-data", json_string(c->ca_data));
+	if (ca != NULL)
+		json_object_set_new(j, "certificate-authority-data", ca);
 	if (c->proxy_url != NULL)
 		json_object_set_new(j, "proxy-url", json_string(c->proxy_url));
 	if (k->exec_config != NULL)

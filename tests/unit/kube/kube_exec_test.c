@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -148,8 +149,9 @@ static void a_program_gives_a_token_and_is_told_about_us(void **state)
 
 static void what_it_is_told_is_an_exec_credential(void **state)
 {
+	char file[] = "/tmp/kube-exec-XXXXXX", *info;
 	struct bench b;
-	char *info;
+	int fd;
 
 	bench_open(&b, "true", ", provideClusterInfo: true");
 	info = exec_info(&b.k);
@@ -158,6 +160,14 @@ static void what_it_is_told_is_an_exec_credential(void **state)
 		"\",\"spec\":{\"interactive\":false,\"cluster\":{\"server\":"
 		"\"https://h\"}}}");
 	free(info);
+	b.k.cluster.ca_file = file;
+	fd = mkstemp(file);
+	assert_int_equal(write(fd, "PEM", 3), 3);
+	close(fd);
+	info = exec_info(&b.k);
+	assert_non_null(strstr(info, "\"certificate-authority-data\":\"UEVN\""));
+	free(info);
+	unlink(file);
 	bench_close(&b);
 }
 
