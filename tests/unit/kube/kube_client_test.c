@@ -6,12 +6,25 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "control/kube/kube.h"
+#include "dataplane/base/clock.h"
+
+#define SILENCE_S 3
+
+/* Stands before libc's: a resolver whose servers do not answer. */
+__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
+	const struct addrinfo *hints, struct addrinfo **res)
+{
+	sleep(SILENCE_S);
+	return EAI_AGAIN;
+}
 
 /* Port 9 of the loopback is closed, or discards: neither is an API server. */
 #define CONFIG \
@@ -234,6 +247,27 @@ static void calls_are_bounded_and_paths_are_checked(void **state)
 	assert_int_equal(b->done, 0);
 }
 
+/* libcurl asks in a thread of its own; the loop, with all other clusters, must not wait for it. */
+static void a_name_that_nobody_resolves_holds_nobody_up(void **state)
+{
+	struct kube_source s = {.name = "t",
+		.text = STR("{current-context: c, contexts: [{name: c, context: {cluster: k}}], "
+			    "clusters: [{name: k, cluster: {server: 'https://far.invalid'}}]}")};
+	struct bench *b = *state;
+	uint64_t began;
+
+	kube_close(b->c);
+	assert_int_equal(kube_open(b->loop, &s, &b->c, NULL), 0);
+	assert_int_equal(ask(b, "/api", true, NULL), 0);
+	run(b, 200);
+	assert_int_equal(b->done, 0);
+	began = clock_mono_us();
+	kube_close(b->c);
+	b->c = NULL;
+	assert_true(clock_mono_us() - began < SILENCE_S * 1000000u / 2);
+	sleep(SILENCE_S); /* its thread ends by itself */
+}
+
 static void names_of_resources_are_checked(void **state)
 {
 	static const struct kube_resource bad[] = {
@@ -264,6 +298,8 @@ int main(void)
 			teardown),
 		cmocka_unit_test_setup_teardown(a_cancelled_call_says_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(calls_are_bounded_and_paths_are_checked, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(a_name_that_nobody_resolves_holds_nobody_up, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(names_of_resources_are_checked, setup, teardown),
 	};
