@@ -64,7 +64,13 @@ const char *object_rv(const json_t *object)
 {
 	const char *rv = object_text(json_object_get(object, "metadata"), "resourceVersion");
 
-	return rv != NULL && rv[0] != '\0' && strlen(rv) < RV_MAX ? rv : NULL;
+	if (rv == NULL || rv[0] == '\0' || strlen(rv) >= RV_MAX)
+		return NULL;
+	/* it comes back to the server as a part of a query */
+	for (const char *c = rv; *c != '\0'; c++)
+		if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f || strchr("%&+#", *c))
+			return NULL;
+	return rv;
 }
 
 /* A text without blanks, slashes and the like; "" counts as absent. */
@@ -110,6 +116,8 @@ int object_check(const json_t *object, const struct object_type *type, struct ob
 		meta_text(meta, "uid", UID_MAX, true, &ret->uid, err) < 0 ||
 		meta_text(meta, "resourceVersion", RV_MAX - 1, true, &ret->rv, err) < 0)
 		return -EINVAL;
+	if (object_rv(object) == NULL)
+		return err_set(err, EINVAL, "metadata.resourceVersion holds a byte it must not");
 	if (ret->ns[0] != '\0' && !type->namespaced)
 		return err_set(err, EINVAL, "metadata.namespace on an object that has none");
 	if (check_type(object, "apiVersion", type->api_version, err) < 0 ||

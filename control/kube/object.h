@@ -37,7 +37,7 @@ int object_check(const json_t *object, const struct object_type *type, struct ob
  * often larger than the rest: managedFields and what kubectl remembers of its last apply.
  */
 void object_trim(json_t *object, const struct object_type *type);
-/* metadata.resourceVersion; NULL when it is missing, no string or too long. */
+/* metadata.resourceVersion; NULL when it is missing, no string, too long or no word of a query. */
 const char *object_rv(const json_t *object);
 /* The text of a member, or NULL when it is none. */
 const char *object_text(const json_t *object, const char *key);

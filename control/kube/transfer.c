@@ -296,7 +296,10 @@ static void set_tls(struct transfer *x)
 	curl_easy_setopt(x->easy, CURLOPT_SSL_VERIFYHOST, c->insecure ? 0L : 2L);
 }
 
-/* Go resolves names at the proxy, so does socks5h; "" shuts out the environment's proxies. */
+/*
+ * Go resolves names at the proxy, so does socks5h. The environment has no say: "" shuts out its
+ * proxies, and its exceptions from them, by which a server would be asked directly.
+ */
 static void set_proxy(struct transfer *x)
 {
 	const char *proxy = x->t->k->cluster.proxy_url;
@@ -307,6 +310,7 @@ static void set_proxy(struct transfer *x)
 		proxy = url;
 	}
 	curl_easy_setopt(x->easy, CURLOPT_PROXY, proxy != NULL ? proxy : "");
+	curl_easy_setopt(x->easy, CURLOPT_NOPROXY, "");
 	curl_easy_setopt(x->easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 }
 

@@ -25,7 +25,8 @@ SLOW = 3  # of all patience: the machine may be busy
 class Client:
     """kubewatch, and the view that a consumer of it has."""
 
-    def __init__(self, folder, port, user='token: secret', cluster="", args=("-/v1/configmaps",)):
+    def __init__(self, folder, port, user='token: secret', cluster="", args=("-/v1/configmaps",),
+                 env=None):
         self.config = os.path.join(folder, f"kc-{port}-{time.monotonic_ns()}")
         with open(self.config, "w") as f:
             f.write(f"""apiVersion: v1
@@ -43,7 +44,8 @@ users:
         self.done, self.lock = [], threading.Condition()
         self.p = subprocess.Popen(
             [os.path.join(BUILD, "tests/tools/kubewatch"), self.config, *args], text=True,
-            bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=env)
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -621,7 +623,8 @@ class Proxy:
 
 def proxy(folder, certs):
     p = Proxy()
-    w = World(folder, certs, cluster=f", proxy-url: 'http://127.0.0.1:{p.port}'")
+    w = World(folder, certs, cluster=f", proxy-url: 'http://127.0.0.1:{p.port}'",
+              env={**os.environ, "no_proxy": "127.0.0.1", "https_proxy": "http://127.0.0.1:9"})
     yield "through a proxy", w.client.sees("a:5", "b:6") and len(p.heads) > 0
     yield "which never sees the token", not any("secret" in h for h in p.heads)
     w.client.ask("GET /api/v1/x/1")

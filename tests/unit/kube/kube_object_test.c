@@ -42,6 +42,9 @@ static void wrong_objects_are_refused_by_field(void **state)
 			"metadata.uid is missing"},
 		{META("\"name\":\"a\",\"namespace\":\"n\",\"uid\":\"u\",\"resourceVersion\":1"),
 			"metadata.resourceVersion is not a string"},
+		{META("\"name\":\"a\",\"namespace\":\"n\",\"uid\":\"u\",\"resourceVersion\":\"1&"
+		      "labelSelector=x\""),
+			"metadata.resourceVersion holds a byte it must not"},
 		{"{\"kind\":\"Other\",\"metadata\":{" GOOD "}}", "kind is Other instead of K"},
 		{"{\"apiVersion\":1,\"metadata\":{" GOOD "}}",
 			"apiVersion is no string instead of v1"},
