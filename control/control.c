@@ -73,6 +73,12 @@ static void on_apply(void *arg)
 	sources_apply(c->sources);
 }
 
+/* The time of a drain's next step, which the turn takes. */
+static void on_drains(void *arg)
+{
+	control_turn(arg);
+}
+
 static void on_links_changed(void *arg)
 {
 	((struct control *)arg)->links_changed = true;
@@ -148,6 +154,7 @@ static int open_loop(struct control *c, struct err *err)
 	loop_timer_init(&c->turn_timer, on_turn, c);
 	loop_timer_init(&c->clusters_timer, on_apply, c);
 	loop_timer_init(&c->alive_timer, on_alive, c);
+	loop_timer_init(&c->drain_timer, on_drains, c);
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -277,6 +284,7 @@ void control_close(struct control *c)
 	plan_put(c->acked);
 	plan_put(c->plan);
 	store_free(c->store);
+	drains_fini(&c->drains);
 	registry_free(c->registry);
 	address_book_free(c->book);
 	loop_free(c->loop);

@@ -13,6 +13,7 @@
 
 #include "control/api/server.h"
 #include "control/api/source.h"
+#include "control/clusters/drain.h"
 #include "control/compile/compile.h"
 #include "control/config/config.h"
 #include "control/loop/debounce.h"
@@ -42,6 +43,7 @@ struct control {
 	struct loop *loop;
 	struct store *store;
 	struct registry *registry;
+	struct drains drains; /* what plans see of the registry */
 	struct sources *sources;
 	struct status *status;
 	struct publish *publish;
@@ -55,7 +57,7 @@ struct control {
 	struct api_source source;
 
 	struct debounce debounce;
-	struct loop_timer turn_timer, clusters_timer, alive_timer;
+	struct loop_timer turn_timer, clusters_timer, alive_timer, drain_timer;
 	struct loop_fd publish_fd;
 	bool links_changed;
 };

@@ -128,10 +128,26 @@ static void retired_sweep(struct control *c)
 	}
 }
 
-/* NULL: there is nothing new, or too little is known yet for any plan. */
-static struct plan *plan_next(const struct control *c)
+/* The first step at once, the others by the timer. */
+static struct clusters *clusters_now(struct control *c)
 {
-	struct clusters *clusters = registry_clusters(c->registry);
+	const struct clusters *target = registry_clusters(c->registry);
+	struct clusters *clusters;
+	bool moving;
+
+	clusters = drains_take(&c->drains, target, &moving);
+	if (!moving || loop_timer_is_set(&c->drain_timer))
+		return clusters;
+	clusters = drains_step(&c->drains, target, c->config->ramp_points, &moving);
+	if (moving)
+		loop_timer_set(c->loop, &c->drain_timer, DRAIN_STEP_US);
+	return clusters;
+}
+
+/* NULL: there is nothing new, or too little is known yet for any plan. */
+static struct plan *plan_next(struct control *c)
+{
+	struct clusters *clusters = clusters_now(c);
 	struct plan *p = NULL;
 	struct view *view;
 

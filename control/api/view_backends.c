@@ -20,7 +20,7 @@ static double endpoint_percent(const struct plan_service *s, uint32_t endpoint)
 
 static double factor_of(const struct plan_cluster *c)
 {
-	return plan_cluster_factor(c) / (double)CLUSTER_WEIGHT_DEFAULT;
+	return plan_cluster_factor(c) / (double)PLAN_FACTOR_ONE;
 }
 
 static json_t *json_cluster(const struct plan_service *s, uint32_t cluster)
@@ -31,9 +31,9 @@ static json_t *json_cluster(const struct plan_service *s, uint32_t cluster)
 	for (uint32_t i = 0; i < s->endpoints_count; i++)
 		if (s->endpoints[i].cluster_index == cluster)
 			percent += endpoint_percent(s, i);
-	return json_pack("{s:o, s:s, s:I, s:f, s:b, s:i, s:i, s:f}", "name", view_str(c->name),
+	return json_pack("{s:o, s:s, s:I, s:f, s:i, s:i, s:i, s:f}", "name", view_str(c->name),
 		"state", cluster_admin_names[c->admin], "weight", (json_int_t)c->weight, "factor",
-		factor_of(c), "reserve", c->reserve, "ready", (int)c->ready, "draining",
+		factor_of(c), "priority", (int)c->priority, "ready", (int)c->ready, "draining",
 		(int)c->draining, "percent", percent);
 }
 

@@ -150,10 +150,21 @@ static json_t *json_definition(const struct cluster_entry *e)
 		"fixedByFile", json_fixed(e));
 }
 
+/* As the newest plan has it: a drain is not over before dataplanes are told. */
+static double drained_percent(const struct api_source *s, const struct cluster_def *d)
+{
+	const struct cluster *c =
+		clusters_lookup(s->plan != NULL ? s->plan->clusters : NULL, d->name);
+
+	return 100.0 * c->withheld / CLUSTER_WHOLE;
+}
+
 static json_t *json_cluster(const struct api_source *s, const struct cluster_entry *e)
 {
 	json_t *j = json_definition(e);
 
+	json_object_set_new(j, "site", view_str(e->def.site));
+	json_object_set_new(j, "drainedPercent", json_real(drained_percent(s, &e->def)));
 	json_object_set_new(j, "state", json_state(s, e->def.name));
 	return j;
 }

@@ -32,6 +32,7 @@ struct clusters *clusters_new(const struct cluster *items, uint32_t count)
 	for (uint32_t i = 0; i < count; i++) {
 		copy[i] = items[i];
 		copy[i].name = arena_str(&c->arena, items[i].name);
+		copy[i].site = arena_str(&c->arena, items[i].site);
 	}
 	qsort(copy, count, sizeof(*copy), cmp_name);
 	c->items = copy;
@@ -86,7 +87,8 @@ bool clusters_equal(const struct clusters *a, const struct clusters *b)
 		const struct cluster *x = &a->items[i], *y = &b->items[i];
 
 		if (!str_eq(x->name, y->name) || x->roles != y->roles || x->admin != y->admin ||
-			x->weight != y->weight)
+			x->weight != y->weight || x->withheld != y->withheld ||
+			!str_eq(x->site, y->site))
 			return false;
 	}
 	return true;

@@ -31,12 +31,15 @@ enum cluster_admin {
 
 #define CLUSTER_WEIGHT_DEFAULT 100u
 #define CLUSTER_WEIGHT_MAX 1000000u
+#define CLUSTER_WHOLE 1000u /* permille */
 
 struct cluster {
 	struct str name; /* RFC 1123 label */
 	unsigned roles;	 /* CLUSTER_ROLE_... */
 	enum cluster_admin admin;
-	uint32_t weight; /* against the other clusters of a federated service */
+	uint32_t weight;   /* against the other clusters of a federated service */
+	uint16_t withheld; /* permille of its share that a drain has taken back (drain.h) */
+	struct str site;   /* of one at another site; empty: at our own */
 };
 
 struct clusters {

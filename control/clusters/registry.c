@@ -53,6 +53,7 @@ bool layer_add(struct layer *l, const struct cluster_def *def)
 	d->context = copy_cstr(&l->arena, def->context);
 	d->text = def->text.len ? arena_str(&l->arena, def->text) : STR("");
 	d->owner = arena_str(&l->arena, def->owner);
+	d->site = arena_str(&l->arena, def->site);
 	l->count++;
 	return true;
 }
@@ -142,7 +143,12 @@ static bool refresh(struct registry *r)
 	for (uint32_t i = 0; i < r->count; i++) {
 		const struct cluster_def *d = &r->entries[i].def;
 
-		items[i] = (struct cluster){d->name, d->roles, d->admin, d->weight};
+		items[i] = (struct cluster){.name = d->name,
+			.roles = d->roles,
+			.admin = d->admin,
+			.weight = d->weight,
+			.withheld = d->admin == CLUSTER_DRAIN ? CLUSTER_WHOLE : 0,
+			.site = d->site};
 	}
 	fresh = clusters_new(items, r->count);
 	same = clusters_equal(fresh, r->clusters) && old_count == r->count &&
@@ -170,6 +176,11 @@ static bool layer_swap(struct registry *r, struct layer *l, struct layer *fresh)
 
 /* --- the file, and remote clusters --- */
 
+static struct str site_of(const struct control_config *config, const struct config_cluster *k)
+{
+	return config->site != NULL && !str_eq(k->site, config->site->name) ? k->site : STR("");
+}
+
 bool registry_set_file(struct registry *r, const struct control_config *config)
 {
 	struct layer fresh;
@@ -188,7 +199,8 @@ bool registry_set_file(struct registry *r, const struct control_config *config)
 				.has_weight = k->has_weight,
 				.has_admin = k->has_admin,
 				.weight = k->weight,
-				.admin = (enum cluster_admin)k->admin});
+				.admin = (enum cluster_admin)k->admin,
+				.site = site_of(config, k)});
 	}
 	return layer_swap(r, &r->file, &fresh);
 }

@@ -26,6 +26,7 @@ struct cluster_def {
 	struct str text;  /* a kubeconfig's bytes: by a RemoteClusterConfiguration */
 	struct str owner; /* of that: the cluster in which it is */
 	unsigned roles;	  /* 0: not said */
+	struct str site;  /* of a cluster at another site; empty: at our own */
 	bool has_weight, has_admin;
 	uint32_t weight;
 	enum cluster_admin admin;

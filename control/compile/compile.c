@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "control/model/traffic.h"
 #include "dataplane/snapshot/message.h"
 
 #define ID_PARTS_MAX 10
@@ -87,10 +88,71 @@ static const struct build_service_cluster *clusters(struct arena *a, const struc
 	for (uint32_t i = 0; i < s->clusters_count; i++)
 		out[i] = (struct build_service_cluster){
 			.name = s->clusters[i].name,
-			.priority = s->clusters[i].reserve ? 1 : 0,
+			.priority = s->clusters[i].priority,
+			.remote = s->clusters[i].remote,
+			.withheld = s->clusters[i].withheld,
 			.unready = s->clusters[i].unready,
 		};
 	return out;
+}
+
+static uint64_t policy_id(const struct plan_policy *p)
+{
+	struct id id = id_of(STR("trafficpolicy"), p->obj);
+
+	return id_hash(&id);
+}
+
+static void probe(const struct traffic_settings *s, struct build_policy *ret)
+{
+	const struct traffic_active *a = s->active;
+
+	ret->probe = a->type == TRAFFIC_PROBE_HTTP ? BUILD_PROBE_HTTP : BUILD_PROBE_TCP;
+	ret->interval_ms = a->interval_ms;
+	ret->timeout_ms = a->timeout_ms;
+	ret->fall = a->fall;
+	ret->rise = a->rise;
+	if (a->http == NULL)
+		return;
+	ret->path = a->http->path;
+	ret->host = a->http->hostname;
+	ret->method = a->http->method;
+	ret->status_count = (uint8_t)s->ranges_count;
+	for (uint32_t i = 0; i < s->ranges_count; i++)
+		ret->status[i] = (struct build_status_range){s->ranges[i].first, s->ranges[i].last};
+}
+
+static struct build_policy policy(struct arena *a, const struct plan_policy *p)
+{
+	const struct traffic_settings *s = &p->obj->traffic_policy->settings;
+	struct build_policy out;
+
+	build_policy_default(&out);
+	out.id = policy_id(p);
+	out.name = str_of(arena_printf(a, "%.*s/%.*s/%.*s", STR_FMT(p->obj->cluster),
+		STR_FMT(p->obj->ns), STR_FMT(p->obj->name)));
+	if (s->active != NULL)
+		probe(s, &out);
+	out.consecutive_5xx = s->consecutive_5xx;
+	out.consecutive_local_failures = s->consecutive_local_failures;
+	out.base_ejection_ms = s->base_ejection_ms;
+	out.max_ejection_ms = s->max_ejection_ms;
+	out.max_ejection_percent = (uint8_t)s->max_ejection_percent;
+	out.panic_percent = (uint8_t)s->panic_percent;
+	out.overprovisioning_percent = s->overprovisioning;
+	out.slow_start_ms = s->slow_start_ms;
+	out.ramp_points_per_s = s->ramp_points;
+	return out;
+}
+
+static void compile_policies(const struct plan *p, struct arena *a, struct build_config *ret)
+{
+	struct build_policy *out = arena_array(a, struct build_policy, p->policies_count);
+
+	for (uint32_t i = 0; i < p->policies_count; i++)
+		if (p->policies[i].holds)
+			out[ret->policy_count++] = policy(a, &p->policies[i]);
+	ret->policies = out;
 }
 
 static void compile_services(const struct plan *p, struct arena *a, struct build_config *ret)
@@ -116,6 +178,7 @@ static void compile_services(const struct plan *p, struct arena *a, struct build
 			.endpoint_count = s->endpoints_count,
 			.clusters = clusters(a, s),
 			.cluster_count = s->clusters_count,
+			.policy_id = s->policy != NULL ? policy_id(s->policy) : 0,
 		};
 	}
 	ret->services = out;
@@ -190,9 +253,17 @@ static const struct build_match *matches(struct arena *a, const struct http_rule
 	return out;
 }
 
-static struct build_rule build_rule(struct arena *a, const struct object *route,
+static bool fails_over(const struct plan_route *route)
+{
+	return route->policy != NULL &&
+		route->policy->obj->traffic_policy->settings.failover ==
+		FAILOVER_BETWEEN_BACKEND_REFS;
+}
+
+static struct build_rule build_rule(struct arena *a, const struct plan_route *plan_route,
 	const struct plan_rule *rule)
 {
+	const struct object *route = plan_route->obj;
 	const struct http_rule *spec = rule->spec;
 	struct str key = spec->name.len ? spec->name : number(a, "#", rule->index);
 	struct id id = id_with(id_of(STR("rule"), route), key);
@@ -212,6 +283,8 @@ static struct build_rule build_rule(struct arena *a, const struct object *route,
 		.backend_count = spec->backends_count,
 		.request_timeout_ms = spec->request_timeout_ms,
 		.backend_timeout_ms = spec->backend_timeout_ms,
+		.failover = fails_over(plan_route),
+		.policy_id = plan_route->policy != NULL ? policy_id(plan_route->policy) : 0,
 	};
 }
 
@@ -230,7 +303,7 @@ static struct build_route build_route(struct arena *a, const struct plan_route *
 
 	for (uint32_t i = 0; i < count; i++)
 		if (route->rules[i].dropped == NULL)
-			rules[out.rule_count++] = build_rule(a, o, &route->rules[i]);
+			rules[out.rule_count++] = build_rule(a, route, &route->rules[i]);
 	return out;
 }
 
@@ -322,4 +395,5 @@ void compile_plan(const struct plan *plan, uint64_t generation, struct arena *ar
 	compile_listeners(plan, arena, ret);
 	compile_routes(plan, arena, ret);
 	compile_services(plan, arena, ret);
+	compile_policies(plan, arena, ret);
 }

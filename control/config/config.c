@@ -2,13 +2,13 @@
 /*
  * config.c: control.yaml by table.
  */
-#include "control/config/config.h"
+#include "control/config/config_private.h"
 
 #include <string.h>
 
 #include "dataplane/yaml/yaml_config.h"
 
-static const char *check_label(struct str s)
+const char *config_check_label(struct str s)
 {
 	bool ok = s.len && s.p[0] != '-' && s.p[s.len - 1] != '-';
 
@@ -21,7 +21,7 @@ static const char *check_label(struct str s)
 
 static const char *check_label_or_none(struct str s)
 {
-	return s.len != 0 ? check_label(s) : NULL;
+	return s.len != 0 ? config_check_label(s) : NULL;
 }
 
 /* [prefix/]name of a label or of a loadBalancerClass; API servers check the rest. */
@@ -105,7 +105,7 @@ static const char *const admin_words[] = {"active", "drain", "disabled", NULL};
 
 static const struct yaml_field cluster_fields[] = {
 	YAML_STR(struct config_cluster, "name", name, .required = true, .min = 1, .max = 63,
-		.check = check_label),
+		.check = config_check_label),
 	YAML_CSTR(struct config_cluster, "directory", directory, .min = 1, .max = 4000),
 	YAML_CSTR(struct config_cluster, "kubeconfig", kubeconfig, .min = 1, .max = 4000),
 	YAML_BOOL(struct config_cluster, "inCluster", in_cluster),
@@ -115,6 +115,8 @@ static const struct yaml_field cluster_fields[] = {
 	YAML_PRESENT(struct config_cluster, "weight", has_weight),
 	YAML_ENUM(struct config_cluster, "adminState", admin, admin_words),
 	YAML_PRESENT(struct config_cluster, "adminState", has_admin),
+	YAML_STR(struct config_cluster, "site", site, .min = 1, .max = 63,
+		.check = config_check_label),
 };
 static const struct yaml_schema cluster_schema =
 	YAML_SCHEMA(struct config_cluster, cluster_fields, .finish = cluster_finish);
@@ -126,7 +128,7 @@ static void pool_finish(struct yaml_decoder *d, const struct yaml_node *n, void 
 
 static const struct yaml_field pool_fields[] = {
 	YAML_STR(struct config_pool, "name", name, .required = true, .min = 1, .max = 63,
-		.check = check_label),
+		.check = config_check_label),
 	YAML_LIST(struct config_pool, "cidrs", cidrs, &net_schema, .required = true, .min = 1,
 		.max = 256),
 };
@@ -140,7 +142,7 @@ static void dataplane_finish(struct yaml_decoder *d, const struct yaml_node *n, 
 
 static const struct yaml_field dataplane_fields[] = {
 	YAML_STR(struct config_dataplane, "name", name, .required = true, .min = 1, .max = 63,
-		.check = check_label),
+		.check = config_check_label),
 	YAML_CSTR(struct config_dataplane, "url", url, .required = true, .max = 113,
 		.check = yaml_config_check_url),
 };
@@ -167,9 +169,15 @@ static const struct yaml_schema timeout_schema = YAML_SCHEMA(struct control_conf
 
 static const struct yaml_field status_fields[] = {
 	YAML_STR(struct control_config, "leaseNamespace", lease_namespace, .max = 63,
-		.check = check_label, .def = "sluice-system"),
+		.check = config_check_label, .def = "sluice-system"),
 };
 static const struct yaml_schema status_schema = YAML_SCHEMA(struct control_config, status_fields);
+
+static const struct yaml_field ramp_fields[] = {
+	YAML_U32(struct control_config, "pointsPerSecond", ramp_points, .min = 1, .max = 1000,
+		.def = "10"),
+};
+static const struct yaml_schema ramp_schema = YAML_SCHEMA(struct control_config, ramp_fields);
 
 static const struct yaml_field services_fields[] = {
 	YAML_STR(struct control_config, "namespace", services_namespace, .max = 63,
@@ -202,6 +210,11 @@ static void config_finish(struct yaml_decoder *d, const struct yaml_node *n, voi
 	UNIQUE(d, yaml_get(n, "pools"), "pools", "name", c->pools, c->pools_count, name);
 	UNIQUE(d, yaml_get(n, "dataplanes"), "dataplanes", "name", c->dataplanes,
 		c->dataplanes_count, name);
+	for (uint32_t i = 0; i < c->clusters_count; i++)
+		if (c->clusters[i].site.len != 0 && c->site == NULL)
+			yaml_report(d, yaml_get(n, "clusters"), "clusters",
+				"%.*s: site: says nothing without the name of our own (site.name)",
+				STR_FMT(c->clusters[i].name));
 	c->api_socket = yaml_config_resolve(d, c->api_socket);
 	c->state_directory = yaml_config_resolve(d, c->state_directory);
 }
@@ -213,6 +226,8 @@ static const struct yaml_field config_fields[] = {
 		.min = 1, .max = 64),
 	YAML_LIST(struct control_config, "pools", pools, &pool_schema, .max = 64),
 	YAML_LIST(struct control_config, "dataplanes", dataplanes, &dataplane_schema, .max = 16),
+	{.key = "ramp", .type = YAML_TYPE_OBJECT, .schema = &ramp_schema},
+	YAML_POINTER(struct control_config, "site", site, &config_site_schema),
 	{.key = "status", .type = YAML_TYPE_OBJECT, .schema = &status_schema},
 	{.key = "services", .type = YAML_TYPE_OBJECT, .schema = &services_schema},
 	YAML_CSTR(struct control_config, "user", user, .min = 1, .max = 127),

@@ -11,10 +11,18 @@
  *	  roles: [workload]	# of config and workload; both when left out
  *	  weight: 50		# against other clusters; left out: 100, or what REST said
  *	  adminState: active	# or drain, disabled; left out: active, or what REST said
+ *	  site: west		# where it is; left out: at our own site
  *	pools:			# where VIPs come from, beside IPPools; if there are any, all must lie in one
  *	- {name: default, cidrs: [203.0.113.0/28, "2001:db8:113::/124"]}
  *	dataplanes:
  *	- {name: dp0, url: ipc:///run/sluice/dp0.ipc}
+ *	site:			# this site among others
+ *	  name: east
+ *	  listen: tls+tcp://0.0.0.0:7443
+ *	  certificate: east.crt	# of the federation's CA; key: east.key, ca: ca.crt
+ *	  signingKey: east.sign.key
+ *	  peers:
+ *	  - {name: west, url: "tls+tcp://west.example.com:7443", signingKey: west.sign.pub, distance: far}
  *	api: {socket: /run/sluice/control.sock, mode: "0660"}
  *	status: {leaseNamespace: sluice-system}	# where the Lease is that chooses the writer
  *	services:		# the LoadBalancer Service that shows a Gateway's VIPs
@@ -28,6 +36,7 @@
  *	trustedNetworks: [10.0.0.0/8]
  *	timeouts: {header: 10s, idle: 60s, connect: 5s, response: 60s}
  *	exchangeBytesMax: 256Ki
+ *	ramp: {pointsPerSecond: 10}	# how fast a cluster drains and comes back, of 100
  *	logLevel: info
  *
  * Relative paths start at the file's own folder. An unknown key is an error with its line.
@@ -50,8 +59,30 @@ struct config_cluster {
 	unsigned roles;	     /* CLUSTER_ROLE_... */
 	bool has_weight, has_admin;
 	uint32_t weight;
-	int admin; /* enum cluster_admin */
+	int admin;	 /* enum cluster_admin */
+	struct str site; /* where it is; empty: at our own */
 	uint32_t line;
+};
+
+#define CONFIG_PEERS_MAX 31u
+
+enum config_distance { SITE_NEAR = 0, SITE_FAR };
+
+struct config_peer {
+	struct str name;
+	const char *url;	 /* nng: tls+tcp://... */
+	const char *signing_key; /* path: PEM, public */
+	int distance;		 /* enum config_distance */
+	uint32_t line;
+};
+
+struct config_site {
+	struct str name;
+	const char *listen; /* nng: tls+tcp://...; NULL: nobody can reach us */
+	/* Paths to PEM; there when there is anybody to speak to. */
+	const char *certificate, *key, *ca, *signing_key;
+	const struct config_peer *peers;
+	uint32_t peers_count;
 };
 
 struct config_pool {
@@ -73,6 +104,7 @@ struct control_config {
 	const struct config_cluster *clusters;
 	const struct config_pool *pools;
 	const struct config_dataplane *dataplanes;
+	const struct config_site *site; /* NULL: there are no others */
 	uint32_t clusters_count, pools_count, dataplanes_count;
 	const char *api_socket, *state_directory;
 	struct str api_mode; /* of the socket: three octal digits, perhaps after a 0 */
@@ -81,6 +113,7 @@ struct control_config {
 	uint32_t trusted_count;
 	uint32_t header_timeout_ms, idle_timeout_ms, connect_timeout_ms, response_timeout_ms;
 	uint32_t exchange_bytes_max;
+	uint32_t ramp_points; /* hundredths of a cluster's share per second */
 	struct str lease_namespace;
 	struct str services_namespace; /* empty: the Gateway's own */
 	struct str services_class;

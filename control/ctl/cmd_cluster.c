@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/ctl/ctl.h"
+#include "control/ctl/cmd_cluster.h"
 
 static void roles_text(const json_t *cluster, char *buf, size_t size)
 {
@@ -54,10 +54,21 @@ static const char *source_text(const json_t *cluster)
 	return "in cluster";
 }
 
+/* "active", "drain", or how far it is on its way. */
+static void admin_text(const json_t *cluster, char *buf, size_t size)
+{
+	double drained = json_number_value(json_object_get(cluster, "drainedPercent"));
+
+	if (drained > 0 && drained < 100)
+		snprintf(buf, size, "%s (%.4g%% drained)", text_of(cluster, "adminState"), drained);
+	else
+		snprintf(buf, size, "%s", text_of(cluster, "adminState"));
+}
+
 static int list(struct ctl *c)
 {
-	static const char *const heads[] = {"NAME", "ROLES", "ADMIN", "WEIGHT", "SAID BY", "SOURCE",
-		"STATE", NULL};
+	static const char *const heads[] = {"NAME", "SITE", "ROLES", "ADMIN", "WEIGHT", "SAID BY",
+		"SOURCE", "STATE", NULL};
 	json_t *j, *cluster;
 	struct table *t;
 	size_t i;
@@ -74,13 +85,15 @@ static int list(struct ctl *c)
 	}
 	t = table_new(heads);
 	json_array_foreach (json_object_get(j, "items"), i, cluster) {
-		char roles[40], state[500];
+		char roles[40], state[500], admin[40];
 
 		roles_text(cluster, roles, sizeof(roles));
 		state_text(cluster, state, sizeof(state));
 		table_add(t, "%s", text_of(cluster, "name"));
+		admin_text(cluster, admin, sizeof(admin));
+		table_add(t, "%s", *text_of(cluster, "site") ? text_of(cluster, "site") : "-");
 		table_add(t, "%s", roles);
-		table_add(t, "%s", text_of(cluster, "adminState"));
+		table_add(t, "%s", admin);
 		table_add(t, "%d", (int)number_of(cluster, "weight"));
 		table_add(t, "%s", text_of(cluster, "origin"));
 		table_add(t, "%s", source_text(cluster));
@@ -190,7 +203,9 @@ int cmd_cluster(struct ctl *c)
 		return change(c, "PUT");
 	if (strcmp(verb, "set") == 0)
 		return change(c, "PATCH");
+	if (strcmp(verb, "drain") == 0)
+		return cluster_drain(c);
 	if (strcmp(verb, "remove") == 0)
 		return named(c, "DELETE");
-	return ctl_usage(c, "%s: list, show, add, set or remove", verb);
+	return ctl_usage(c, "%s: list, show, add, set, drain or remove", verb);
 }

@@ -42,10 +42,8 @@ static void show_clusters(const json_t *backend)
 	size_t i;
 
 	json_array_foreach (json_object_get(backend, "clusters"), i, c) {
-		bool reserve = json_is_true(json_object_get(c, "reserve"));
-
 		table_add_json(t, json_object_get(c, "name"));
-		table_add(t, "%s%s", text_of(c, "state"), reserve ? ", in reserve" : "");
+		table_add(t, "%s", text_of(c, "state"));
 		table_add_json(t, json_object_get(c, "weight"));
 		table_add(t, "%.4g", json_number_value(json_object_get(c, "factor")));
 		table_add_json(t, json_object_get(c, "ready"));

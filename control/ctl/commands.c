@@ -14,7 +14,7 @@ const struct command commands[] = {
 		"  --namespace NAME   only objects of this namespace"},
 	{"describe", "KIND [NAMESPACE/]NAME", "everything about one object", cmd_describe,
 		"  --cluster NAME     which one, if several clusters have it"},
-	{"cluster", "[list | show|add|set|remove NAME]",
+	{"cluster", "[list | show|add|set|drain|remove NAME]",
 		"clusters, their roles, weights and states", cmd_cluster,
 		"add and set take what follows; paths are on control's machine. control.yaml wins "
 		"for\n"
@@ -24,7 +24,11 @@ const struct command commands[] = {
 		"  --directory DIR    manifests\n"
 		"  --roles LIST       config,workload\n"
 		"  --weight N         0 to 1000000, against other clusters (100)\n"
-		"  --state STATE      active, drain (no new connections) or disabled"},
+		"  --state STATE      active, drain (no new connections) or disabled\n"
+		"drain takes the share back by steps and waits until no request is in flight. It "
+		"goes on\n"
+		"when the command is interrupted; set --state active gives the share back.\n"
+		"  --timeout S        wait no longer"},
 	{"routes", "", "where routes come in and where they go", cmd_routes, ""},
 	{"weights", "[GLOB]", "effective share of each backend and cluster", cmd_weights,
 		"GLOB: names of rules, like 'demo/*'."},

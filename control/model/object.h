@@ -75,7 +75,7 @@ struct object {
 		const struct service_export *service_export;
 		const struct remote_cluster *remote_cluster;
 		const struct ip_pool *ip_pool;
-		const struct traffic_policy *traffic_policy;
+		const struct cluster_traffic_policy *traffic_policy;
 	};
 	struct arena arena;
 	struct object *base;   /* owned reference: all of the above lives there; or NULL */

@@ -71,7 +71,7 @@ struct traffic_settings {
  * Values that are impossible, or that cannot be honoured, are no reason to lose the object: it is
  * there, has its targets, and is told what is wrong.
  */
-struct traffic_policy {
+struct cluster_traffic_policy {
 	const struct policy_target *targets;
 	uint32_t targets_count;
 	struct traffic_settings settings; /* good only without <invalid> */

@@ -243,7 +243,7 @@ static const struct yaml_schema settings_schema =
 /* --- the policy --- */
 
 struct complaint {
-	struct traffic_policy *policy;
+	struct cluster_traffic_policy *policy;
 	struct arena *arena;
 };
 
@@ -265,7 +265,7 @@ static void on_complaint(struct yaml_decoder *d, bool fatal, uint32_t line, cons
 
 static void policy_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
 {
-	struct traffic_policy *p = obj;
+	struct cluster_traffic_policy *p = obj;
 	struct complaint c = {p, d->arena};
 	struct yaml_decoder settings = {.arena = d->arena,
 		.strict = true,
@@ -292,8 +292,8 @@ static const struct yaml_field target_fields[] = {
 static const struct yaml_schema target_schema = YAML_SCHEMA(struct policy_target, target_fields);
 
 static const struct yaml_field policy_fields[] = {
-	YAML_LIST(struct traffic_policy, "targetRefs", targets, &target_schema, .required = true,
-		.min = 1, .max = 16),
+	YAML_LIST(struct cluster_traffic_policy, "targetRefs", targets, &target_schema,
+		.required = true, .min = 1, .max = 16),
 	YAML_IGNORED("clusters"), /* these: settings_fields */
 	YAML_IGNORED("failover"),
 	YAML_IGNORED("overprovisioningFactor"),
@@ -302,6 +302,6 @@ static const struct yaml_field policy_fields[] = {
 	YAML_IGNORED("ramp"),
 };
 static const struct yaml_schema spec_schema =
-	YAML_SCHEMA(struct traffic_policy, policy_fields, .finish = policy_finish);
+	YAML_SCHEMA(struct cluster_traffic_policy, policy_fields, .finish = policy_finish);
 
-SCHEMA_WITH_SPEC(traffic_policy, struct traffic_policy, spec_schema);
+SCHEMA_WITH_SPEC(traffic_policy, struct cluster_traffic_policy, spec_schema);

@@ -66,7 +66,10 @@ static struct plan_service *service_resolve(struct reconcile *r, const struct ob
 		.endpoints = list.items,
 		.clusters = list.clusters,
 		.endpoints_count = list.count,
-		.clusters_count = list.clusters_count};
+		.clusters_count = list.clusters_count,
+		.policy = policies_of(r, o)};
+	if (s->policy != NULL)
+		traffic_weigh(s);
 	return s;
 }
 

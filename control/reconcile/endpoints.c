@@ -205,8 +205,11 @@ static const struct plan_cluster *add_cluster(struct reconcile *r, struct str na
 		out->clusters = arena_array(r->arena, struct plan_cluster, r->clusters_count);
 	out->clusters[n] = (struct plan_cluster){.name = name,
 		.weight = c->weight,
+		.policy_weight = CLUSTER_WEIGHT_DEFAULT,
+		.withheld = c->withheld,
+		.remote = c->site.len != 0,
 		.admin = c->admin,
-		.reserve = out->reserve};
+		.priority = out->reserve ? 1 : 0};
 	out->clusters_count++;
 	return &out->clusters[n];
 }

@@ -180,6 +180,7 @@ static bool find_parents(struct reconcile *r, struct plan_route *route)
 static void build_route(struct reconcile *r, struct plan_route *route)
 {
 	rules_build(r, route);
+	route->policy = policies_of(r, route->obj);
 	for (uint32_t i = 0; i < route->parents_count; i++) {
 		struct plan_parent *parent = &route->parents[i];
 

@@ -61,12 +61,17 @@ struct plan_endpoint {
 	uint32_t cluster_index; /* the same in plan_service.clusters */
 };
 
+struct plan_policy;
+
 /* A cluster that has a part in a service, and the factors of its share. */
 struct plan_cluster {
 	struct str name;
-	uint32_t weight; /* the operator's */
+	uint32_t weight;	/* the operator's */
+	uint32_t policy_weight; /* the ClusterTrafficPolicy's */
+	uint16_t withheld;	/* permille that a drain has taken back */
+	uint8_t priority;	/* a higher one gets what the ones before cannot take */
+	bool remote;		/* at another site */
 	enum cluster_admin admin;
-	bool reserve;		  /* gets requests only when no other cluster can take any */
 	uint32_t ready, draining; /* endpoints */
 	uint32_t unready;	  /* endpoints that shall be ready, and are not */
 };
@@ -78,6 +83,7 @@ struct plan_service {
 	struct plan_endpoint *endpoints;
 	struct plan_cluster *clusters; /* by name; those without endpoints too */
 	uint32_t endpoints_count, clusters_count;
+	const struct plan_policy *policy; /* the ClusterTrafficPolicy that holds, or NULL */
 };
 
 struct plan_backend {
@@ -108,6 +114,7 @@ struct plan_route {
 	const struct object *obj;
 	struct plan_parent *parents; /* only those that are Gateways and ListenerSets of ours */
 	struct plan_rule *rules;     /* as spec.rules */
+	const struct plan_policy *policy; /* the ClusterTrafficPolicy that holds, or NULL */
 	uint32_t parents_count;
 	bool serves;	 /* some parent accepted it */
 	uint32_t number; /* among those that serve */
@@ -217,7 +224,8 @@ struct plan_input {
 };
 
 struct plan *plan_build(const struct plan_input *in);
-/* The operator's part in the share of a cluster, in hundredths: 0 unless it is active. */
+/* The operator's part in the share of a cluster: weight and drain, in 1/PLAN_FACTOR_ONE. */
+#define PLAN_FACTOR_ONE (CLUSTER_WEIGHT_DEFAULT * CLUSTER_WHOLE)
 uint32_t plan_cluster_factor(const struct plan_cluster *c);
 struct plan *plan_get(struct plan *p);
 void plan_put(struct plan *p); /* NULL is fine */

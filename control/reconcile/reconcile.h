@@ -156,6 +156,8 @@ void policies_finish(struct reconcile *r);
 
 /* traffic.c: does this ClusterTrafficPolicy hold, now that all older ones are decided? */
 void traffic_judge(struct reconcile *r, struct plan_policy *policy);
+/* What the policy of <s> says of its clusters. */
+void traffic_weigh(struct plan_service *s);
 
 /* rules.c: which rules can be served at all. */
 void rules_build(struct reconcile *r, struct plan_route *route);

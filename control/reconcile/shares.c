@@ -3,11 +3,14 @@
  * shares.c: one traffic formula, two levels; every weight that dataplanes get is made here.
  *
  *	between the backendRefs of a rule	route weight * mean factor of the backend's clusters
- *	between the clusters of a backend	the cluster's factor, among those that have endpoints
+ *	between the clusters of a backend	operator's * policy's weight, among those of one
+ *						priority that have endpoints
  *	between the endpoints of a cluster	their slice's weight
  *
- * A cluster's factor is the operator's: weight / 100, and 0 while it drains or is disabled. Health
- * shifts nothing between backendRefs: one whose endpoints are all gone answers 503 for its share,
+ * A cluster's factor is the operator's: weight / 100, less what a drain has taken back, and 0 when
+ * it is disabled. Weights here are the base on which dataplanes work: what health, priorities and
+ * the drain's present step make of them is theirs (route/traffic.c). Health shifts nothing between
+ * backendRefs unless a policy says so: one whose endpoints are all gone answers 503 for its share,
  * as the API says. Only when the operator's factors leave a rule nothing at all, the route's own
  * weights stand, and what they lead to answers 503: weights that are all zero in the route itself
  * are the user's word, and 500.
@@ -15,6 +18,8 @@
  * Both levels end in integers. They are exact where small integers can be, else the largest weight
  * is the largest that fits, and rounding is below a tenth of a percent of a share.
  */
+#include <string.h>
+
 #include "control/reconcile/reconcile.h"
 #include "dataplane/base/bug.h"
 #include "dataplane/snapshot/snapshot.h"
@@ -23,7 +28,7 @@
 
 uint32_t plan_cluster_factor(const struct plan_cluster *c)
 {
-	return c->admin == CLUSTER_ACTIVE ? c->weight : 0;
+	return c->admin == CLUSTER_DISABLED ? 0 : c->weight * (CLUSTER_WHOLE - c->withheld);
 }
 
 static uint64_t gcd(uint64_t a, uint64_t b)
@@ -43,13 +48,15 @@ static uint64_t gcd(uint64_t a, uint64_t b)
 struct group {
 	struct plan_service *s;
 	bool draining;
+	uint8_t priority; /* of clusters that are in it */
 	uint64_t *weight; /* [cluster]: its factor, 0: gets nothing */
 	uint64_t *sum;	  /* [cluster]: what its endpoints weigh by their slices */
 };
 
 static bool in_group(const struct group *g, const struct plan_endpoint *e)
 {
-	return e->draining == g->draining && e->slice_weight != 0;
+	return e->draining == g->draining && e->slice_weight != 0 &&
+		g->s->clusters[e->cluster_index].priority == g->priority;
 }
 
 static void set_weight(struct plan_endpoint *e, uint64_t w)
@@ -138,27 +145,70 @@ static void weigh_nearly(struct group *g)
 	}
 }
 
-static void weigh_group(struct reconcile *r, struct plan_service *s, bool draining)
+/*
+ * Of a cluster inside its priority: what the operator says times what the policy says. What a drain
+ * holds back is told to the dataplane beside it, until nothing is left.
+ */
+static uint64_t cluster_weight(const struct plan_cluster *c)
 {
-	struct group g = {.s = s, .draining = draining};
+	return plan_cluster_factor(c) == 0 ? 0 : (uint64_t)c->weight * c->policy_weight;
+}
+
+/* Into CLUSTER_WEIGHT_MAX, exactly where that can be. */
+static void reduce_weights(struct group *g)
+{
+	uint64_t all = 0, max = 0;
+
+	for (uint32_t c = 0; c < g->s->clusters_count; c++) {
+		all = gcd(all, g->weight[c]);
+		max = g->weight[c] > max ? g->weight[c] : max;
+	}
+	for (uint32_t c = 0; all != 0 && c < g->s->clusters_count; c++) {
+		uint64_t w = g->weight[c] / all;
+
+		if (max / all > CLUSTER_WEIGHT_MAX)
+			w = w * CLUSTER_WEIGHT_MAX / (max / all);
+		g->weight[c] = w == 0 && g->weight[c] != 0 ? 1 : w;
+	}
+}
+
+/* A lower priority has somebody who is ready; none of a higher one gets anything then. */
+static bool is_served_before(const struct plan_service *s, uint8_t priority)
+{
+	for (uint32_t c = 0; c < s->clusters_count; c++)
+		if (s->clusters[c].priority < priority && s->clusters[c].ready != 0 &&
+			cluster_weight(&s->clusters[c]) != 0)
+			return true;
+	return false;
+}
+
+static void weigh_group(struct reconcile *r, struct plan_service *s, bool draining,
+	uint8_t priority)
+{
+	struct group g = {.s = s, .draining = draining, .priority = priority};
 	uint64_t multiple;
-	bool preferred = false;
 
 	g.weight = arena_array(r->arena, uint64_t, s->clusters_count);
 	g.sum = arena_array(r->arena, uint64_t, s->clusters_count);
 	for (uint32_t i = 0; i < s->endpoints_count; i++)
 		if (in_group(&g, &s->endpoints[i]))
 			g.sum[s->endpoints[i].cluster_index] += s->endpoints[i].slice_weight;
-	for (uint32_t c = 0; c < s->clusters_count; c++) {
-		g.weight[c] = g.sum[c] != 0 ? plan_cluster_factor(&s->clusters[c]) : 0;
-		preferred |= g.weight[c] != 0 && !s->clusters[c].reserve;
-	}
-	for (uint32_t c = 0; preferred && c < s->clusters_count; c++)
-		if (s->clusters[c].reserve)
-			g.weight[c] = 0;
+	for (uint32_t c = 0; c < s->clusters_count; c++)
+		g.weight[c] = g.sum[c] != 0 ? cluster_weight(&s->clusters[c]) : 0;
+	if (is_served_before(s, priority))
+		memset(g.weight, 0, s->clusters_count * sizeof(*g.weight));
+	reduce_weights(&g);
 	multiple = common_multiple(&g);
 	if (multiple == 0 || !weigh_exactly(&g, multiple))
 		weigh_nearly(&g);
+}
+
+static bool has_priority(const struct plan_service *s, unsigned priority)
+{
+	for (uint32_t c = 0; c < s->clusters_count; c++)
+		if (s->clusters[c].priority == priority)
+			return true;
+	return false;
 }
 
 static void weigh_service(struct reconcile *r, struct plan_service *s)
@@ -173,13 +223,17 @@ static void weigh_service(struct reconcile *r, struct plan_service *s)
 		e->cluster_index = c;
 		(*(e->draining ? &s->clusters[c].draining : &s->clusters[c].ready))++;
 	}
-	weigh_group(r, s, false);
-	weigh_group(r, s, true);
+	for (unsigned p = 0; p <= BUILD_SERVICE_CLUSTER_PRIORITY_MAX; p++) {
+		if (!has_priority(s, p))
+			continue;
+		weigh_group(r, s, false, (uint8_t)p);
+		weigh_group(r, s, true, (uint8_t)p);
+	}
 }
 
 /* --- between backendRefs --- */
 
-/* The mean of the clusters' factors as a fraction of hundredths. */
+/* The mean of the clusters' factors as a fraction of the whole. */
 struct fraction {
 	uint64_t over, under;
 };
@@ -194,7 +248,7 @@ static struct fraction backend_weight(const struct plan_backend *b)
 	for (uint32_t c = 0; c < b->service->clusters_count; c++)
 		sum += plan_cluster_factor(&b->service->clusters[c]);
 	return (struct fraction){f.over * sum,
-		(uint64_t)CLUSTER_WEIGHT_DEFAULT * b->service->clusters_count};
+		(uint64_t)PLAN_FACTOR_ONE * b->service->clusters_count};
 }
 
 static void reduce(struct plan_backend *b, uint32_t count)

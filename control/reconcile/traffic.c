@@ -25,7 +25,7 @@ static enum kind target_kind(const struct policy_target *t)
 	return KIND_COUNT;
 }
 
-static const char *wrong_kind(struct reconcile *r, const struct traffic_policy *spec)
+static const char *wrong_kind(struct reconcile *r, const struct cluster_traffic_policy *spec)
 {
 	for (uint32_t i = 0; i < spec->targets_count; i++)
 		if (target_kind(&spec->targets[i]) == KIND_COUNT)
@@ -37,7 +37,7 @@ static const char *wrong_kind(struct reconcile *r, const struct traffic_policy *
 }
 
 /* What none of the targets could mean, as a sentence; NULL: nothing. */
-static const char *misplaced(const struct traffic_policy *spec)
+static const char *misplaced(const struct cluster_traffic_policy *spec)
 {
 	const struct traffic_settings *s = &spec->settings;
 	bool routes = false, backends = false;
@@ -62,7 +62,7 @@ static const char *misplaced(const struct traffic_policy *spec)
 
 static const char *missing_target(struct reconcile *r, const struct object *o)
 {
-	const struct traffic_policy *spec = o->traffic_policy;
+	const struct cluster_traffic_policy *spec = o->traffic_policy;
 
 	for (uint32_t i = 0; i < spec->targets_count; i++) {
 		const struct policy_target *t = &spec->targets[i];
@@ -78,7 +78,7 @@ static const char *missing_target(struct reconcile *r, const struct object *o)
 /* Another one, which is older, holds for a target of this one. */
 static const char *taken_target(struct reconcile *r, const struct object *o)
 {
-	const struct traffic_policy *spec = o->traffic_policy;
+	const struct cluster_traffic_policy *spec = o->traffic_policy;
 
 	for (uint32_t i = 0; i < spec->targets_count; i++) {
 		const struct policy_target *t = &spec->targets[i];
@@ -133,7 +133,7 @@ static void accept_policy(struct reconcile *r, struct plan_policy *policy)
 void traffic_judge(struct reconcile *r, struct plan_policy *policy)
 {
 	const struct object *o = policy->obj;
-	const struct traffic_policy *spec = o->traffic_policy;
+	const struct cluster_traffic_policy *spec = o->traffic_policy;
 	const char *why;
 
 	if (!plan_may_serve(r, o))
@@ -148,4 +148,17 @@ void traffic_judge(struct reconcile *r, struct plan_policy *policy)
 		refuse(policy, "Conflicted", why);
 	else
 		accept_policy(r, policy);
+}
+
+void traffic_weigh(struct plan_service *s)
+{
+	const struct traffic_settings *t = &s->policy->obj->traffic_policy->settings;
+
+	for (uint32_t i = 0; i < s->clusters_count; i++)
+		for (uint32_t k = 0; k < t->clusters_count; k++) {
+			if (!str_eq(s->clusters[i].name, t->clusters[k].name))
+				continue;
+			s->clusters[i].policy_weight = t->clusters[k].weight;
+			s->clusters[i].priority = (uint8_t)t->clusters[k].priority;
+		}
 }

@@ -477,6 +477,12 @@ static void clusters_come_and_go_by_rest(void **state)
 		0);
 	assert_true(clusters_have("\"drain\""));
 	assert_true(clusters_have("\"weight\": 7"));
+	assert_int_equal(run(out, sizeof(out),
+				 "sluicectl --socket %s cluster drain west --timeout 1",
+				 in_dir("run/control.sock")),
+		1);
+	assert_non_null(strstr(out, "% drained, 0 requests in flight"));
+	assert_non_null(strstr(out, "the drain goes on"));
 	assert_int_equal(run(out, sizeof(out), "sluicectl --socket %s cluster set east --weight 9",
 				 in_dir("run/control.sock")),
 		0);

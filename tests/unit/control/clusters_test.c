@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "control/clusters/drain.h"
 #include "control/clusters/registry.h"
 
 static char journal[] = "/tmp/clusters_test.XXXXXX";
@@ -215,6 +216,82 @@ static void there_are_at_most_so_many(void **state)
 	registry_free(r);
 }
 
+/* --- drains --- */
+
+static struct clusters *list_of(uint32_t weight, enum cluster_admin admin)
+{
+	struct cluster c[] = {{.name = STR("east"), .weight = weight, .admin = admin},
+		{.name = STR("west"), .weight = 100}};
+
+	c[0].withheld = admin == CLUSTER_DRAIN ? CLUSTER_WHOLE : 0;
+	return clusters_new(c, 2);
+}
+
+static uint16_t withheld(const struct clusters *c)
+{
+	return clusters_lookup(c, STR("east"))->withheld;
+}
+
+static void a_drain_goes_by_steps_and_back_again(void **state)
+{
+	struct clusters *active = list_of(100, CLUSTER_ACTIVE),
+			*drain = list_of(100, CLUSTER_DRAIN);
+	struct drains r = {NULL};
+	bool moving;
+
+	assert_int_equal(withheld(drains_take(&r, active, &moving)), 0);
+	assert_false(moving);
+	assert_int_equal(withheld(drains_take(&r, drain, &moving)), 0);
+	assert_true(moving);
+	for (unsigned i = 1; i <= 100; i++) {
+		assert_int_equal(withheld(drains_step(&r, drain, 10, &moving)), 10 * i);
+		assert_true(moving == (i < 100));
+	}
+	assert_int_equal(withheld(drains_step(&r, active, 300, &moving)), 700);
+	assert_int_equal(withheld(drains_step(&r, drain, 10, &moving)), 710);
+	assert_int_equal(withheld(drains_step(&r, active, 1000, &moving)), 0);
+	assert_false(moving);
+	drains_fini(&r);
+	clusters_put(active);
+	clusters_put(drain);
+}
+
+static void weights_and_the_end_of_a_cluster_act_at_once(void **state)
+{
+	struct clusters *active = list_of(100, CLUSTER_ACTIVE), *drain = list_of(7, CLUSTER_DRAIN),
+			*disabled = list_of(7, CLUSTER_DISABLED), *now;
+	struct drains r = {NULL};
+	bool moving;
+
+	drains_take(&r, active, &moving);
+	now = drains_step(&r, drain, 10, &moving);
+	assert_int_equal(clusters_lookup(now, STR("east"))->weight, 7);
+	assert_int_equal(withheld(now), 10);
+	now = drains_take(&r, disabled, &moving);
+	assert_int_equal(clusters_lookup(now, STR("east"))->admin, CLUSTER_DISABLED);
+	assert_false(moving);
+	drains_fini(&r);
+	clusters_put(active);
+	clusters_put(drain);
+	clusters_put(disabled);
+}
+
+static void what_has_not_moved_is_the_same_list(void **state)
+{
+	struct clusters *a = list_of(100, CLUSTER_DRAIN), *b = list_of(100, CLUSTER_DRAIN), *now;
+	struct drains r = {NULL};
+	bool moving;
+
+	now = drains_take(&r, a, &moving);
+	assert_int_equal(withheld(now), CLUSTER_WHOLE); /* it has drained before we came */
+	assert_false(moving);
+	assert_ptr_equal(drains_take(&r, b, &moving), now);
+	assert_ptr_equal(drains_step(&r, b, 10, &moving), now);
+	drains_fini(&r);
+	clusters_put(a);
+	clusters_put(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +302,9 @@ int main(void)
 		cmocka_unit_test(remote_clusters_come_last_and_belong_to_their_owner),
 		cmocka_unit_test(a_journal_that_is_none_is_an_error),
 		cmocka_unit_test(there_are_at_most_so_many),
+		cmocka_unit_test(a_drain_goes_by_steps_and_back_again),
+		cmocka_unit_test(weights_and_the_end_of_a_cluster_act_at_once),
+		cmocka_unit_test(what_has_not_moved_is_the_same_list),
 	};
 	int fd = mkstemp(journal), rc;
 

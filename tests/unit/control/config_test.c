@@ -88,6 +88,41 @@ static void everything_that_is_said_is_read(void **state)
 	control_config_fini(&c);
 }
 
+static void a_site_knows_its_peers_and_where_clusters_are(void **state)
+{
+	static const char text[] = "clusters:\n"
+				   "- {name: us-east, directory: a, site: east}\n"
+				   "- {name: us-west, directory: b, site: west}\n"
+				   "ramp: {pointsPerSecond: 200}\n"
+				   "site:\n"
+				   "  name: east\n"
+				   "  listen: tls+tcp://[::]:7443\n"
+				   "  certificate: east.crt\n"
+				   "  key: /keys/east.key\n"
+				   "  ca: ca.crt\n"
+				   "  signingKey: east.sign\n"
+				   "  peers:\n"
+				   "  - {name: west, url: 'tls+tcp://west.example.com:7443', "
+				   "signingKey: west.pub, distance: far}\n";
+	struct control_config c;
+	struct err err;
+
+	if (load(text, &c, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_true(str_eq(c.clusters[1].site, STR("west")));
+	assert_int_equal(c.ramp_points, 200);
+	assert_non_null(c.site);
+	assert_true(str_eq(c.site->name, STR("east")));
+	assert_string_equal(c.site->listen, "tls+tcp://[::]:7443");
+	assert_int_equal(c.site->certificate[0], '/');
+	assert_string_equal(c.site->key, "/keys/east.key");
+	assert_int_equal(c.site->peers_count, 1);
+	assert_int_equal(c.site->peers[0].distance, SITE_FAR);
+	assert_int_equal(c.site->peers[0].signing_key[0], '/');
+	assert_int_equal(c.site->peers[0].line, 13);
+	control_config_fini(&c);
+}
+
 static const struct {
 	const char *text, *want; /* want: behind the file's name */
 } bad_rows[] = {
@@ -128,6 +163,20 @@ static const struct {
 		":3: exchangeBytesMax: must be a size like 4096, 256Ki or 64Mi, but is \"1k\""},
 	{CLUSTERS "logLevel: loud\n",
 		":3: logLevel: must be error, warn, info or debug, but is \"loud\""},
+	{"clusters: [{name: a, directory: x, site: b}]\n",
+		":1: clusters: a: site: says nothing without the name of our own (site.name)"},
+	{CLUSTERS "site: {}\n", ":3: site.name: is required"},
+	{CLUSTERS "site: {name: a, listen: 'tls+tcp://0.0.0.0:1', key: k, ca: c, signingKey: s}\n",
+		":3: site.certificate: is required of a site that has peers"},
+	{CLUSTERS "site: {name: a, listen: 'tcp://0.0.0.0:1'}\n",
+		":3: site.listen: must be tls+tcp://HOST:PORT, but is \"tcp://0.0.0.0:1\""},
+	{CLUSTERS "site: {name: a, listen: 'tls+tcp://host:0'}\n",
+		":3: site.listen: must be tls+tcp://HOST:PORT, but is \"tls+tcp://host:0\""},
+	{CLUSTERS "site: {name: a, certificate: x, key: k, ca: c, signingKey: s, peers: [{name: a, "
+		  "url: 'tls+tcp://h:1', signingKey: p}]}\n",
+		":3: site.peers: a is this site itself"},
+	{CLUSTERS "ramp: {pointsPerSecond: 0}\n",
+		":3: ramp.pointsPerSecond: must be between 1 and 1000, but is 0"},
 	{CLUSTERS "---\n" CLUSTERS, ": holds more than one document"},
 };
 
@@ -166,6 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_filled_in),
 		cmocka_unit_test(everything_that_is_said_is_read),
+		cmocka_unit_test(a_site_knows_its_peers_and_where_clusters_are),
 		cmocka_unit_test(a_mistake_is_named_with_its_line),
 		cmocka_unit_test(every_example_is_read),
 	};

@@ -22,9 +22,10 @@
 
 struct row {
 	const char *name;
-	const char *clusters; /* "<name><weight>[drain|disabled|config] ..."; others: defaults */
-	const char *refs;     /* "<weight> <backend>, ..." */
-	const char *want;     /* "<weight> ...", then of each backend "<cluster><weight> ..." */
+	const char *
+		clusters; /* "<name><weight>[drain[points]|disabled|config] ..."; others: defaults */
+	const char *refs; /* "<weight> <backend>, ..." */
+	const char *want; /* "<weight> ...", then of each backend "<cluster><weight> ..." */
 };
 
 static const struct row rows[] = {
@@ -36,6 +37,8 @@ static const struct row rows[] = {
 	{"a third and two thirds", "a50", "1 a2b1", "1; a2b1: a1 a1 b4"},
 	{"a cluster that drains keeps its endpoints without weight", "a100drain", "1 a1b2",
 		"1; a1b2: a0 b1 b1"},
+	{"on its way there it keeps their weight, and loses against other backendRefs",
+		"a100drain40", "50 a1, 50 b1, 50 a1b1", "30 50 40; a1: a1; b1: b1; a1b1: a1 b1"},
 	{"one that is disabled has none", "a100disabled", "1 a1b2", "1; a1b2: b1 b1"},
 	{"weight 0 is as drained", "a0", "1 a1b2", "1; a1b2: a0 b1 b1"},
 	{"one that is there for its configuration lends nothing", "b100config", "1 a1b2",
@@ -159,8 +162,9 @@ static void put_cluster(struct store *s, char cluster, const char *refs)
 
 static struct clusters *clusters_of(const char *text)
 {
-	struct cluster list[8];
+	struct cluster list[8] = {0};
 	uint32_t n = 0;
+	unsigned points;
 	char word[16];
 	int len;
 
@@ -177,6 +181,13 @@ static struct clusters *clusters_of(const char *text)
 		else
 			list[n].admin =
 				strcmp(word, "drain") == 0 ? CLUSTER_DRAIN : CLUSTER_DISABLED;
+		if (list[n].admin == CLUSTER_DRAIN) {
+			int more = 0;
+
+			sscanf(text + len, "%u%n", &points, &more);
+			list[n].withheld = (uint16_t)(more > 0 ? 10 * points : CLUSTER_WHOLE);
+			len += more;
+		}
 	}
 	return clusters_new(list, n);
 }
