@@ -73,6 +73,7 @@ static bool agent_turn(struct agent *a)
 
 	for (unsigned i = 0; i < LINK_INBOX_MAX && link_next(a->link, &ev); i++)
 		agent_session_event(a, &ev, clock_mono_us());
+	health_live_run(&a->ctx, clock_mono_us());
 	agent_apply_commit(a, clock_mono_us());
 	more = agent_query_run(a);
 	if (clock_mono_us() - a->tick_us >= AGENT_TICK_US) {
@@ -103,6 +104,8 @@ static void agent_loop(struct agent *a)
 			wait_ms = 0;
 		else if (!reclaim_is_empty(&a->ctx.reclaim))
 			wait_ms = AGENT_PENDING_POLL_MS;
+		else if (health_live_is_running(&a->ctx))
+			wait_ms = HEALTH_LOOK_MS;
 		if (poll(fds, 2, wait_ms) > 0 && (fds[1].revents & POLLIN))
 			wake_clear(a);
 	}

@@ -62,6 +62,9 @@ static json_t *own_counters(const struct agent *a)
 	for (unsigned i = 0; i < AGENT_C_COUNT; i++)
 		agent_json_counter(list, agent_counter_name(i), agent_counter_help(i),
 			a->counters[i]);
+	for (unsigned i = 0; i < HEALTH_C_COUNT; i++)
+		agent_json_counter(list, health_counter_name(i), health_counter_help(i),
+			a->ctx.health.counters[i]);
 	for (unsigned i = 1; i < MESSAGE_ERR_COUNT; i++)
 		agent_json_counter(list, message_error_name((enum message_error)i),
 			message_error_help((enum message_error)i), a->errors[i]);

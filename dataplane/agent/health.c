@@ -81,6 +81,8 @@ bool health_publish(struct health *h, uint32_t slot, uint64_t now_us)
 	__atomic_store_n(&h->board->verdict[slot], v, __ATOMIC_RELAXED);
 	e->changed_us = now_us;
 	h->changes++;
+	if (h->on_changed != NULL)
+		h->on_changed(h->ctx, slot, now_us);
 	return true;
 }
 

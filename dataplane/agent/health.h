@@ -26,7 +26,8 @@
 #include "dataplane/upstream/suspicion.h"
 #include "dataplane/upstream/verdict.h"
 
-#define HEALTH_SUSPECT_INTERVAL_US 250000u /* under suspicion probes come so often at least */
+#define HEALTH_SUSPECT_INTERVAL_US 250000u /* under suspicion probes come so often at least ... */
+#define HEALTH_SUSPECT_TIMEOUT_US 500000u  /* ... and none waits longer: an uplink may be back */
 
 enum health_counter {
 #define HEALTH_COUNTER(NAME, name, help) HEALTH_C_##NAME,
@@ -78,6 +79,9 @@ struct health {
 	uint64_t list_serial, list_digest;
 	uint64_t changes; /* verdicts on the board that have changed so far */
 	bool relist;	  /* the list of probes is to be made anew */
+	void (*on_changed)(void *ctx, uint32_t slot,
+		uint64_t now_us); /* or NULL: a verdict on the board */
+	void *ctx;
 	uint64_t counters[HEALTH_C_COUNT];
 };
 

@@ -223,6 +223,8 @@ static struct probe_check hurried(struct probe_check k)
 {
 	if (k.interval_us > HEALTH_SUSPECT_INTERVAL_US)
 		k.interval_us = HEALTH_SUSPECT_INTERVAL_US;
+	if (k.timeout_us > HEALTH_SUSPECT_TIMEOUT_US)
+		k.timeout_us = HEALTH_SUSPECT_TIMEOUT_US;
 	return k;
 }
 

@@ -191,6 +191,8 @@ enum message_result live_apply_endpoints(struct live_context *c, struct live *l,
 		return MESSAGE_RESULT_SLOTS;
 	}
 	atomic_store_explicit(&l->endpoints[service], set, memory_order_release);
+	if (l == c->live)
+		health_live_stale(c);
 	retire(c, l, free_set, o->owned, now_us);
 	object_set(l, o, set,
 		message_endpoints_digest(m->endpoints.service_id, m->endpoints.e,

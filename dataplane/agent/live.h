@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/agent/health.h"
 #include "dataplane/agent/journal.h"
 #include "dataplane/agent/reclaim.h"
 #include "dataplane/agent/slots.h"
@@ -47,6 +48,17 @@ struct live {
 	uint64_t snapshot_epoch, snapshot_revision;
 };
 
+/* What health_live.c remembers between two looks. */
+struct health_live {
+	uint64_t look_us, list_us, traffic_us; /* of the newest one of each */
+	uint64_t news;	 /* of all workers, as of the newest look at traffic */
+	uint64_t log_us; /* the second that <log_lines> belongs to */
+	unsigned log_lines;
+	bool stale;	/* the configuration is another: list all endpoints */
+	bool some_out;	/* look at traffic again although there is no news */
+	bool suspected; /* what has been said of suspicion */
+};
+
 /* Everything that swap.c and live.c need of the agent. */
 struct live_context {
 	struct worker_group *group; /* borrowed */
@@ -54,6 +66,8 @@ struct live_context {
 	struct reclaim reclaim;
 	struct live *live; /* owned; published; NULL: none yet */
 	uint64_t serial;   /* of the newest configuration built */
+	struct health health;
+	struct health_live health_live;
 };
 
 void live_init(struct live_context *c, struct worker_group *g, const struct agent_ops *ops);
@@ -89,3 +103,12 @@ enum message_result live_apply_endpoints(struct live_context *c, struct live *l,
 bool live_journal_has_room(const struct live *l, size_t len);
 /* Journal key of the object that <m> replaces. */
 uint64_t live_key(const struct message *m);
+
+/* health_live.c. */
+void health_live_init(struct live_context *c);
+/* Endpoints or policies in use are others. */
+void health_live_stale(struct live_context *c);
+/* Once per turn of the agent: does what is due. */
+void health_live_run(struct live_context *c, uint64_t now_us);
+#define HEALTH_LOOK_MS 10 /* health_live_run() wants to be called so often while ... */
+bool health_live_is_running(const struct live_context *c);

@@ -30,6 +30,7 @@ void live_init(struct live_context *c, struct worker_group *g, const struct agen
 	c->serial = 0;
 	slots_init(&c->slots, ops);
 	reclaim_init(&c->reclaim, g->qsbr, c);
+	health_live_init(c);
 }
 
 void live_fini(struct live_context *c)
@@ -40,6 +41,7 @@ void live_fini(struct live_context *c)
 		swap_discard(c, c->live);
 		c->live = NULL;
 	}
+	health_fini(&c->health);
 	slots_fini(&c->slots);
 }
 
@@ -352,6 +354,7 @@ void swap_publish(struct live_context *c, struct live *l, uint64_t now_us)
 
 	c->live = l;
 	atomic_store_explicit(&c->group->config, &l->cfg, memory_order_release);
+	health_live_stale(c);
 	if (old != NULL)
 		reclaim_add(&c->reclaim, discard_late, old, true, false, now_us);
 }
