@@ -303,6 +303,7 @@ static void set_tls(struct transfer *x)
 static void set_proxy(struct transfer *x)
 {
 	const char *proxy = x->t->k->cluster.proxy_url;
+	bool insecure = x->t->k->cluster.insecure;
 	char url[2100];
 
 	if (proxy != NULL && strncmp(proxy, "socks5://", 9) == 0) {
@@ -311,6 +312,10 @@ static void set_proxy(struct transfer *x)
 	}
 	curl_easy_setopt(x->easy, CURLOPT_PROXY, proxy != NULL ? proxy : "");
 	curl_easy_setopt(x->easy, CURLOPT_NOPROXY, "");
+	/* one of its own (https://) is trusted as the server is, as Go does */
+	set_blob(x->easy, CURLOPT_PROXY_CAINFO_BLOB, x->t->credential->ca);
+	curl_easy_setopt(x->easy, CURLOPT_PROXY_SSL_VERIFYPEER, insecure ? 0L : 1L);
+	curl_easy_setopt(x->easy, CURLOPT_PROXY_SSL_VERIFYHOST, insecure ? 0L : 2L);
 	curl_easy_setopt(x->easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 }
 

@@ -590,8 +590,8 @@ def flood(folder, certs):
 class Proxy:
     """CONNECT, and what came with it."""
 
-    def __init__(self):
-        self.heads = []
+    def __init__(self, tls=None):
+        self.heads, self.tls = [], tls
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.port = self.sock.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -603,6 +603,11 @@ class Proxy:
 
     def serve(self, conn):
         head = b""
+        if self.tls is not None:
+            try:
+                conn = self.tls.wrap_socket(conn, server_side=True)
+            except OSError:
+                return
         while b"\r\n\r\n" not in head:
             head += conn.recv(4096)
         self.heads.append(head.decode())
@@ -630,6 +635,13 @@ def proxy(folder, certs):
     w.client.ask("GET /api/v1/x/1")
     yield "requests too", w.client.wait(lambda: w.client.done == [(200, "-")])
     yield "no crash", w.close()
+    for cert, fine in (("good", True), ("expired", False)):
+        p = Proxy(certs.context(cert))
+        w = World(folder, certs, cluster=f", proxy-url: 'https://127.0.0.1:{p.port}'")
+        yield f"a proxy with TLS and a {cert} certificate of the cluster's authority", \
+            w.client.sees("a:5", "b:6") if fine else \
+            w.client.wait(lambda: "certificate" in w.client.why) and not p.heads
+        yield f"no crash with {cert}", w.close()
 
 
 def client_certificate(folder, certs):
