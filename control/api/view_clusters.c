@@ -64,12 +64,12 @@ static json_t *json_kinds(const struct api_source *s, struct str name)
 
 	for (unsigned i = 0; sources_kind_state(s->sources, name, i, &k); i++)
 		json_array_append_new(list,
-			json_pack("{s:o, s:s, s:s, s:s, s:i, s:i, s:I, s:b, s:b}", "kind",
+			json_pack("{s:o, s:s, s:s, s:o, s:i, s:i, s:I, s:b, s:b}", "kind",
 				view_str(kind_info[k.kind].name), "version", k.watch.version,
-				"state", kube_watch_phase_name(k.watch.phase), "why", k.watch.why,
-				"objects", (int)k.objects, "invalid", (int)k.problems,
-				"invalidSeen", (json_int_t)k.broken, "kept", k.kept, "fromDisk",
-				k.from_disk));
+				"state", kube_watch_phase_name(k.watch.phase), "why",
+				view_str(str_of(k.watch.why)), "objects", (int)k.objects, "invalid",
+				(int)k.problems, "invalidSeen", (json_int_t)k.broken, "kept",
+				k.kept, "fromDisk", k.from_disk));
 	return list;
 }
 
@@ -85,9 +85,9 @@ static int64_t stale_s(const struct source_state *st)
 
 static void add_server(json_t *state, const struct kube_cluster_state *k)
 {
-	json_object_set_new(state, "server", json_string(k->server));
+	json_object_set_new(state, "server", view_str(str_of(k->server)));
 	json_object_set_new(state, "connected", json_boolean(k->connected));
-	json_object_set_new(state, "lastError", json_string(k->last_error));
+	json_object_set_new(state, "lastError", view_str(str_of(k->last_error)));
 	json_object_set_new(state, "requestsWaiting", json_integer(k->calls_waiting));
 }
 
@@ -105,7 +105,7 @@ static json_t *json_writer(const struct api_source *s, struct str name)
 	j = json_object();
 	json_object_set_new(j, "leader", json_boolean(st.leader));
 	json_object_set_new(j, "denied", json_boolean(st.denied));
-	json_object_set_new(j, "holder", json_string(st.holder));
+	json_object_set_new(j, "holder", view_str(str_of(st.holder)));
 	json_object_set_new(j, "identity", json_string(st.identity));
 	json_object_set_new(j, "waiting", json_integer(st.waiting + st.under_way));
 	json_object_set_new(j, "writes", json_integer((json_int_t)st.counters[STATUS_WRITES]));
@@ -122,7 +122,7 @@ static json_t *json_state(const struct api_source *s, struct str name)
 	if (s->sources == NULL || !sources_state(s->sources, name, &st))
 		return j;
 	json_object_set_new(j, "takesPart", json_boolean(st.takes_part));
-	json_object_set_new(j, "error", json_string(st.error));
+	json_object_set_new(j, "error", view_str(str_of(st.error)));
 	if (st.api) {
 		json_object_set_new(j, "stale",
 			json_boolean(st.from_disk || (st.open && st.kube.stale_since_us != 0)));
@@ -195,10 +195,11 @@ json_t *view_clusters_brief(const struct api_source *s)
 		if (!sources_state(s->sources, e[i].def.name, &st))
 			continue;
 		json_array_append_new(list,
-			json_pack("{s:o, s:b, s:b, s:s, s:o, s:o, s:o}", "name",
+			json_pack("{s:o, s:b, s:b, s:o, s:o, s:o, s:o}", "name",
 				view_str(e[i].def.name), "takesPart", st.takes_part, "connected",
-				!st.api || (st.open && st.kube.connected), "error", st.error,
-				"listing", kinds_in(s, e[i].def.name, KUBE_WATCH_LISTING), "stale",
+				!st.api || (st.open && st.kube.connected), "error",
+				view_str(str_of(st.error)), "listing",
+				kinds_in(s, e[i].def.name, KUBE_WATCH_LISTING), "stale",
 				kinds_in(s, e[i].def.name, KUBE_WATCH_STALE), "absent",
 				kinds_in(s, e[i].def.name, KUBE_WATCH_ABSENT)));
 	}

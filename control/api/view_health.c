@@ -65,7 +65,8 @@ void view_readyz(struct api_request *r)
 		json_string(s->compiled != NULL ? "manifests read" : "manifests not read yet"));
 
 	if (*s->compile_error != '\0')
-		ok &= check_add(checks, "compile", STR(""), false, json_string(s->compile_error));
+		ok &= check_add(checks, "compile", STR(""), false,
+			view_str(str_of(s->compile_error)));
 	for (uint32_t i = 0; s->publish != NULL && i < publish_count(s->publish); i++)
 		ok &= check_dataplane(checks, s, i);
 	api_reply_json(r, ok ? 200 : 503,

@@ -549,6 +549,26 @@ static void a_kubeconfig_that_cannot_work_takes_nobodys_place(void **state)
 	assert_true(soon(clusters_lack, "\"far\""));
 }
 
+/* An error quotes what is wrong, and is cut: perhaps within a character, which JSON would not take. */
+static void an_error_that_is_cut_within_a_character_is_shown(void **state)
+{
+	for (int odd = 0; odd < 2; odd++) {
+		char text[2000] = "current-context: ";
+
+		strcat(text, odd ? "x" : "xx");
+		for (int i = 0; i < 300; i++)
+			strcat(text, "\xc3\xa4");
+		put("far.yaml", text);
+		put_clusters("- {name: far, kubeconfig: far.yaml}\n");
+		kill(w.control, SIGHUP);
+		assert_true(soon(clusters_have, "has no entry named \\\"x"));
+		assert_true(status_has("has no entry named \\\"x"));
+		put_clusters("");
+		kill(w.control, SIGHUP);
+		assert_true(soon(clusters_lack, "\"far\""));
+	}
+}
+
 static void what_rest_said_survives_a_restart(void **state)
 {
 	assert_int_equal(kill(w.control, SIGTERM), 0);
@@ -652,6 +672,7 @@ int main(void)
 		cmocka_unit_test(clusters_come_and_go_by_rest),
 		cmocka_unit_test(a_cluster_whose_kubeconfig_broke_can_be_drained),
 		cmocka_unit_test(a_kubeconfig_that_cannot_work_takes_nobodys_place),
+		cmocka_unit_test(an_error_that_is_cut_within_a_character_is_shown),
 		cmocka_unit_test(what_rest_said_survives_a_restart),
 		cmocka_unit_test(it_lives_while_the_dataplane_is_gone),
 		cmocka_unit_test(sigterm_ends_it_and_removes_the_socket),
