@@ -2,6 +2,7 @@
 /*
  * control.c: puts the parts together and takes them apart; what each event of the loop does.
  */
+#include "control/api/view.h"
 #include "control/control.h"
 
 #include <errno.h>
@@ -63,6 +64,7 @@ static void on_clusters(void *arg)
 {
 	struct control *c = arg;
 
+	server_tell(c->server, "clusters", json_object());
 	loop_timer_set(c->loop, &c->clusters_timer, 0);
 }
 
@@ -212,6 +214,32 @@ static int open_registry(struct control *c, struct err *err)
 	return rc;
 }
 
+static void on_site_event(void *arg, const struct federation_event *e)
+{
+	struct control *c = arg;
+	const char *name = NULL;
+	json_t *j = view_site_event(e, &name);
+
+	server_tell(c->server, name, j);
+}
+
+static int open_federate(struct control *c, struct err *err)
+{
+	const struct federate_config cfg = {
+		.loop = c->loop,
+		.config = c->config,
+		.registry = c->registry,
+		.publish = c->publish,
+		.on_clusters = on_clusters,
+		.on_event = on_site_event,
+		.arg = c,
+	};
+	int rc = federate_open(&cfg, &c->federate, err);
+
+	c->source.federate = c->federate;
+	return rc;
+}
+
 static int open_sources(struct control *c, struct err *err)
 {
 	const struct sources_events events = {on_change, on_status, on_clusters, on_closing, c};
@@ -261,6 +289,8 @@ int control_open(struct control *c, const char *config_path, struct err *err)
 	if (rc >= 0)
 		rc = open_registry(c, err);
 	if (rc >= 0)
+		rc = open_federate(c, err);
+	if (rc >= 0)
 		rc = open_sources(c, err);
 	if (rc < 0)
 		return rc;
@@ -276,6 +306,7 @@ void control_close(struct control *c)
 	status_free(c->status);
 	c->status = NULL;
 	sources_free(c->sources);
+	federate_close(c->federate);
 	if (c->publish != NULL) {
 		loop_fd_remove(c->loop, &c->publish_fd);
 		publish_free(c->publish);

@@ -16,6 +16,7 @@
 #include "control/clusters/drain.h"
 #include "control/compile/compile.h"
 #include "control/config/config.h"
+#include "control/federate/federate.h"
 #include "control/loop/debounce.h"
 #include "control/loop/loop.h"
 #include "control/publish/publish.h"
@@ -47,6 +48,7 @@ struct control {
 	struct sources *sources;
 	struct status *status;
 	struct publish *publish;
+	struct federate *federate;
 	struct server *server;
 	struct address_book *book;
 

@@ -97,6 +97,27 @@ static void publish_plan(struct control *c, struct plan *p, struct publish_outco
 	c->source.compiled = &k->build;
 }
 
+/* What the site serves, for other sites to see. */
+static void tell_vips(struct control *c)
+{
+	struct ip_addr vips[RECORD_VIPS_MAX];
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; c->compiled != NULL && i < c->compiled->build.listener_count; i++) {
+		const struct build_listener *l = &c->compiled->build.listeners[i];
+
+		for (uint32_t a = 0; a < l->addr_count && count < RECORD_VIPS_MAX; a++) {
+			uint32_t k = 0;
+
+			while (k < count && !ip_eq(&vips[k], &l->addrs[a]))
+				k++;
+			if (k == count)
+				vips[count++] = l->addrs[a];
+		}
+	}
+	federate_set_vips(c->federate, vips, count);
+}
+
 static void remember_addresses(struct control *c, const struct plan *p)
 {
 	struct err err;
@@ -175,6 +196,7 @@ void control_turn(struct control *c)
 		return;
 	}
 	publish_plan(c, p, &out);
+	tell_vips(c);
 	log_problems(c->plan != NULL ? c->plan->view : NULL, p->view);
 	remember_addresses(c, p);
 	plan_take(c, p);
@@ -230,6 +252,11 @@ static bool same_dataplanes(const struct control_config *a, const struct control
 	return true;
 }
 
+static bool same_sites(const struct config_site *a, const struct config_site *b)
+{
+	return (a == NULL) == (b == NULL) && (a == NULL || str_eq(a->name, b->name));
+}
+
 /* The key that cannot change while we run, or NULL. */
 static const char *needs_restart(const struct control_config *a, const struct control_config *b)
 {
@@ -239,6 +266,8 @@ static const char *needs_restart(const struct control_config *a, const struct co
 		return "api";
 	if (!same_cstr(a->state_directory, b->state_directory))
 		return "stateDirectory";
+	if (!same_sites(a->site, b->site))
+		return "site.name";
 	return same_cstr(a->user, b->user) ? NULL : "user";
 }
 
@@ -280,6 +309,8 @@ void control_reload(struct control *c)
 		log_error("config", "msg=\"%s\" kept=old", err.msg);
 	else
 		log_info("config", "file=%s msg=\"read again\"", c->config_path);
+	if (federate_reload(c->federate, c->config, &err) < 0)
+		log_error("site", "msg=\"%s\" kept=old", err.msg);
 	registry_set_file(c->registry, c->config);
 	sources_apply(c->sources);
 	sources_reload(c->sources);

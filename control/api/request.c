@@ -245,6 +245,14 @@ void api_reply_text(struct api_request *r, const char *content_type, char *text,
 		reply_set(r, 200, content_type, text, len);
 }
 
+void api_reply_stream(struct api_request *r)
+{
+	bug_on(r->reply.status != 0 || r->wait != NULL);
+	r->reply.status = 200;
+	r->reply.content_type = "text/event-stream";
+	r->reply.stream = true;
+}
+
 /* malloc'ed; NULL when memory was out. <j> is taken over. */
 static char *json_text(json_t *j, size_t *ret_len)
 {

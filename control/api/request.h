@@ -40,6 +40,7 @@ struct api_reply {
 	char etag[ETAG_STRLEN]; /* "" : none */
 	const char *allow;	/* 405: the methods; in the arena */
 	bool vary;		/* the representation depends on Accept */
+	bool stream;		/* what comes is sent as it comes (server_tell()); no body */
 };
 
 struct api_request {
@@ -82,6 +83,8 @@ void api_reply_json(struct api_request *r, unsigned status, json_t *j);
 void api_reply_json_tagged(struct api_request *r, json_t *j, json_t *tagged);
 /* The tag that a GET replying <j> (taken over) would have. */
 void api_etag_json(json_t *j, char ret[ETAG_STRLEN]);
+/* Server-sent events, until the client goes. */
+void api_reply_stream(struct api_request *r);
 void api_reply_text(struct api_request *r, const char *content_type, char *text, size_t len);
 void api_reply_problem(struct api_request *r, enum problem_type type, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -8,6 +8,7 @@
 #include "control/api/view.h"
 
 static const char *const json[] = {"application/json", NULL};
+static const char *const events[] = {"text/event-stream", NULL};
 static const char *const metrics[] = {"text/plain; version=0.0.4; charset=utf-8",
 	"application/openmetrics-text; version=1.0.0; charset=utf-8", NULL};
 
@@ -30,6 +31,14 @@ const struct api_route api_routes[] = {
 	{"PUT", "/api/v1/clusters/{name}", view_cluster_put, "", json},
 	{"PATCH", "/api/v1/clusters/{name}", view_cluster_patch, "", json},
 	{"DELETE", "/api/v1/clusters/{name}", view_cluster_delete, "", json},
+	{"GET", "/api/v1/events", view_events, "", events},
+	{"GET", "/api/v1/sites", view_sites, "", json},
+	{"GET", "/api/v1/sites/{name}", view_site, "", json},
+	{"GET", "/api/v1/weights", view_weights, "", json},
+	{"GET", "/api/v1/weights/{cluster}", view_weight, "scope", json},
+	{"PUT", "/api/v1/weights/{cluster}", view_weight_put, "scope", json},
+	{"PATCH", "/api/v1/weights/{cluster}", view_weight_patch, "scope", json},
+	{"DELETE", "/api/v1/weights/{cluster}", view_weight_delete, "scope", json},
 	{"GET", "/api/v1/dataplanes", view_dataplanes, "", json},
 	{"GET", "/api/v1/endpoints", view_endpoints, "", json},
 	{"GET", "/api/v1/counters", view_counters, "", json},

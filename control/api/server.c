@@ -31,17 +31,30 @@
 /* A body too long is read to its end up to here: who is answered while he sends may not look. */
 #define SERVER_DISCARD_BYTES_MAX (16u << 20)
 
+#define STREAMS_MAX 16u
+#define STREAM_BYTES_MAX (256u << 10)
+#define STREAM_PIECE_BYTES 4096u
+#define STREAM_ALIVE_US 10000000u /* a comment, so that both sides know that the other is there */
+
 struct server {
 	struct loop *loop;
 	const struct api_source *source;
 	struct MHD_Daemon *mhd;
 	struct loop_fd fd;
-	struct loop_timer timer;
-	char *path;	      /* owned; of the socket */
-	struct list carriers; /* requests in flight */
+	struct loop_timer timer, alive_timer;
+	char *path; /* owned; of the socket */
+	unsigned streams;
+	struct list transfers; /* requests in flight */
 };
 
-struct carrier {
+/* What a listener to events has not been sent yet. */
+struct stream {
+	bool on, lost;
+	char *text; /* owned, STREAM_BYTES_MAX */
+	size_t len;
+};
+
+struct transfer {
 	struct api_request req;
 	struct server *server;
 	struct MHD_Connection *conn;
@@ -50,14 +63,17 @@ struct carrier {
 	char *body;   /* owned */
 	size_t body_len;
 	bool started, dispatched, suspended;
+	struct stream stream;
 };
 
 /* --- one request --- */
 
-static void carrier_free(struct carrier *c)
+static void transfer_free(struct transfer *c)
 {
 	list_del(&c->link);
 	api_request_fini(&c->req);
+	c->server->streams -= c->stream.on;
+	free(c->stream.text);
 	free(c->target);
 	free(c->body);
 	free(c);
@@ -65,7 +81,7 @@ static void carrier_free(struct carrier *c)
 
 static void on_reply(struct api_request *r)
 {
-	struct carrier *c = r->carrier;
+	struct transfer *c = r->carrier;
 
 	if (!c->suspended)
 		return;
@@ -77,7 +93,7 @@ static void on_reply(struct api_request *r)
 static void *on_target(void *cls, const char *target, struct MHD_Connection *conn)
 {
 	struct server *s = cls;
-	struct carrier *c = calloc(1, sizeof(*c));
+	struct transfer *c = calloc(1, sizeof(*c));
 
 	if (c == NULL || (c->target = strdup(target)) == NULL) {
 		free(c);
@@ -88,17 +104,17 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *con
 	api_request_init(&c->req, s->source, s->loop);
 	c->req.on_reply = on_reply;
 	c->req.carrier = c;
-	list_add_tail(&s->carriers, &c->link);
+	list_add_tail(&s->transfers, &c->link);
 	return c;
 }
 
 static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
 	enum MHD_RequestTerminationCode why)
 {
-	struct carrier *c = *con_cls;
+	struct transfer *c = *con_cls;
 
 	if (c != NULL)
-		carrier_free(c);
+		transfer_free(c);
 	*con_cls = NULL;
 }
 
@@ -107,11 +123,92 @@ static struct str field(struct MHD_Connection *conn, const char *name)
 	return str_of(MHD_lookup_connection_value(conn, MHD_HEADER_KIND, name));
 }
 
-static enum MHD_Result queue_reply(struct carrier *c)
+/* --- events as they come --- */
+
+/* libmicrohttpd asks for the next piece; without one the connection rests. */
+static ssize_t stream_read(void *cls, uint64_t pos, char *buf, size_t max)
+{
+	struct transfer *c = cls;
+	struct stream *st = &c->stream;
+	size_t n = st->len < max ? st->len : max;
+
+	if (n == 0) {
+		c->suspended = true;
+		MHD_suspend_connection(c->conn);
+		return 0;
+	}
+	memcpy(buf, st->text, n);
+	memmove(st->text, st->text + n, st->len - n);
+	st->len -= n;
+	return (ssize_t)n;
+}
+
+static void stream_add(struct transfer *c, struct str text)
+{
+	struct stream *st = &c->stream;
+	struct str lost = STR("event: lost\ndata: {}\n\n");
+
+	if (!st->on)
+		return;
+	if (st->lost && st->len == 0) {
+		memcpy(st->text, lost.p, lost.len);
+		st->len = lost.len;
+		st->lost = false;
+	}
+	if (st->lost || text.len > STREAM_BYTES_MAX - st->len) {
+		st->lost = true;
+	} else {
+		memcpy(st->text + st->len, text.p, text.len);
+		st->len += text.len;
+	}
+	on_reply(&c->req); /* it goes on */
+}
+
+void server_tell(struct server *s, const char *event, json_t *data)
+{
+	char *text = json_dumps(data, JSON_COMPACT), *line = NULL;
+	int n = text != NULL ? asprintf(&line, "event: %s\ndata: %s\n\n", event, text) : -1;
+
+	list_for_each (l, &s->transfers)
+		if (n > 0)
+			stream_add(list_entry(l, struct transfer, link), str_make(line, (size_t)n));
+	if (n >= 0)
+		free(line);
+	free(text);
+	json_decref(data);
+}
+
+static void on_alive(void *arg)
+{
+	struct server *s = arg;
+
+	list_for_each (l, &s->transfers)
+		stream_add(list_entry(l, struct transfer, link), STR(": alive\n\n"));
+	loop_timer_set(s->loop, &s->alive_timer, STREAM_ALIVE_US);
+}
+
+static struct MHD_Response *stream_begin(struct transfer *c)
+{
+	struct stream *st = &c->stream;
+
+	if (c->server->streams >= STREAMS_MAX)
+		return NULL;
+	st->text = malloc(STREAM_BYTES_MAX);
+	bug_on(st->text == NULL);
+	st->on = true;
+	c->server->streams++;
+	stream_add(c, STR(": alive\n\n"));
+	return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_PIECE_BYTES, stream_read,
+		c, NULL);
+}
+
+static enum MHD_Result queue_reply(struct transfer *c)
 {
 	struct api_reply *rep = &c->req.reply;
-	struct MHD_Response *resp = MHD_create_response_from_buffer(rep->body_len, rep->body,
-		rep->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+	struct MHD_Response *resp = rep->stream
+		? stream_begin(c)
+		: MHD_create_response_from_buffer(rep->body_len, rep->body,
+			  rep->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
 	enum MHD_Result ok;
 
 	if (resp == NULL)
@@ -131,7 +228,7 @@ static enum MHD_Result queue_reply(struct carrier *c)
 	return ok;
 }
 
-static enum MHD_Result dispatch(struct carrier *c, const char *method)
+static enum MHD_Result dispatch(struct transfer *c, const char *method)
 {
 	const struct api_input in = {
 		.method = str_of(method),
@@ -153,7 +250,7 @@ static enum MHD_Result dispatch(struct carrier *c, const char *method)
 }
 
 /* Past the limit the length is still counted, so that dispatch sees it, the bytes are not kept. */
-static enum MHD_Result take_body(struct carrier *c, const char *data, size_t len)
+static enum MHD_Result take_body(struct transfer *c, const char *data, size_t len)
 {
 	size_t keep = c->body_len + len <= API_BODY_BYTES_MAX ? len : 0;
 	char *p;
@@ -174,7 +271,7 @@ static enum MHD_Result take_body(struct carrier *c, const char *data, size_t len
 static enum MHD_Result on_access(void *cls, struct MHD_Connection *conn, const char *url,
 	const char *method, const char *version, const char *data, size_t *data_len, void **con_cls)
 {
-	struct carrier *c = *con_cls;
+	struct transfer *c = *con_cls;
 
 	if (c == NULL)
 		return MHD_NO; /* out of memory in on_target() */
@@ -315,8 +412,10 @@ int server_open(struct loop *loop, const struct server_options *opt,
 	}
 	s->loop = loop;
 	s->source = source;
-	list_init(&s->carriers);
+	list_init(&s->transfers);
 	loop_timer_init(&s->timer, on_timer, s);
+	loop_timer_init(&s->alive_timer, on_alive, s);
+	loop_timer_set(loop, &s->alive_timer, STREAM_ALIVE_US);
 	rc = start(s, fd, err);
 	if (rc < 0) {
 		server_close(s);
@@ -331,10 +430,11 @@ void server_close(struct server *s)
 	if (s == NULL)
 		return;
 	loop_timer_stop(&s->timer);
+	loop_timer_stop(&s->alive_timer);
 	loop_fd_remove(s->loop, &s->fd);
 	/* libmicrohttpd wants no connection suspended when it stops */
-	list_for_each (l, &s->carriers)
-		on_reply(&list_entry(l, struct carrier, link)->req);
+	list_for_each (l, &s->transfers)
+		on_reply(&list_entry(l, struct transfer, link)->req);
 	if (s->mhd != NULL)
 		MHD_stop_daemon(s->mhd);
 	if (unlink(s->path) < 0 && errno != ENOENT)

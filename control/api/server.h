@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <jansson.h>
 #include <sys/types.h>
 
 #include "control/api/source.h"
@@ -25,5 +26,10 @@ struct server_options {
 /* -EADDRINUSE when somebody answers on that socket; a dead one is replaced. */
 int server_open(struct loop *loop, const struct server_options *opt,
 	const struct api_source *source, struct server **ret_server, struct err *err);
+/*
+ * Tells everybody who listens to /api/v1/events; <data> is taken over. Who reads too slowly is told
+ * once, by an event "lost", that he has missed some and should read everything again.
+ */
+void server_tell(struct server *s, const char *event, json_t *data);
 /* Answers in flight are dropped. Removes the socket file. */
 void server_close(struct server *s);

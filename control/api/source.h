@@ -11,6 +11,7 @@
 
 #include "control/clusters/registry.h"
 #include "control/config/config.h"
+#include "control/federate/federate.h"
 #include "control/publish/publish.h"
 #include "control/reconcile/plan.h"
 #include "control/sources/sources.h"
@@ -26,6 +27,7 @@ struct api_source {
 	struct registry *registry;     /* handlers may change it, and call on_clusters() then */
 	const struct sources *sources; /* NULL in tests without any */
 	const struct status *status;   /* the same */
+	struct federate *federate;     /* the same */
 	void (*on_clusters)(void *arg);
 	void *on_clusters_arg;
 	const char *compile_error; /* why <compiled> is not published; "" */

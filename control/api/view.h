@@ -35,6 +35,18 @@ void view_cluster(struct api_request *r);
 void view_cluster_put(struct api_request *r);
 void view_cluster_patch(struct api_request *r);
 void view_cluster_delete(struct api_request *r);
+/* view_sites.c */
+void view_events(struct api_request *r);
+/* What an event is called and says; NULL: nobody out there is interested. */
+json_t *view_site_event(const struct federation_event *e, const char **ret_name);
+void view_sites(struct api_request *r);
+void view_site(struct api_request *r);
+/* view_weights.c */
+void view_weights(struct api_request *r);
+void view_weight(struct api_request *r);
+void view_weight_put(struct api_request *r);
+void view_weight_patch(struct api_request *r);
+void view_weight_delete(struct api_request *r);
 /* view_dataplanes.c */
 void view_dataplanes(struct api_request *r);
 void view_endpoints(struct api_request *r);
@@ -68,6 +80,9 @@ const char *view_backend_status(enum build_backend_status s);
 /* NULL when the configuration has none of that id. */
 const struct build_service *view_service_lookup(const struct build_config *c, uint64_t id);
 
+/* An operator's order; null for NULL. */
+json_t *view_weight_record(const struct record *w);
+json_t *view_order(const struct cluster_order *o);
 /* How each cluster is, in a few words. */
 json_t *view_clusters_brief(const struct api_source *s);
 /* The request's body, a JSON object; NULL when a problem was replied. */

@@ -165,6 +165,7 @@ static json_t *json_cluster(const struct api_source *s, const struct cluster_ent
 
 	json_object_set_new(j, "site", view_str(e->def.site));
 	json_object_set_new(j, "drainedPercent", json_real(drained_percent(s, &e->def)));
+	json_object_set_new(j, "order", view_order(e->order));
 	json_object_set_new(j, "state", json_state(s, e->def.name));
 	return j;
 }

@@ -13,9 +13,16 @@
 
 #define CONTEXT_MAX 253 /* as the journal takes it */
 
+struct orders {
+	struct arena arena;
+	struct cluster_order *items;
+	uint32_t count;
+};
+
 struct registry {
 	char *journal; /* owned; NULL: none */
 	struct layer file, rest, remote;
+	struct orders orders;
 	struct cluster_entry entries[CLUSTERS_MAX]; /* what holds; points into the layers */
 	uint32_t count;
 	struct clusters *clusters; /* held */
@@ -73,6 +80,14 @@ static bool has_source(const struct cluster_def *d)
 
 /* --- what holds --- */
 
+static const struct cluster_order *order_find(const struct registry *r, struct str cluster)
+{
+	for (uint32_t i = 0; i < r->orders.count; i++)
+		if (str_eq(r->orders.items[i].cluster, cluster))
+			return &r->orders.items[i];
+	return NULL;
+}
+
 static void entry_make(const struct registry *r, const struct cluster_def *source,
 	enum cluster_origin origin, struct cluster_entry *e)
 {
@@ -89,6 +104,12 @@ static void entry_make(const struct registry *r, const struct cluster_def *sourc
 		e->def.admin = said != NULL && said->has_admin ? said->admin : CLUSTER_ACTIVE;
 	e->def.has_weight = e->def.has_weight && origin == CLUSTER_BY_FILE;
 	e->def.has_admin = e->def.has_admin && origin == CLUSTER_BY_FILE;
+	e->order = order_find(r, source->name);
+	if (e->order == NULL)
+		return;
+	e->def.weight = e->order->weight;
+	if (e->order->drain && e->def.admin == CLUSTER_ACTIVE)
+		e->def.admin = CLUSTER_DRAIN;
 }
 
 static void entries_add(struct registry *r, const struct layer *l, enum cluster_origin origin)
@@ -222,6 +243,35 @@ bool registry_set_remote(struct registry *r, struct str owner, const struct clus
 			layer_add(&fresh, &d);
 	}
 	return layer_swap(r, &r->remote, &fresh);
+}
+
+/* --- operators' orders --- */
+
+static void orders_init(struct orders *o, uint32_t room)
+{
+	*o = (struct orders){.count = 0};
+	arena_init(&o->arena, 0);
+	o->items = arena_array(&o->arena, struct cluster_order, room);
+}
+
+bool registry_set_orders(struct registry *r, const struct cluster_order *orders, uint32_t count)
+{
+	struct orders old = r->orders;
+	bool changed;
+
+	orders_init(&r->orders, count);
+	for (uint32_t i = 0; i < count; i++) {
+		struct cluster_order *o = &r->orders.items[r->orders.count++];
+
+		*o = orders[i];
+		o->cluster = arena_str(&r->orders.arena, orders[i].cluster);
+		o->site = arena_str(&r->orders.arena, orders[i].site);
+		o->actor = arena_str(&r->orders.arena, orders[i].actor);
+		o->reason = arena_str(&r->orders.arena, orders[i].reason);
+	}
+	changed = refresh(r);
+	arena_fini(&old.arena);
+	return changed;
 }
 
 /* --- REST --- */
@@ -380,6 +430,7 @@ int registry_new(const char *journal, struct registry **ret, struct err *err)
 	layer_init(&r->file);
 	layer_init(&r->rest);
 	layer_init(&r->remote);
+	orders_init(&r->orders, 0);
 	if (journal != NULL) {
 		r->journal = strdup(journal);
 		bug_on(r->journal == NULL);
@@ -402,6 +453,7 @@ void registry_free(struct registry *r)
 	layer_fini(&r->file);
 	layer_fini(&r->rest);
 	layer_fini(&r->remote);
+	arena_fini(&r->orders.arena);
 	clusters_put(r->clusters);
 	free(r->journal);
 	free(r);

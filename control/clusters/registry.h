@@ -6,6 +6,8 @@
  *	REST		clusters of its own; weight and admin state of others where the file is silent
  *	a RemoteClusterConfiguration of a config cluster	a workload cluster, as Calico means it
  *
+ *	an operator's order, at this site or another	weight and drain, over all of these
+ *
  * What REST said is written to a journal in the state directory before it holds, and survives
  * restarts. What it said about a cluster that is gone is kept: the cluster may come back.
  */
@@ -32,10 +34,23 @@ struct cluster_def {
 	enum cluster_admin admin;
 };
 
+/*
+ * What an operator wants of a cluster while it runs; sites tell each other (control/federate). It
+ * ends when it is taken back or its time is over, and then what was said before holds again.
+ */
+struct cluster_order {
+	struct str cluster;
+	uint32_t weight;
+	bool drain;
+	struct str site, actor, reason; /* where it was given, by whom, why */
+	uint64_t since_ms, expires_ms;	/* Unix time; expires 0: never */
+};
+
 /* What holds for a cluster. The has_ flags say that the file has fixed it. */
 struct cluster_entry {
 	struct cluster_def def;
 	enum cluster_origin origin;
+	const struct cluster_order *order; /* NULL: none */
 };
 
 /* Both have their objects from the same place. */
@@ -52,6 +67,9 @@ bool registry_set_file(struct registry *r, const struct control_config *config);
 /* All that RemoteClusterConfigurations of cluster <owner> say now. */
 bool registry_set_remote(struct registry *r, struct str owner, const struct cluster_def *defs,
 	uint32_t count);
+
+/* All orders that hold now, also for clusters that are not there. */
+bool registry_set_orders(struct registry *r, const struct cluster_order *orders, uint32_t count);
 
 /*
  * What REST says about a cluster from now on, in place of what it said before. -EINVAL: <def> makes

@@ -29,6 +29,16 @@ const struct command commands[] = {
 		"goes on\n"
 		"when the command is interrupted; set --state active gives the share back.\n"
 		"  --timeout S        wait no longer"},
+	{"site", "[list | show NAME]", "this site and its peers, and how they see clusters",
+		cmd_site, ""},
+	{"weight", "[list | set CLUSTER N | clear CLUSTER]",
+		"what operators want of clusters, at all sites", cmd_weight,
+		"The weight is a percentage of a cluster's usual share, 0 to 1000000; 100 changes "
+		"nothing.\n"
+		"set is live at every connected site and survives restarts.\n"
+		"  --ttl DURATION     ends by itself, like 1h\n"
+		"  --reason TEXT      why, for others to read\n"
+		"  --local            at this site alone (set, clear)"},
 	{"routes", "", "where routes come in and where they go", cmd_routes, ""},
 	{"weights", "[GLOB]", "effective share of each backend and cluster", cmd_weights,
 		"GLOB: names of rules, like 'demo/*'."},

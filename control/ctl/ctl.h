@@ -33,6 +33,8 @@ int cmd_status(struct ctl *c);
 int cmd_get(struct ctl *c);
 int cmd_describe(struct ctl *c);
 int cmd_cluster(struct ctl *c);
+int cmd_site(struct ctl *c);
+int cmd_weight(struct ctl *c);
 int cmd_routes(struct ctl *c);
 int cmd_weights(struct ctl *c);
 int cmd_explain(struct ctl *c);

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 
 #include "control/model/decode.h"
-#include "control/store/store_api.h"
 #include "control/store/store_private.h"
 #include "dataplane/base/bug.h"
 #include "dataplane/base/hash.h"
@@ -319,7 +318,6 @@ struct store *store_new(void)
 	struct store *s = calloc(1, sizeof(*s));
 
 	bug_on(s == NULL);
-	s->cluster_bytes_max = STORE_CLUSTER_BYTES_MAX;
 	return s;
 }
 

@@ -146,6 +146,7 @@ const struct agent_ops *agent_ops(struct worker_group *g)
 	static const struct agent_verb verbs[] = {
 		{"counters", inspect_counters},
 		{"endpoints", inspect_endpoints},
+		{"load", inspect_load},
 		{"conns", inspect_conns},
 		{"workers", inspect_workers},
 		{"neighbours", inspect_neighbours},

@@ -5,7 +5,7 @@
  *	inspect.c		the table of verbs, slots, time
  *	inspect_counters.c	counters
  *	inspect_endpoints.c	endpoints
- *	inspect_health.c	of endpoints
+ *	inspect_load.c		load
  *	inspect_workers.c	conns, workers, neighbours
  *	inspect_trace.c		trace
  */
@@ -18,25 +18,28 @@
 #define INSPECT_CALL_US 100000u /* a worker that takes longer hangs, or nearly */
 #define INSPECT_SLICE 256u	/* objects or connections of one step */
 
+/* What a worker had done when its load was asked for last. */
+struct inspect_load {
+	uint64_t at_us, working, empty, nap_us;
+};
+
 struct inspect {
 	struct worker_group *g; /* borrowed */
 	/* What a slot had counted when it was given to its present id: [slot * count + counter]. */
 	uint64_t *zero[COUNTER_SCOPE_COUNT]; /* owned, NULL until the first slot is given anew */
 	uint64_t turns[WORKERS_MAX], turn_us[WORKERS_MAX]; /* last seen, and since when */
-	uint64_t trace_end_us;				   /* 0: no trace is on */
+	struct inspect_load load[WORKERS_MAX];
+	uint64_t trace_end_us; /* 0: no trace is on */
 };
 
 bool inspect_counters(struct agent *a, void *ctx, struct agent_query *q);
 bool inspect_endpoints(struct agent *a, void *ctx, struct agent_query *q);
+bool inspect_load(struct agent *a, void *ctx, struct agent_query *q);
 bool inspect_conns(struct agent *a, void *ctx, struct agent_query *q);
 bool inspect_workers(struct agent *a, void *ctx, struct agent_query *q);
 bool inspect_neighbours(struct agent *a, void *ctx, struct agent_query *q);
 bool inspect_trace(struct agent *a, void *ctx, struct agent_query *q);
 void inspect_trace_stop(struct inspect *in);
-
-/* What is thought of the endpoint; null: nothing yet. Whom we suspect, if anybody. */
-json_t *inspect_health(const struct agent *a, uint64_t id, uint32_t slot);
-json_t *inspect_suspicion(const struct agent *a);
 
 /* Sum over all workers of one counter of one object, since the slot was given to it. */
 uint64_t inspect_object_counter(const struct inspect *in, enum counter_scope scope, uint32_t slot,

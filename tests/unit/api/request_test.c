@@ -16,7 +16,7 @@
 
 /* --- refusals --- */
 
-static const struct refusal {
+static const struct refused {
 	const char *name, *method, *target, *accept, *type, *body;
 	unsigned status;
 	const char *allow;
@@ -58,7 +58,7 @@ static const struct refusal {
 
 static void refusal_holds(void **state)
 {
-	const struct refusal *f = *state;
+	const struct refused *f = *state;
 	const struct api_input in = {str_of(f->method), str_of(f->target), str_of(f->accept),
 		STR(""), str_of(f->type), str_of(f->body)};
 	struct api_request r;
