@@ -64,7 +64,8 @@ static json_t *runtime_by_id(const json_t *answer)
 
 static json_t *runtime_of(const json_t *e)
 {
-	static const char *const keys[] = {"in_flight", "idle", "ejected_workers", "ejected_us"};
+	static const char *const keys[] = {"in_flight", "idle", "ejected_workers", "ejected_us",
+		"health"};
 	json_t *j = json_object();
 
 	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
@@ -94,6 +95,22 @@ static json_t *json_endpoint(const struct gather *g, json_t *const *maps,
 		view_endpoint_percent(s, i), "dataplanes", dataplanes);
 }
 
+/* {dataplane: whom it suspects} */
+static json_t *suspicion_by_dataplane(const struct gather *g)
+{
+	json_t *all = json_object();
+	char name[128];
+
+	for (unsigned p = 0; p < g->part_count; p++) {
+		json_t *s = json_object_get(g->parts[p].answer, "suspicion");
+
+		snprintf(name, sizeof(name), "%.*s", STR_FMT(g->parts[p].name));
+		if (s != NULL)
+			json_object_set(all, name, s);
+	}
+	return all;
+}
+
 static void endpoints_done(struct gather *g)
 {
 	const struct build_config *c = g->req->source->compiled;
@@ -113,7 +130,8 @@ static void endpoints_done(struct gather *g)
 	for (unsigned p = 0; p < g->part_count; p++)
 		json_decref(maps[p]);
 	api_reply_json(g->req, 200,
-		json_pack("{s:o, s:o}", "items", items, "errors", gather_errors(g)));
+		json_pack("{s:o, s:o, s:o}", "items", items, "suspicion", suspicion_by_dataplane(g),
+			"errors", gather_errors(g)));
 }
 
 void view_endpoints(struct api_request *r)

@@ -165,6 +165,7 @@ int cmd_weights(struct ctl *c)
 
 struct runtime {
 	int64_t in_flight, idle, ejected;
+	const char *bad, *why; /* of the first dataplane that does not use it; NULL: all do */
 	bool known;
 };
 
@@ -172,13 +173,18 @@ static struct runtime runtime_sum(const json_t *endpoint)
 {
 	struct runtime r = {0};
 	const char *key;
-	json_t *d;
+	json_t *d, *health;
 
 	json_object_foreach (json_object_get(endpoint, "dataplanes"), key, d) {
 		r.known = true;
 		r.in_flight += number_of(d, "in_flight");
 		r.idle += number_of(d, "idle");
 		r.ejected += number_of(d, "ejected_workers");
+		health = json_object_get(d, "health");
+		if (r.bad == NULL && json_is_false(json_object_get(health, "usable"))) {
+			r.bad = text_of(health, "state");
+			r.why = text_of(health, "why");
+		}
 	}
 	return r;
 }
@@ -196,11 +202,31 @@ static void add_endpoint(struct table *t, const json_t *svc, const json_t *e)
 	table_add(t, "%.4g%%", json_number_value(json_object_get(e, "percent")));
 	table_add(t, "%s",
 		json_is_true(json_object_get(e, "draining")) ? "draining"
+			: r.bad != NULL			     ? r.bad
 			: r.ejected > 0			     ? "ejected"
 			: r.known			     ? "ready"
 							     : "unknown");
+	table_add(t, "%s", r.bad != NULL ? r.why : "-");
 	table_add(t, "%ld", (long)r.in_flight);
 	table_add(t, "%ld", (long)r.idle);
+}
+
+/* Whoever suspects its own site says so before anything else. */
+static void show_suspicion(const json_t *j)
+{
+	const char *name;
+	json_t *s, *cluster;
+	size_t i;
+
+	json_object_foreach (json_object_get(j, "suspicion"), name, s) {
+		if (!json_is_true(json_object_get(s, "on")))
+			continue;
+		fprintf(stderr, "sluicectl: dataplane %s suspects its own site for %.1f s:", name,
+			(double)number_of(s, "since_us") / 1e6);
+		json_array_foreach (json_object_get(s, "clusters"), i, cluster)
+			fprintf(stderr, " %s", json_string_value(cluster));
+		fprintf(stderr, " fell silent together\n");
+	}
 }
 
 static void show_errors(const json_t *j)
@@ -216,7 +242,7 @@ static void show_errors(const json_t *j)
 int cmd_endpoints(struct ctl *c)
 {
 	static const char *const heads[] = {"SERVICE", "CLUSTER", "ENDPOINT", "ADDRESS", "SHARE",
-		"STATE", "IN FLIGHT", "IDLE", NULL};
+		"STATE", "WHY", "IN FLIGHT", "IDLE", NULL};
 	json_t *j, *svc, *e;
 	struct table *t;
 	size_t i, k;
@@ -236,6 +262,7 @@ int cmd_endpoints(struct ctl *c)
 			json_array_foreach (json_object_get(svc, "endpoints"), k, e)
 				add_endpoint(t, svc, e);
 	table_print(t);
+	show_suspicion(j);
 	show_errors(j);
 	return shown(j);
 }

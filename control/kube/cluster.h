@@ -18,9 +18,10 @@
 #include "dataplane/base/rng.h"
 
 #define KUBE_OBJECT_MAX (4u << 20)
-#define KUBE_LIST_BYTES_MAX (256u << 20) /* of the trimmed objects of one list */
-#define KUBE_STATUS_MAX (16u << 10)	 /* of the body of a refusal */
-#define KUBE_ANSWER_MAX (16u << 20)	 /* of the body of an answer to a call */
+#define KUBE_LIST_BYTES_MAX \
+	(256u << 20)		    /* of the trimmed objects of lists that are not whole yet */
+#define KUBE_STATUS_MAX (16u << 10) /* of the body of a refusal */
+#define KUBE_ANSWER_MAX (16u << 20) /* of the body of an answer to a call */
 #define KUBE_CALLS_IN_FLIGHT 8u
 #define KUBE_CALL_TRIES 10u
 #define KUBE_CALL_UNSENT_TRIES 3u  /* of a call that finds no connection */

@@ -49,6 +49,16 @@ static void stop(struct kube_watch *w, enum reflector_end as, enum kube_counter 
 
 /* --- collecting --- */
 
+/* By all watches together: a server may give all its lists at once. */
+static size_t collected(const struct kube_cluster *c)
+{
+	size_t n = 0;
+
+	list_for_each (l, &c->watches)
+		n += list_entry(l, struct kube_watch, link)->fresh.texts.used_bytes;
+	return n;
+}
+
 static void collect(struct kube_watch *w, json_t *object, const struct object_meta *meta)
 {
 	struct objects_entry *e = objects_put(&w->fresh, meta);
@@ -61,7 +71,8 @@ static void collect(struct kube_watch *w, json_t *object, const struct object_me
 	object_trim(object, &w->type);
 	text = json_dumps(object, JSON_COMPACT);
 	bug_on(text == NULL);
-	if (!objects_keep(&w->fresh, e, str_of(text)))
+	if (collected(w->c) + strlen(text) > KUBE_LIST_BYTES_MAX ||
+		!objects_keep(&w->fresh, e, str_of(text)))
 		stop(w, REFLECTOR_END_TOO_LARGE, KUBE_COUNTER_LIST_TOO_LARGE,
 			"all objects together are too large");
 	free(text);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "control/model/decode.h"
+#include "control/store/store_api.h"
 #include "control/store/store_private.h"
 #include "dataplane/base/bug.h"
 #include "dataplane/base/hash.h"
@@ -318,6 +319,7 @@ struct store *store_new(void)
 	struct store *s = calloc(1, sizeof(*s));
 
 	bug_on(s == NULL);
+	s->cluster_bytes_max = STORE_CLUSTER_BYTES_MAX;
 	return s;
 }
 

@@ -8,6 +8,7 @@
  */
 #include "control/store/store_api.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,10 +80,16 @@ static void problem_clear(struct store_kind *k, struct store_entry *e)
 	k->problems--;
 }
 
+static size_t bytes_of(const struct object *o)
+{
+	return o != NULL ? sizeof(*o) + o->arena.used_bytes : 0;
+}
+
 /* Releases what the entry has; its place in the table is the caller's. */
 static void entry_clear(struct store_kind *k, struct store_entry *e)
 {
 	problem_clear(k, e);
+	k->cluster->bytes -= bytes_of(e->object);
 	if (e->object != NULL)
 		k->objects--;
 	object_put(e->object);
@@ -135,6 +142,27 @@ static enum store_change take_broken(struct store_kind *k, struct store_entry *e
 	return STORE_BROKEN;
 }
 
+static bool has_room(const struct store_kind *k, const struct object *old,
+	const struct object *fresh)
+{
+	size_t was = bytes_of(old), is = bytes_of(fresh);
+
+	return is <= was || k->cluster->bytes - was + is <= k->store->cluster_bytes_max;
+}
+
+static enum store_change take_no_room(struct store_kind *k, struct store_entry *e)
+{
+	char *problem;
+
+	bug_on(asprintf(&problem,
+		       "cluster %.*s: %.*s %.*s%s%.*s: the cluster's objects take %zu MiB "
+		       "already: no room for this one",
+		       STR_FMT(k->cluster->name), STR_FMT(kind_info[k->kind].name), STR_FMT(e->ns),
+		       e->ns.len ? "/" : "", STR_FMT(e->name),
+		       k->store->cluster_bytes_max >> 20) < 0);
+	return take_broken(k, e, problem);
+}
+
 static enum store_change take_object(struct store_kind *k, struct store_entry *e,
 	struct object *fresh)
 {
@@ -143,7 +171,12 @@ static enum store_change take_object(struct store_kind *k, struct store_entry *e
 	bool same = old != NULL && old->content_digest == fresh->content_digest &&
 		str_eq(old->uid, fresh->uid);
 
+	if (!has_room(k, old, fresh)) {
+		object_put(fresh);
+		return take_no_room(k, e);
+	}
 	problem_clear(k, e);
+	k->cluster->bytes += bytes_of(fresh) - bytes_of(old);
 	k->objects += old == NULL;
 	e->object = fresh;
 	e->disk = false;
@@ -291,6 +324,11 @@ void store_api_remove(struct store *s, struct str cluster)
 	}
 }
 
+void store_api_bound(struct store *s, size_t cluster_bytes_max)
+{
+	s->cluster_bytes_max = cluster_bytes_max;
+}
+
 void store_api_gate(struct store *s, struct str cluster)
 {
 	struct store_cluster *c = cluster_find(s, cluster) ?: cluster_add(s, cluster);
@@ -363,6 +401,7 @@ bool store_api_restore(struct store_kind *k, const json_t *object)
 	}
 	e = entry_add(k, a.object->ns, a.object->name);
 	e->object = a.object;
+	k->cluster->bytes += bytes_of(e->object);
 	e->disk = true;
 	k->objects++;
 	changed(k);

@@ -31,6 +31,13 @@ enum store_change {
 };
 
 #define STORE_KIND_PROBLEMS_MAX 256u /* kept, of one kind; all are counted */
+#define STORE_CLUSTER_BYTES_MAX ((size_t)512 << 20)
+
+/*
+ * What the objects of one cluster may take; those beyond are as not valid ones. A server that gives
+ * more and more must not take the memory of all others.
+ */
+void store_api_bound(struct store *s, size_t cluster_bytes_max);
 
 /* The same pointer each time, valid until store_remove_cluster(). */
 struct store_kind *store_api_kind(struct store *s, struct str cluster, enum kind kind);

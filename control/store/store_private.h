@@ -40,12 +40,14 @@ struct store_kind {
 struct store_cluster {
 	struct str name;		      /* owned */
 	bool open;			      /* its objects are part of views */
+	size_t bytes;			      /* that its objects take */
 	struct store_kind *kinds[KIND_COUNT]; /* owned; NULL: nothing was fed yet */
 };
 
 struct store {
 	struct store_cluster **clusters; /* owned, those of API servers */
 	uint32_t clusters_count;
+	size_t cluster_bytes_max;
 	struct store_file **files; /* owned, by cluster and path */
 	uint32_t files_count, files_room;
 	uint64_t revision;

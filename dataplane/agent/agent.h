@@ -21,7 +21,10 @@
  *		bytes_out, retransmits, retransmits_spurious, mss, peer: {local, remote} | null}],
  *		next: {worker, cursor} | null}
  *	endpoints [service] -> {services: [{id, name, revision, endpoints: [{id, name, cluster,
- *		address, port, weight, draining, in_flight, idle, ejected_workers, ejected_us}]}]}
+ *		address, port, weight, draining, in_flight, idle, ejected_workers, ejected_us,
+ *		health: {state, usable, why, since_us, ejected_us, ejections, remote, probe:
+ *		{result, status, latency_us, age_us, in_a_row} | null} | null}]}],
+ *		suspicion: {on, since_us, times, clusters: [name]}}; all times are ages
  *	load [silent: names of clusters whose own site is not heard] -> {requests, busy_permille,
  *		draining, suspect, clusters: [{name, total, ready, usable, silent, requests}]}
  *	workers -> {workers: [{worker, stage, turns, in_turn_us, packets: {...}, tcp: {...},

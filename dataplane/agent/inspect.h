@@ -5,6 +5,7 @@
  *	inspect.c		the table of verbs, slots, time
  *	inspect_counters.c	counters
  *	inspect_endpoints.c	endpoints
+ *	inspect_health.c	of endpoints
  *	inspect_load.c		load
  *	inspect_workers.c	conns, workers, neighbours
  *	inspect_trace.c		trace
@@ -40,6 +41,10 @@ bool inspect_workers(struct agent *a, void *ctx, struct agent_query *q);
 bool inspect_neighbours(struct agent *a, void *ctx, struct agent_query *q);
 bool inspect_trace(struct agent *a, void *ctx, struct agent_query *q);
 void inspect_trace_stop(struct inspect *in);
+
+/* What is thought of the endpoint; null: nothing yet. Whom we suspect, if anybody. */
+json_t *inspect_health(const struct agent *a, uint64_t id, uint32_t slot);
+json_t *inspect_suspicion(const struct agent *a);
 
 /* Sum over all workers of one counter of one object, since the slot was given to it. */
 uint64_t inspect_object_counter(const struct inspect *in, enum counter_scope scope, uint32_t slot,

@@ -38,12 +38,12 @@ static json_t *endpoint_json(struct agent *a, const struct inspect *in, const st
 		if (st.sentence.until_us - now_us > ejected_us)
 			ejected_us = st.sentence.until_us - now_us;
 	}
-	return json_pack("{s:o, s:o, s:o, s:o, s:i, s:i, s:b, s:I, s:I, s:i, s:I}", "id",
+	return json_pack("{s:o, s:o, s:o, s:o, s:i, s:i, s:b, s:I, s:I, s:i, s:I, s:o}", "id",
 		agent_json_id(e->id), "name", agent_json_str(str_of(s->name)), "cluster",
 		agent_json_str(str_of(s->cluster)), "address", inspect_addr(&e->addr), "port",
 		e->port, "weight", e->weight, "draining", e->draining, "in_flight",
 		(json_int_t)in_flight, "idle", (json_int_t)idle, "ejected_workers", (int)ejected,
-		"ejected_us", (json_int_t)ejected_us);
+		"ejected_us", (json_int_t)ejected_us, "health", inspect_health(a, e->id, e->slot));
 }
 
 /* <wanted>: name or id of a service; NULL: all. */
@@ -108,7 +108,7 @@ bool inspect_endpoints(struct agent *a, void *ctx, struct agent_query *q)
 	struct walk *w;
 
 	if (q->step == 0) {
-		q->answer = json_pack("{s:[]}", "services");
+		q->answer = json_pack("{s:[], s:o}", "services", "suspicion", inspect_suspicion(a));
 		q->state = calloc(1, sizeof(*w));
 		bug_on(q->state == NULL);
 	}

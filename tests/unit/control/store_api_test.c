@@ -395,6 +395,38 @@ static void same_objects(const char *name)
 	control_config_fini(&config);
 }
 
+/* It costs itself: what is there stays, may change, and makes room when it goes. */
+static void a_cluster_has_so_much_room_and_no_more(void **state)
+{
+	struct store *s = store_new();
+	struct store_kind *k = store_api_kind(s, EAST, KIND_SERVICE);
+	char name[16];
+	uint32_t n = 0;
+	json_t *j;
+
+	store_api_bound(s, 64 << 10);
+	do
+		snprintf(name, sizeof(name), "a%u", n++);
+	while (n < 1000 && service(s, name, 80) == STORE_CHANGED);
+	assert_true(n > 2 && n < 100);
+	assert_int_equal(store_api_count(k), n - 1);
+	assert_int_equal(store_api_problems(k), 1);
+	assert_int_equal(service(s, "a0", 81), STORE_CHANGED);
+	assert_int_equal(service(s, "b", 80), STORE_BROKEN);
+	j = json_pack("{s:{s:s, s:s}}", "metadata", "namespace", "demo", "name", "a0");
+	assert_int_equal(store_api_delete(k, j), STORE_CHANGED);
+	json_decref(j);
+	assert_int_equal(service(s, "b", 80), STORE_CHANGED);
+	/* what is listed anew has all of it again */
+	store_api_begin(k);
+	store_api_end(k, true);
+	for (uint32_t i = 0; i + 1 < n; i++) {
+		snprintf(name, sizeof(name), "a%u", i);
+		assert_int_equal(service(s, name, 80), STORE_CHANGED);
+	}
+	store_free(s);
+}
+
 static void the_same_manifests_mean_the_same_by_either_way(void **state)
 {
 	struct dirent **names;
@@ -425,6 +457,7 @@ int main(void)
 		cmocka_unit_test(depth_is_bounded),
 		cmocka_unit_test(a_secret_keeps_what_a_gateway_reads),
 		cmocka_unit_test(a_cluster_that_is_removed_takes_its_objects_with_it),
+		cmocka_unit_test(a_cluster_has_so_much_room_and_no_more),
 		cmocka_unit_test(the_same_manifests_mean_the_same_by_either_way),
 	};
 
