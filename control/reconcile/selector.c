@@ -141,30 +141,28 @@ static const struct word *take_string(struct parser *p)
 	return w;
 }
 
-/* False after an error; an empty set leaves *ret NULL. */
+/* False after an error; an empty set leaves *ret NULL. Calico lets the last one have a comma, too. */
 static bool take_set(struct parser *p, const struct word **ret)
 {
-	const struct word *list = NULL;
-
 	if (!take(p, STR("{"))) {
 		fail(p, "{");
 		return false;
 	}
-	if (take(p, STR("}")))
-		return true;
-	do {
+	while (!take(p, STR("}"))) {
 		struct word *w = (struct word *)take_string(p);
 
 		if (w == NULL)
 			return false;
-		w->next = list;
-		list = w;
-	} while (take(p, STR(",")));
-	*ret = list;
-	if (take(p, STR("}")))
-		return true;
-	fail(p, ", or }");
-	return false;
+		w->next = *ret;
+		*ret = w;
+		if (take(p, STR(",")))
+			continue;
+		if (take(p, STR("}")))
+			return true;
+		fail(p, ", or }");
+		return false;
+	}
+	return true;
 }
 
 static struct selector *node(struct parser *p, enum selector_op op)

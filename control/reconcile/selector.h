@@ -6,7 +6,7 @@
  *	atom := "(" or ")" | "all()" | "global()" | "has(" label ")" | label op
  *	op   := "==" str | "!=" str | "in" set | "not in" set | "contains" str
  *		| "starts with" str | "ends with" str
- *	set  := "{" [str ("," str)*] "}"
+ *	set  := "{" [str ("," str)* [","]] "}"
  *
  * A string stands in single or double quotes and knows no escapes; a label is one to 512 of
  * [A-Za-z0-9_./-]; blanks (SP, HTAB) may stand between all tokens, and those inside an operator may

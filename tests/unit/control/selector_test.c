@@ -30,6 +30,7 @@ static const struct match_row match_rows[] = {
 	{"== takes double quotes", "a == \"x\"", {"a=x"}, {"-"}},
 	{"!= holds without the label", "a != 'x'", {"-", "a=y", "b=x"}, {"a=x"}},
 	{"in is one of a set", "a in {'x', \"y\"}", {"a=x", "a=y"}, {"-", "a=z"}},
+	{"a set may end in a comma", "a in {'x', 'y',}", {"a=x", "a=y"}, {"-", "a=", "a=z"}},
 	{"in an empty set is nothing", "a in {}", {NULL}, {"-", "a="}},
 	{"not in holds without the label", "a not in {'x'}", {"-", "a=y"}, {"a=x"}},
 	{"notin is not in", "a notin{'x'}", {"-", "a=y"}, {"a=x"}},
@@ -80,7 +81,8 @@ static const struct {
 	{"'a' == 'x'", "a label, has(label), all() or ( expected at byte 0, before \"'a' == 'x'\""},
 	{"a in 'x'", "{ expected at byte 5, before \"'x'\""},
 	{"a in {'x'", ", or } expected at the end"},
-	{"a in {'x',}", "a string in quotes expected at byte 10, before \"}\""},
+	{"a in {'x',,}", "a string in quotes expected at byte 10, before \",}\""},
+	{"a in {,}", "a string in quotes expected at byte 6, before \",}\""},
 	{"a inx {'x'}",
 		"an operator (==, !=, in, not in, contains, starts with, ends with) expected "
 		"at byte 2, before \"inx {'x'}\""},
