@@ -75,7 +75,8 @@ const struct cluster_def *layer_find(const struct layer *l, struct str name)
 
 static bool has_source(const struct cluster_def *d)
 {
-	return d->directory != NULL || d->kubeconfig != NULL || d->in_cluster || d->text.len != 0;
+	return d->directory != NULL || d->kubeconfig != NULL || d->in_cluster || d->text.len != 0 ||
+		d->awaited;
 }
 
 /* --- what holds --- */
@@ -134,7 +135,7 @@ bool cluster_def_same_source(const struct cluster_def *a, const struct cluster_d
 	return str_eq(str_of(a->directory), str_of(b->directory)) &&
 		str_eq(str_of(a->kubeconfig), str_of(b->kubeconfig)) &&
 		str_eq(str_of(a->context), str_of(b->context)) && a->in_cluster == b->in_cluster &&
-		str_eq(a->text, b->text);
+		a->awaited == b->awaited && str_eq(a->text, b->text);
 }
 
 static bool same_entries(const struct cluster_entry *a, const struct cluster_entry *b,

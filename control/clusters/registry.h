@@ -26,6 +26,7 @@ struct cluster_def {
 	const char *context;		    /* of the kubeconfig, or NULL */
 	bool in_cluster;
 	struct str text;  /* a kubeconfig's bytes: by a RemoteClusterConfiguration */
+	bool awaited;	  /* the same, but its Secret is not known yet: <text> is empty */
 	struct str owner; /* of that: the cluster in which it is */
 	unsigned roles;	  /* 0: not said */
 	struct str site;  /* of a cluster at another site; empty: at our own */

@@ -398,6 +398,9 @@ int api_cluster_open(struct sources *s, const struct cluster_def *def, struct ca
 	}
 	c->remote = remote_new(c);
 	api_cluster_roles(c, def->roles);
+	if (c->kinds[KIND_REMOTE_CLUSTER].store != NULL &&
+		store_api_count(c->kinds[KIND_REMOTE_CLUSTER].store) != 0)
+		remote_refresh(c->remote); /* those on disk, or of the client before */
 	*ret = c;
 	return 0;
 }

@@ -58,11 +58,20 @@ static bool was_usable(const struct access *a, struct str *ret_text)
 	const struct api_cluster *c = a->remote->cluster;
 	const struct cluster_entry *e = registry_find(c->sources->registry, str_of(a->name));
 
-	if (a->is_gone || e == NULL || e->origin != CLUSTER_BY_REMOTE ||
+	if (a->is_gone || e == NULL || e->origin != CLUSTER_BY_REMOTE || e->def.awaited ||
 		!str_eq(e->def.owner, c->name))
 		return false;
 	*ret_text = e->def.text;
 	return true;
+}
+
+/*
+ * After a start nobody knows what the Secret says before it is read, but that there is a cluster is
+ * on disk, and what was in it.
+ */
+static bool is_awaited(const struct access *a)
+{
+	return a->secret == NULL && !a->is_gone && !loop_timer_is_set(&a->gone);
 }
 
 static void complain(const struct access *a)
@@ -92,6 +101,9 @@ static void on_timer(void *arg)
 			complain(a);
 		if (good || was_usable(a, &text))
 			defs[count++] = (struct cluster_def){.name = str_of(a->name), .text = text};
+		else if (is_awaited(a))
+			defs[count++] =
+				(struct cluster_def){.name = str_of(a->name), .awaited = true};
 	}
 	changed = registry_set_remote(s->registry, r->cluster->name, defs, count);
 	if (changed)

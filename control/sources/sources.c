@@ -123,7 +123,7 @@ static void api_open(struct sources *s, struct source *c)
 	struct err err;
 
 	c->file_stamp = stamp_of(c->def.kubeconfig);
-	if (c->api != NULL && sources_check(&c->def, &err) < 0) {
+	if ((c->api != NULL || c->def.awaited) && sources_check(&c->def, &err) < 0) {
 		say(c, err.msg);
 		return;
 	}
@@ -147,6 +147,10 @@ int sources_check(const struct cluster_def *def, struct err *err)
 {
 	const struct kube_source source = kube_source_of(def);
 
+	if (def->awaited)
+		return err_set(err, ENOENT,
+			"its kubeconfig, in the Secret of a RemoteClusterConfiguration, is not "
+			"known yet");
 	return is_api(def) ? kube_check(&source, err) : 0;
 }
 

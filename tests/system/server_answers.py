@@ -2,7 +2,8 @@
 """
 server_answers.py: control against an API server of our own that says what a test wants it to: writes
 that meet a newer object, that are not allowed, that fail for a while or come too fast; clusters that
-come and go; remote clusters while the client is opened anew; kinds that appear and vanish.
+come and go; remote clusters while the client is opened anew, and while control is; kinds that appear
+and vanish.
 """
 import base64
 import json
@@ -290,6 +291,45 @@ def remote(api, c, certs, config):
     far.close()
 
 
+def remembered(api, c, certs):
+    """Control is killed, and the config cluster, which has the Secret, does not answer when it is back."""
+    far = Fake(certs)
+    far.put("namespaces", "demo")
+    text = kubeconfig(certs, far.port, inline=True)
+    api.put("secrets", "far", "federation", type="Opaque", data={
+        "kubeconfig": base64.b64encode(text.encode()).decode()})
+    spec = {"clusterAccessSecret": {"kind": "Secret", "namespace": "federation", "name": "far"}}
+    api.put("remoteclusterconfigurations", "far", spec=spec)
+    until("a remote cluster takes part", lambda: c.cluster("far").get("state", {}).get("takesPart"),
+          10)
+    time.sleep(2.6)  # until it is on disk
+    c.p.kill()
+    c.p.wait()
+    removed = counter_of_log(c, "cluster=far msg=\"removed\"")
+    api.refuse = lambda r: 503
+    c.start()
+
+    def state(name):
+        return c.cluster(name).get("state", {})
+    until("both take part as they were on disk", lambda: all(
+        state(n).get("takesPart") and state(n).get("fromDisk") for n in (NAME, "far")), 15)
+    check("not known yet" in state("far")["error"], f"it is said why: {state('far')['error']}")
+    leases = api.count_writes("leases")
+    time.sleep(1)
+    check(api.count_writes("leases") == leases, "nobody tries to write to a cluster from disk")
+    api.refuse = lambda r: None
+    until("its Secret read, it is watched", lambda: state("far").get("connected") and
+          not state("far").get("fromDisk") and c.kind("far", "Namespace").get("objects") == 1, 60)
+    until("and nothing is from disk", lambda: not state(NAME).get("fromDisk"), 30)
+    check(counter_of_log(c, "cluster=far msg=\"removed\"") == removed, "it was never removed")
+    with open(os.path.join(c.dir, "state", "objects", NAME, "remoteclusterconfigurations")) as f:
+        check("token" not in f.read(), "no credential on disk")
+    api.delete("remoteclusterconfigurations", "far")
+    until("it goes with its object, its files with it", lambda: c.cluster("far").get("status") == 404
+          and not os.path.exists(os.path.join(c.dir, "state", "objects", "far")), 10)
+    far.close()
+
+
 def counter_of_log(c, text):
     return log(c).count(text)
 
@@ -340,6 +380,7 @@ def main():
             step(api, c)
             say(f"{step.__name__}: {time.monotonic() - took:.1f} s")
         remote(api, c, certs, config)
+        remembered(api, c, certs)
         definitions(api, c)
         come_and_go(api, c, config)
         check(c.stop() == 0, "control ends without a leak")
