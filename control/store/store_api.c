@@ -395,9 +395,10 @@ bool store_api_restore(struct store_kind *k, const json_t *object)
 	free(a.problem);
 	if (a.object == NULL)
 		return false;
-	if (entry_find(k, a.object->ns, a.object->name) != NULL) {
+	e = entry_find(k, a.object->ns, a.object->name);
+	if (e != NULL || !has_room(k, NULL, a.object)) {
 		object_put(a.object);
-		return true;
+		return e != NULL;
 	}
 	e = entry_add(k, a.object->ns, a.object->name);
 	e->object = a.object;

@@ -65,7 +65,8 @@ void store_touch(struct store *s);
 
 /*
  * An object as it was before a restart. One that is here already is newer and stays; whatever the
- * server says of it, its version included, is taken as new. False: it is not valid.
+ * server says of it, its version included, is taken as new. False: it is not valid, or there is no
+ * room.
  */
 bool store_api_restore(struct store_kind *k, const json_t *object);
 
