@@ -8,12 +8,12 @@
 #include <stdint.h>
 
 struct budget {
-	uint64_t per_s, burst; /* tokens */
-	uint64_t tokens, left; /* <left>: thousandths of a token */
-	uint64_t at_ms;
+	uint64_t per_s, at_ms;
+	int64_t burst, tokens; /* below zero: fines to be worked off */
+	uint64_t left;	       /* thousandths of a token */
 };
 
-static inline void budget_init(struct budget *b, uint64_t per_s, uint64_t burst, uint64_t now_ms)
+static inline void budget_init(struct budget *b, uint64_t per_s, int64_t burst, uint64_t now_ms)
 {
 	*b = (struct budget){.per_s = per_s, .burst = burst, .tokens = burst, .at_ms = now_ms};
 }
@@ -25,15 +25,17 @@ static inline void budget_fill(struct budget *b, uint64_t now_ms)
 	if (ms > 1000000)
 		ms = 1000000; /* full long since, and no overflow */
 	got = b->left + ms * b->per_s;
-	b->tokens += got / 1000;
+	b->tokens += (int64_t)(got / 1000);
 	b->left = got % 1000;
-	if (b->tokens > b->burst)
+	if (b->tokens >= b->burst) {
 		b->tokens = b->burst;
+		b->left = 0;
+	}
 	b->at_ms = now_ms;
 }
 
 /* All or nothing. */
-static inline bool budget_take(struct budget *b, uint64_t n, uint64_t now_ms)
+static inline bool budget_take(struct budget *b, int64_t n, uint64_t now_ms)
 {
 	budget_fill(b, now_ms);
 	if (b->tokens < n)
@@ -42,8 +44,8 @@ static inline bool budget_take(struct budget *b, uint64_t n, uint64_t now_ms)
 	return true;
 }
 
-/* A fine: as much of it as there is. */
-static inline void budget_charge(struct budget *b, uint64_t n)
+/* A fine: taken also from what is not there yet, down to as much debt as a burst. */
+static inline void budget_charge(struct budget *b, int64_t n)
 {
-	b->tokens -= n < b->tokens ? n : b->tokens;
+	b->tokens = b->tokens - n > -b->burst ? b->tokens - n : -b->burst;
 }

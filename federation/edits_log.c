@@ -95,6 +95,7 @@ static void load_record(struct federation *f, struct str bytes)
 	struct record_bytes b;
 	struct record r;
 	struct remote *remote;
+	uint16_t site;
 	uint32_t slot;
 
 	if (!record_split((const uint8_t *)bytes.p, bytes.len, &b) ||
@@ -103,12 +104,14 @@ static void load_record(struct federation *f, struct str bytes)
 	if (r.stamp > f->clock.last)
 		f->clock.last = r.stamp;
 	remote = federation_remote(f, r.site);
-	slot = table_find(f->table, &r);
-	if ((remote == NULL && !str_eq(r.site, f->name)) ||
-		(slot != TABLE_NONE && record_compare(&r, &f->table->slots[slot]->record) <= 0))
+	if (remote == NULL && !str_eq(r.site, f->name))
 		return;
-	table_put(f->table, (const uint8_t *)bytes.p, bytes.len,
-		remote == NULL ? SITE_SELF : remote->site);
+	site = remote == NULL ? SITE_SELF : remote->site;
+	slot = table_find(f->table, &r);
+	if (slot == TABLE_NONE ? table_is_full(f->table, site, r.kind, 0)
+			       : record_compare(&r, &f->table->slots[slot]->record) <= 0)
+		return;
+	table_put(f->table, (const uint8_t *)bytes.p, bytes.len, site);
 }
 
 static void load_entries(struct federation *f, struct str rest)

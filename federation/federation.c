@@ -295,7 +295,7 @@ static int remote_add(struct federation *f, const struct federation_peer *peer, 
 		.dialed = true};
 	if (r->url != NULL && str_cmp(f->name, r->name) < 0)
 		r->dialer.due_ms = now > 0 ? now : 1;
-	budget_init(&r->records, RECORDS_PER_S, 2ull * FEDERATION_RECORDS_MAX, now);
+	budget_init(&r->records, RECORDS_PER_S, 2ll * FEDERATION_RECORDS_MAX, now);
 	budget_init(&r->messages, MESSAGES_PER_S, 4 * MESSAGES_PER_S, now);
 	budget_init(&r->digests, 1, 4, now);
 	budget_init(&r->drops, 1, 64, now);

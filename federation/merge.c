@@ -74,7 +74,9 @@ static void say_again(struct federation *f, const struct candidate *theirs, uint
 		merge_own(f, &r, &err);
 }
 
-static enum verdict judge(struct federation *f, struct candidate *c)
+/* <more>: records by site and kind that this delta has brought already, not yet in the table. */
+static enum verdict judge(struct federation *f, struct candidate *c,
+	uint16_t more[TABLE_SITES][RECORD_KIND_COUNT])
 {
 	struct record_bytes b;
 	uint32_t slot;
@@ -99,7 +101,7 @@ static enum verdict judge(struct federation *f, struct candidate *c)
 	if (hlc_is_ahead(c->record.stamp, federation_wall_ms(f)))
 		return refuse(c, REFUSAL_RECORD_AHEAD);
 	if ((slot == TABLE_NONE || f->table->slots[slot]->site != site) && order > 0 &&
-		table_is_full(f->table, c->site, c->record.kind))
+		table_is_full(f->table, c->site, c->record.kind, more[c->site][c->record.kind]))
 		return refuse(c, REFUSAL_RECORD_MANY);
 	if (!is_signed(f, c->site, &b))
 		return refuse(c, REFUSAL_RECORD_FORGED);
@@ -142,6 +144,7 @@ bool merge_delta(struct federation *f, struct peer *from, struct str records,
 {
 	static struct candidate winners[DELTA_RECORDS_MAX];
 	static struct str weights[DELTA_RECORDS_MAX];
+	uint16_t more[TABLE_SITES][RECORD_KIND_COUNT] = {{0}};
 	uint32_t n = 0, weight_count = 0;
 	struct err err;
 	bool bad, durable;
@@ -151,8 +154,9 @@ bool merge_delta(struct federation *f, struct peer *from, struct str records,
 		struct candidate *c = &winners[n];
 
 		*c = (struct candidate){.bytes = proto_next_record(&records, &bad)};
-		switch (judge(f, c)) {
+		switch (judge(f, c, more)) {
 		case TAKE:
+			more[c->site][c->record.kind]++;
 			if (c->record.kind == RECORD_WEIGHT)
 				weights[weight_count++] = c->bytes;
 			n++;
@@ -217,7 +221,7 @@ int merge_own(struct federation *f, struct record *r, struct err *err)
 		return err_set(err, ETIME, "our clock is %u s or more behind what sites have said",
 			FEDERATION_AHEAD_MS / 1000);
 	if ((slot == TABLE_NONE || f->table->slots[slot]->site != SITE_SELF) &&
-		table_is_full(f->table, SITE_SELF, r->kind))
+		table_is_full(f->table, SITE_SELF, r->kind, 0))
 		return err_set(err, ENOSPC, "too many %s records of this site",
 			record_kind_names[r->kind]);
 	len = seal(f, r, bytes);

@@ -144,7 +144,7 @@ enum refusal action_take(struct peer *p, const struct proto_message *m, uint64_t
 	r->records_taken += got.taken;
 	r->records_refused += got.refused;
 	/* a signature costs more to check than to make up */
-	budget_charge(&r->records, got.forged * 64ull);
+	budget_charge(&r->records, got.forged * 64ll);
 	ack.ack.refused = got.refused;
 	federation_send(p, &ack);
 	return REFUSAL_NONE;

@@ -158,13 +158,13 @@ void table_remove(struct table *t, uint32_t slot)
 	t->count--;
 }
 
-bool table_is_full(const struct table *t, uint16_t site, uint8_t kind)
+bool table_is_full(const struct table *t, uint16_t site, uint8_t kind, uint32_t more)
 {
 	static const uint16_t most[RECORD_KIND_COUNT] = {[RECORD_SITE] = 1,
 		[RECORD_HEALTH] = FEDERATION_SITE_HEALTH_MAX,
 		[RECORD_WEIGHT] = FEDERATION_SITE_WEIGHTS_MAX};
 
-	return t->counts[site][kind] >= most[kind];
+	return t->counts[site][kind] + more >= most[kind];
 }
 
 uint64_t table_root(const struct table *t)

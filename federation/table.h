@@ -47,8 +47,8 @@ uint32_t table_find(const struct table *t, const struct record *key);
  */
 uint32_t table_put(struct table *t, const uint8_t *bytes, size_t len, uint16_t site);
 void table_remove(struct table *t, uint32_t slot);
-/* Has <site> as many records of this kind as it may have? */
-bool table_is_full(const struct table *t, uint16_t site, uint8_t kind);
+/* Would <site> with <more> records of this kind, and another one, have more than it may have? */
+bool table_is_full(const struct table *t, uint16_t site, uint8_t kind, uint32_t more);
 
 uint64_t table_root(const struct table *t);
 uint32_t table_bucket(const struct record *r);
