@@ -14,6 +14,7 @@ in namespaces behind the lab's router, where the gateway reaches them as it reac
 What a test may do to a cluster: stop, pause and restart its API server, make it slow or deaf by the
 wire in front of it, take its etcd back in time, remove and restore its CRDs, crash its nodes.
 """
+import base64
 import json
 import os
 import re
@@ -22,13 +23,15 @@ import signal
 import sys
 import time
 
-import common  # noqa: F401  finds scripts/lib
+import common  # finds scripts/lib
 import lab
 import minicluster
 import minicluster_build
 import minicluster_pki
 from kube_wire import Wire
 
+KUBE = os.path.join(common.TOP, "configs", "kube")
+ROLES = {"config": "", "workload": ", roles: [workload]"}  # a config cluster lends endpoints, too
 WIRE_PORT = 16443
 FOLDER = "sluice-kube-"
 
@@ -181,6 +184,22 @@ class KubeLab(lab.Lab):
         return self._own(self.kube[cluster].write_kubeconfig(path, user={"token": token},
                                                              url=self.url(cluster)))
 
+    def install(self, cluster, *files, wired=True):
+        """
+        configs/kube/README.md, step by step: namespaces, the account, then these files; the
+        kubeconfig of that account, by the token that does not expire.
+        """
+        for name in ("namespaces", "account", *files):
+            self.kubectl(cluster, "apply", "-f", os.path.join(KUBE, f"{name}.yaml"))
+        token = lab.wait_until("the token", lambda: (self.object(
+            cluster, "secret/sluice-token", "sluice-system") or {}).get("data", {}).get("token"), 30)
+        if wired:
+            self.wire(cluster)
+        path = os.path.join(self.dir, f"{cluster}-sluice.kubeconfig")
+        return self._own(self.kube[cluster].write_kubeconfig(
+            path, user={"token": base64.b64decode(token).decode()},
+            url=self.url(cluster) if wired else self.kube[cluster].url))
+
     @staticmethod
     def _own(path):
         """Readable by whom control becomes."""
@@ -203,19 +222,27 @@ class KubeLab(lab.Lab):
 
     # -- the gateway ------------------------------------------------------------------------
 
-    def load_config(self, example="mesh", workers=1, wired=True):
-        """The programs' configuration of that example, API servers in place of its directories."""
+    def load_config(self, example="mesh", workers=1, wired=True, roles=None):
+        """
+        The programs' configuration of that example, API servers in place of its directories. With
+        roles ({"us-west": "workload"}) under RBAC, by the accounts of configs/kube.
+        """
+        def entry(c):
+            if roles is None:
+                return f"- {{name: {c}, kubeconfig: {self.kubeconfig(c, wired)}}}\n"
+            path = self.install(c, f"{roles[c]}-cluster", wired=wired)
+            return f"- {{name: {c}, kubeconfig: {path}{ROLES[roles[c]]}}}\n"
+
         def edit(name, text):
             if name != "control.yaml":
                 return text
-            names = "".join(f"- name: {c}\n  kubeconfig: {self.kubeconfig(c, wired)}\n"
-                            for c in self.names)
+            names = "".join(entry(c) for c in self.names)
             return re.sub(r"(?m)^clusters:\n([- ].*\n)+", f"clusters:\n{names}\n", text)
         self.load_example(example, workers, edit)
         shutil.rmtree(os.path.join(self.conf, "clusters"))
 
-    def start_gateway(self, example="mesh", workers=1, wired=True):
-        self.load_config(example, workers, wired)
+    def start_gateway(self, example="mesh", workers=1, wired=True, roles=None):
+        self.load_config(example, workers, wired, roles)
         self.start_dataplane()
         self.start_control()
         self.wait_ready(60)

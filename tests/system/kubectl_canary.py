@@ -7,11 +7,9 @@ The account, its rights and the namespaces are configs/kube as they stand, and c
 account under RBAC. What users look at must be true: kubectl get, the VIP in the Service, kubectl
 describe, and the answers themselves, counted.
 """
-import base64
 import json
 import os
 import re
-import shutil
 import time
 
 from common import TOP, check, finish, lab, say
@@ -19,7 +17,6 @@ from kube_lab import KubeLab, find_condition
 
 EAST = "us-east"
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
-KUBE = os.path.join(TOP, "configs", "kube")
 WORKERS = 1
 HOST = "app.demo.lab"
 
@@ -99,18 +96,6 @@ spec:
 
 
 # -- installing ---------------------------------------------------------------------------------
-
-def install(box):
-    """configs/kube/README.md, step by step; the kubeconfig of the account."""
-    for name in ("namespaces", "account", "config-cluster", "clustertrafficpolicies", "gatewayclass"):
-        box.kubectl(EAST, "apply", "-f", os.path.join(KUBE, f"{name}.yaml"))
-    secret = lab.wait_until("the token", lambda: (box.object(
-        EAST, "secret/sluice-token", "sluice-system") or {}).get("data", {}).get("token"), 30)
-    path = os.path.join(box.dir, "account.kubeconfig")
-    box.kube[EAST].write_kubeconfig(path, user={"token": base64.b64decode(secret).decode()})
-    shutil.chown(path, lab.service_user())
-    return path
-
 
 def start(box, kubeconfig):
     def edit(name, text):
@@ -295,7 +280,8 @@ def without_lease(box):
 def main():
     build = os.environ.get("SLUICE_BUILD", os.path.join(TOP, "build"))
     with KubeLab(names=(EAST,), build=build) as box:
-        start(box, install(box))
+        start(box, box.install(EAST, "config-cluster", "clustertrafficpolicies", "gatewayclass",
+                               wired=False))
         deploy(box)
         get_shows(box)
         vip = vip_of_service(box)

@@ -5,7 +5,8 @@ kubectl_mesh.py: two real API servers, one VIP, and what may happen to the far o
 us-east has the Gateway, the route 99/1 and the federated Service by annotation, us-west three pods
 of the canary. 500 requests through `jq -r .pod` are 495 to 5. Then us-west's API server is stopped,
 slowed to answers that take 30 s, put back to an older resourceVersion; its CRDs are removed and come
-back: nothing changes but what is said of the cluster. Its pods are scaled to nothing and back, and
+back: nothing changes but what is said of the cluster. Control reads both by the accounts of
+configs/kube, under RBAC: us-west only lends endpoints. Its pods are scaled to nothing and back, and
 rolled: the canary's share is 503 while it has none, and no other request fails, ever.
 """
 import collections
@@ -20,6 +21,8 @@ from flip import load_report, start_load
 from kube_lab import ECHO, LINGER, PROBE, KubeLab, deployment
 
 EAST, WEST, HOST = "us-east", "us-west", "mesh.demo.lab"
+LENT = {"Namespace", "Service", "EndpointSlice", "ServiceImport", "ServiceExport",
+        "CustomResourceDefinition"}  # the kinds of which workload clusters are asked
 RATE = 200
 HOLD = 35 if LONG else 5  # seconds that a fault is left to do its worst
 STILL = 5  # seconds
@@ -43,7 +46,11 @@ def set_up(box, workers):
     for cluster in (EAST, WEST):
         box.rolled_out(cluster, "mesh", f"backend-{cluster}")
     box.endpoints(WEST, "mesh", "backend-us-west", count=3)
-    box.start_gateway("mesh", workers)
+    box.start_gateway("mesh", workers, roles={EAST: "config", WEST: "workload"})
+    box.wait_kinds(WEST, synced, "synced, with what the account may read")
+    check(set(box.kinds(WEST)) == LENT and not refused(box), f"of us-west only {sorted(LENT)} are read")
+    check(box.condition(EAST, "gateway/gw", "Programmed", namespace="mesh", timeout=60),
+          "to us-east its Gateway's status is written")
     wait_share(box, "the canary answers", lambda pods: pods["backend-us-west"] > 0)
 
 
@@ -69,9 +76,13 @@ def stale(kinds):
 
 
 def synced(kinds):
-    """All that are served there; some kinds belong to products that are not installed."""
-    return all(k["state"] in ("synced", "absent") for k in kinds.values()) and \
-        kinds["HTTPRoute"]["state"] == "synced"
+    """All that are served there."""
+    return all(k["state"] == "synced" for k in kinds.values())
+
+
+def refused(box):
+    """What the accounts of configs/kube may not do, as the log says it."""
+    return [x for x in box.control.tail(10000).splitlines() if "forbidden" in x]
 
 
 def configured(box):
@@ -189,10 +200,22 @@ def back_in_time(box):
 
 
 def without_crds(box):
+    """All of them: the Gateway API's, which control does not read there, and ServiceExport's."""
     def gone(kinds):
-        return kinds["HTTPRoute"]["state"] == "absent" and kinds["Service"]["state"] == "synced"
-    untouched(box, "CRDs removed", lambda: box.crds_remove(WEST), lambda: box.crds_restore(WEST),
-              lambda: box.wait_kinds(WEST, gone, "HTTPRoute absent"))
+        return kinds["ServiceExport"]["state"] == "absent" and kinds["Service"]["state"] == "synced"
+
+    def remove():
+        box.crds_remove(WEST, box.kubectl(WEST, "get", "crd", "-o", "name").split())
+
+    def seen(what, test, seconds):
+        began = time.monotonic()
+        box.wait_kinds(WEST, test, what, seconds)
+        say(f"{what} {time.monotonic() - began:.1f} s after kubectl ended")
+
+    def restore():
+        box.crds_restore(WEST)
+        seen("ServiceExport synced", lambda k: k["ServiceExport"]["state"] == "synced", 20)
+    untouched(box, "CRDs removed", remove, restore, lambda: seen("ServiceExport absent", gone, 20))
 
 
 def scaled(box):
