@@ -148,7 +148,8 @@ unsigned reflector_look(struct reflector *r, struct reflector_now now)
 {
 	if (r->phase != REFLECTOR_ABSENT || r->wake_us == 0)
 		return 0;
-	r->wake_us = 0; /* until the answer */
+	r->wake_us = 0;	   /* until the answer */
+	r->backoff_us = 0; /* what went wrong before says nothing about what is new */
 	return REFLECTOR_DO_DISCOVER;
 }
 

@@ -18,8 +18,9 @@
  * A story is a row of steps "input=phase[flags]". Inputs: found, none, nofind; open, ok (status
  * 200), NNN[/retry-after seconds], toolarge (504, version too large); add:RV mod:RV del:RV mark:RV
  * end:RV (the bookmark that ends a stream); page:RV[:token]; eof refused broken timeout bad large;
- * heard (the server answers somebody else); +SECONDS (time passes, then wake). Flags, as far as a step names any: C commit, E empty, X clear,
- * T tell, R refresh, D discover, O open, K take, B back, S short. '~': in step; '#': have.
+ * heard (the server answers somebody else); look (a definition has changed); +SECONDS (time passes,
+ * then wake). Flags, as far as a step names any: C commit, E empty, X clear, T tell, R refresh, D
+ * discover, O open, K take, B back, S short. '~': in step; '#': have.
  */
 struct row {
 	const char *name, *story;
@@ -119,6 +120,10 @@ static const struct row rows[] = {
 	{"an absent kind stays absent while nobody can be asked",
 		"none=wait +2= none=wait +2= none=absent +61=absentD nofind=absent~ +2=absentD "
 		"none=absent~"},
+	{"a kind that is defined anew is looked for at once, and with new patience",
+		SYNCED "503=wait +2=watch open= 503=wait +4=watch open= 503=wait +8=watch open= "
+		       "404=discover none=wait +2= none=wait +2= none=absent look=absentD "
+		       "found=stream open= 429=wait +2=streamXO"},
 	{"a kind that goes away is emptied only after three looks",
 		SYNCED
 		"404=discoverD none=waitT# +2=discoverD none=wait +2=discover none=absentET~"},
@@ -206,6 +211,8 @@ static unsigned input(struct teller *t, char *in)
 		return reflector_on_open(&t->r, t->now), 0;
 	if (strcmp(in, "heard") == 0)
 		return reflector_hurry(&t->r, t->now), 0;
+	if (strcmp(in, "look") == 0)
+		return reflector_look(&t->r, t->now);
 	if (strcmp(in, "ok") == 0)
 		return reflector_on_answer(&t->r, t->now);
 	if (strncmp(in, "page:", 5) == 0)
