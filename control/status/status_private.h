@@ -56,6 +56,7 @@ struct entry {
 	uint64_t sent_hash;	  /* of the patch under way */
 	enum status_counter sent; /* what it is */
 	bool under_way, doubtful; /* doubtful: GET first */
+	bool refused;		  /* waits because what was written was not valid */
 	unsigned failures;
 	uint64_t not_before_us, changed_us, written_us;
 };
@@ -129,6 +130,8 @@ void step_path(const struct entry *e, const char *suffix, char *buf, size_t size
 
 /* writer.c: queues, requests, answers. */
 void writer_queue(struct entry *e);
+/* It shall say something else now: what was not valid before is no reason to wait. */
+void writer_renew(struct entry *e);
 void writer_pump(struct status *s);
 void writer_soon(struct status *s, uint64_t delay_us);
 

@@ -94,6 +94,7 @@ static struct entry *want(struct writer *w, enum kind kind, struct str ns, struc
 	if (other) {
 		e->changed_us = clock_mono_us();
 		e->looked_at = 0;
+		writer_renew(e);
 	}
 	e->pass = s->pass;
 	return e;

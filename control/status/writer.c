@@ -54,6 +54,16 @@ void writer_soon(struct status *s, uint64_t delay_us)
 		loop_timer_set(s->loop, &s->pump_timer, delay_us);
 }
 
+void writer_renew(struct entry *e)
+{
+	if (!e->refused)
+		return;
+	e->refused = false;
+	e->not_before_us = 0;
+	if (list_is_linked(&e->queue))
+		writer_queue(e);
+}
+
 static void delay(struct entry *e, uint64_t until_us)
 {
 	uint64_t now = clock_mono_us();
@@ -166,6 +176,7 @@ static void on_refusal(struct entry *e, int status, json_t *body, const char *wh
 		count(w, STATUS_REFUSED);
 		log_refused(e, status, why_of(body, why));
 		e->settled = e->sent_hash;
+		e->refused = true;
 		delay(e, clock_mono_us() + RETRY_MAX_US);
 	} else {
 		count(w, STATUS_FAILED);
@@ -179,7 +190,7 @@ static void on_done(void *arg, int status, json_t *body, const char *why)
 	struct status *s = e->writer->status;
 
 	bug_on(!e->under_way);
-	e->under_way = false;
+	e->under_way = e->refused = false;
 	e->writer->under_way--;
 	if (status >= 200 && status < 300 &&
 		(json_is_object(body) || e->sent == STATUS_SERVICES_DELETED))
