@@ -14,12 +14,7 @@
 #include "dataplane/base/hash.h"
 #include "dataplane/base/log.h"
 
-static bool is_api(const struct cluster_def *d)
-{
-	return d->directory == NULL;
-}
-
-static struct source *source_find(const struct sources *s, struct str name)
+struct source *source_find(const struct sources *s, struct str name)
 {
 	for (uint32_t i = 0; i < s->count; i++)
 		if (str_eq(s->list[i]->def.name, name))
@@ -69,7 +64,7 @@ static void on_watch(void *arg, int root, const char *path)
 	for (uint32_t i = 0; i < s->count; i++) {
 		struct source *c = s->list[i];
 
-		if (is_api(&c->def) || c->root != root)
+		if (source_is_api(&c->def) || c->root != root)
 			continue;
 		if (path != NULL)
 			store_reload_file(s->store, c->def.name, path);
@@ -95,7 +90,7 @@ static void watch_renew(struct sources *s)
 	for (uint32_t i = 0; i < s->count; i++) {
 		struct source *c = s->list[i];
 
-		if (is_api(&c->def))
+		if (source_is_api(&c->def))
 			continue;
 		c->root = watch_add_root(fresh, c->def.directory, &err);
 		if (c->root < 0)
@@ -151,82 +146,7 @@ int sources_check(const struct cluster_def *def, struct err *err)
 		return err_set(err, ENOENT,
 			"its kubeconfig, in the Secret of a RemoteClusterConfiguration, is not "
 			"known yet");
-	return is_api(def) ? kube_check(&source, err) : 0;
-}
-
-/* --- what is on disk --- */
-
-/* The server had its time. Not <strict>: it is this or nothing. */
-static void take_part_from_disk(struct source *c, bool strict)
-{
-	struct sources *s = c->sources;
-	int64_t age_s;
-
-	if (store_api_gate_is_open(s->store, c->def.name) ||
-		!cache_suffices(c->cache, c->def.roles, strict))
-		return;
-	cache_is_from_disk(c->cache, &age_s);
-	log_warn("source", "cluster=%.*s age_s=%lld msg=\"takes part as it was on disk\"",
-		STR_FMT(c->def.name), (long long)age_s);
-	store_api_gate(s->store, c->def.name);
-	s->events.on_change(s->events.arg);
-}
-
-static void on_disk(void *arg)
-{
-	take_part_from_disk(arg, true);
-}
-
-static void disk_open(struct sources *s, struct source *c)
-{
-	if (c->cache != NULL)
-		return;
-	c->cache = cache_open(s->caches, c->def.name, c->def.roles);
-	if (cache_suffices(c->cache, c->def.roles, true))
-		loop_timer_set(s->loop, &c->disk, SOURCES_DISK_US);
-}
-
-static void disk_drop(struct source *c)
-{
-	loop_timer_stop(&c->disk);
-	cache_drop(c->cache);
-	c->cache = NULL;
-	if (c->api != NULL)
-		c->api->cache = NULL;
-}
-
-/* The files are as good as what is in use. */
-static void disk_seen(const struct source *c)
-{
-	struct kube_cluster_state st;
-
-	if (c->api == NULL || !c->api->synced)
-		return;
-	kube_cluster_state(c->api->kube, &st);
-	if (st.connected && st.stale_since_us == 0)
-		cache_seen(c->cache);
-}
-
-static bool is_listed(void *arg, struct str cluster)
-{
-	const struct sources *s = arg;
-
-	return source_find(s, cluster) != NULL;
-}
-
-/* Clusters that went while nobody looked; the remote ones are known by their config clusters. */
-static void disk_sweep(struct sources *s)
-{
-	for (uint32_t i = 0; i < s->count; i++) {
-		const struct source *c = s->list[i];
-
-		if (s->swept ||
-			(is_api(&c->def) && (c->def.roles & CLUSTER_ROLE_CONFIG) &&
-				(c->api == NULL || !c->api->synced)))
-			return;
-	}
-	s->swept = true;
-	caches_sweep(s->caches, is_listed, s);
+	return source_is_api(def) ? kube_check(&source, err) : 0;
 }
 
 /* --- the list --- */
@@ -245,7 +165,7 @@ static struct source *source_new(struct sources *s, const struct cluster_def *de
 
 	bug_on(c == NULL);
 	c->sources = s;
-	loop_timer_init(&c->disk, on_disk, c);
+	disk_init(c);
 	arena_init(&c->arena, 0);
 	def_copy(&c->arena, def, &c->def);
 	c->root = -1;
@@ -273,7 +193,7 @@ static void source_move(struct sources *s, struct source *c, const struct cluste
 
 	api_cluster_close(c->api); /* borrows the old strings, and the cache */
 	c->api = NULL;
-	if (is_api(&c->def) != is_api(def)) {
+	if (source_is_api(&c->def) != source_is_api(def)) {
 		disk_drop(c);
 		store_remove_cluster(s->store, c->def.name);
 	}
@@ -287,7 +207,7 @@ static bool may_move(struct source *c, const struct cluster_def *def)
 {
 	struct err err;
 
-	c->behind = c->api != NULL && is_api(def) && sources_check(def, &err) < 0;
+	c->behind = c->api != NULL && source_is_api(def) && sources_check(def, &err) < 0;
 	if (c->behind)
 		say(c, err.msg);
 	return !c->behind;
@@ -303,9 +223,9 @@ static bool apply_one(struct sources *s, const struct cluster_def *def)
 		return false; /* those that have just left go with the next apply, which is on its way */
 	if (c == NULL) {
 		c = s->list[s->count++] = source_new(s, def);
-		directories = !is_api(def);
+		directories = !source_is_api(def);
 	} else if (moved) {
-		directories = !is_api(&c->def) || !is_api(def);
+		directories = !source_is_api(&c->def) || !source_is_api(def);
 		source_move(s, c, def);
 	} else {
 		directories = false;
@@ -316,7 +236,7 @@ static bool apply_one(struct sources *s, const struct cluster_def *def)
 		c->error[0] = '\0';
 	}
 	c->def.roles = def->roles;
-	if (is_api(&c->def) && moved) {
+	if (source_is_api(&c->def) && moved) {
 		disk_open(s, c);
 		api_open(s, c);
 	} else if (c->api != NULL) {
@@ -343,7 +263,7 @@ void sources_apply(struct sources *s)
 	for (uint32_t i = s->count; i-- > 0;) {
 		if (s->list[i]->wanted)
 			continue;
-		directories |= !is_api(&s->list[i]->def);
+		directories |= !source_is_api(&s->list[i]->def);
 		source_remove(s, i);
 	}
 	entries = registry_entries(s->registry, &count);
@@ -352,7 +272,7 @@ void sources_apply(struct sources *s)
 	if (directories) {
 		watch_renew(s);
 		for (uint32_t i = 0; i < s->count; i++)
-			if (!is_api(&s->list[i]->def))
+			if (!source_is_api(&s->list[i]->def))
 				directory_load(s, s->list[i]);
 	}
 	s->events.on_change(s->events.arg);
@@ -364,7 +284,7 @@ static void look(struct sources *s)
 
 	for (uint32_t i = 0; i < s->count; i++) {
 		behind |= s->list[i]->behind;
-		if (is_api(&s->list[i]->def))
+		if (source_is_api(&s->list[i]->def))
 			api_look(s, s->list[i]);
 		else if (!writing) /* half a file would be half the objects */
 			directory_load(s, s->list[i]);
@@ -413,7 +333,7 @@ static void on_start(void *arg)
 	struct sources *s = arg;
 
 	for (uint32_t i = 0; i < s->count; i++)
-		take_part_from_disk(s->list[i], false);
+		disk_take_part(s->list[i], false);
 	for (uint32_t i = 0; i < s->count; i++)
 		if (is_awaited(s, s->list[i]))
 			log_warn("source", "cluster=%.*s msg=\"not known yet; going on without\"",
@@ -484,8 +404,8 @@ bool sources_state(const struct sources *s, struct str cluster, struct source_st
 	if (c == NULL)
 		return false;
 	*ret = (struct source_state){
-		.api = is_api(&c->def),
-		.takes_part = !is_api(&c->def) || store_api_gate_is_open(s->store, cluster),
+		.api = source_is_api(&c->def),
+		.takes_part = !source_is_api(&c->def) || store_api_gate_is_open(s->store, cluster),
 		.error = c->error,
 		.open = c->api != NULL,
 	};

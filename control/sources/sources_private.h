@@ -70,6 +70,26 @@ struct sources {
 	bool start_over;
 };
 
+/* sources.c; NULL: not in the list */
+struct source *source_find(const struct sources *s, struct str name);
+
+static inline bool source_is_api(const struct cluster_def *d)
+{
+	return d->directory == NULL;
+}
+
+/* disk.c */
+void disk_init(struct source *c);
+/* Reads what there is, once; it has SOURCES_DISK_US to be overtaken by the server. */
+void disk_open(struct sources *s, struct source *c);
+void disk_drop(struct source *c);
+/* The server had its time: takes part as on disk. Not <strict>: it is this or nothing. */
+void disk_take_part(struct source *c, bool strict);
+/* The files are as good as what is in use, if it is. */
+void disk_seen(const struct source *c);
+/* Clusters that went while nobody looked; the remote ones are known by their config clusters. */
+void disk_sweep(struct sources *s);
+
 /* api_cluster.c */
 int api_cluster_open(struct sources *s, const struct cluster_def *def, struct cache *cache,
 	struct api_cluster **ret, struct err *err);
