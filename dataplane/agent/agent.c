@@ -74,6 +74,7 @@ static bool agent_turn(struct agent *a)
 	for (unsigned i = 0; i < LINK_INBOX_MAX && link_next(a->link, &ev); i++)
 		agent_session_event(a, &ev, clock_mono_us());
 	health_live_run(&a->ctx, clock_mono_us());
+	derive_run(&a->ctx, clock_mono_us());
 	agent_apply_commit(a, clock_mono_us());
 	more = agent_query_run(a);
 	if (clock_mono_us() - a->tick_us >= AGENT_TICK_US) {
@@ -106,6 +107,8 @@ static void agent_loop(struct agent *a)
 			wait_ms = AGENT_PENDING_POLL_MS;
 		else if (health_live_is_running(&a->ctx))
 			wait_ms = HEALTH_LOOK_MS;
+		else if (derive_is_running(&a->ctx))
+			wait_ms = DERIVE_STEP_US / 1000;
 		if (poll(fds, 2, wait_ms) > 0 && (fds[1].revents & POLLIN))
 			wake_clear(a);
 	}

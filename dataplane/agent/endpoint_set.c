@@ -4,8 +4,9 @@
  *
  * Clusters stand by name, so that each keeps its place in the weighted sequence of the workers
  * while endpoints come and go. A cluster weighs what its ready endpoints do; one whose endpoints
- * all drain weighs nothing. The shares stand in the same block of memory behind the endpoints,
- * which is swapped and freed whole.
+ * all drain weighs nothing. These first shares stand in the same block of memory behind the
+ * endpoints, which is swapped and freed whole; derive.c puts those in their place that health and
+ * priorities make of them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -115,9 +116,17 @@ void endpoint_set_finish(struct endpoint_set *set, const struct message_endpoint
 	struct names names = {.count = 0};
 	uint32_t *end;
 
-	if (!collect(&names, e, set->count) || names.count < 2)
+	if (set->count == 0)
 		return;
+	if (!collect(&names, e, set->count))
+		names.count = 1; /* too many: treated as one */
 	end = &v->w[names.count];
+	set->cluster_end = end;
+	set->cluster_count = names.count;
+	if (names.count == 1) {
+		end[0] = set->count;
+		return;
+	}
 	sort_by_cluster(set, e, &names, end);
 	for (uint32_t i = 0, c = 0; i < set->count; i++) {
 		while (i == end[c])
@@ -129,6 +138,5 @@ void endpoint_set_finish(struct endpoint_set *set, const struct message_endpoint
 	v->revision = hash_mix(set->service_id, set->revision);
 	v->count = names.count;
 	scale(v, weight);
-	set->cluster_end = end;
-	set->shares = v;
+	atomic_init(&set->shares, v);
 }

@@ -46,6 +46,7 @@ static void on_changed(void *ctx, uint32_t slot, uint64_t now_us)
 	const struct slot *s = slots_get(&c->slots, AGENT_SLOT_ENDPOINT, slot);
 	uint8_t v = health_verdict(&c->group->health, slot);
 
+	live_health_changed(c, slot);
 	if (e->suspected || e->id == 0 || !may_log(c, now_us))
 		return;
 	log_info("health", "endpoint=%s cluster=%s usable=%d why=%s", s->name ? s->name : "",
@@ -61,6 +62,7 @@ static void note_suspicion(struct live_context *c)
 	if (s->on == c->health_live.suspected)
 		return;
 	c->health_live.suspected = s->on;
+	live_health_frozen(c, s->on);
 	for (unsigned i = 0; i < SUSPICION_CLUSTERS_MAX; i++)
 		clusters += s->c[i].suspected;
 	if (s->on)

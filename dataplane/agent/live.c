@@ -117,7 +117,7 @@ enum message_result live_apply_weights(struct live_context *c, struct live *l,
 			m->weights.count);
 		return MESSAGE_RESULT_BAD_VECTOR;
 	}
-	atomic_store_explicit(&l->config_rules[rule].weights, v, memory_order_release);
+	derive_rule_set(c, l, rule, v, now_us);
 	retire(c, l, free_vector, o->owned, now_us);
 	object_set(l, o, v,
 		message_weights_digest(m->weights.rule_id, m->weights.w, m->weights.count),
@@ -190,6 +190,8 @@ enum message_result live_apply_endpoints(struct live_context *c, struct live *l,
 		err_set(err, ENOSPC, "more than %u endpoints", SLOTS_ENDPOINT_MAX);
 		return MESSAGE_RESULT_SLOTS;
 	}
+	derive_service_set(c, l, service, set, m->endpoints.clusters, m->endpoints.cluster_count,
+		now_us);
 	atomic_store_explicit(&l->endpoints[service], set, memory_order_release);
 	if (l == c->live)
 		health_live_stale(c);
@@ -198,6 +200,7 @@ enum message_result live_apply_endpoints(struct live_context *c, struct live *l,
 		message_endpoints_digest(m->endpoints.service_id, m->endpoints.e,
 			m->endpoints.count, m->endpoints.clusters, m->endpoints.cluster_count),
 		m->epoch, m->endpoints.revision, len);
+	derive_rules_of(c, l, service, now_us);
 	return MESSAGE_RESULT_OK;
 }
 

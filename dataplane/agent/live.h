@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/agent/derive.h"
 #include "dataplane/agent/health.h"
 #include "dataplane/agent/journal.h"
 #include "dataplane/agent/reclaim.h"
@@ -41,6 +42,10 @@ struct live {
 	struct config_rule *config_rules;     /* cfg.rules, writable */
 	struct config_backend *config_backends;		 /* cfg.backends, writable */
 	_Atomic(const struct endpoint_set *) *endpoints; /* cfg.endpoints, writable */
+	struct derive_service **derived;		 /* [service], owned */
+	struct derive_rule **failover_of;		 /* [rule], NULL: it has no failover */
+	struct derive_rule **failover;			 /* those that have, owned */
+	uint32_t failover_count;
 	uint64_t structure;	  /* control's name of the structure, 0: unknown */
 	uint64_t state;		  /* sum of the digests of all objects */
 	uint64_t journal_bytes;	  /* of all newest records: what a rewritten journal holds */
@@ -68,6 +73,7 @@ struct live_context {
 	uint64_t serial;   /* of the newest configuration built */
 	struct health health;
 	struct health_live health_live;
+	struct derive derive;
 };
 
 void live_init(struct live_context *c, struct worker_group *g, const struct agent_ops *ops);

@@ -128,6 +128,8 @@ static void build_weights(struct live *l)
 	struct message_weight w[SNAPSHOT_RULE_BACKENDS_MAX];
 
 	l->rules = arena_array(&l->arena, struct live_object, l->cfg.rule_count + 1);
+	l->failover_of = arena_array(&l->arena, struct derive_rule *, l->cfg.rule_count + 1);
+	l->failover = arena_array(&l->arena, struct derive_rule *, l->cfg.rule_count + 1);
 	for (uint32_t i = 0; i < l->cfg.rule_count; i++) {
 		struct snapshot_rule r = snapshot_rule(&l->snap, i);
 		struct weight_vector *v =
@@ -202,6 +204,7 @@ static bool build_endpoints(struct live_context *c, struct live *l, uint64_t now
 	l->services = arena_array(&l->arena, struct live_object, l->cfg.service_count + 1);
 	l->image_sets = arena_array(&l->arena, struct endpoint_set *, l->cfg.service_count + 1);
 	l->endpoints = arena_alloc(&l->arena, (l->cfg.service_count + 1) * sizeof(l->endpoints[0]));
+	l->derived = arena_array(&l->arena, struct derive_service *, l->cfg.service_count + 1);
 	l->cfg.endpoints = l->endpoints;
 	for (uint32_t i = 0; i < l->cfg.service_count && fits; i++) {
 		struct snapshot_service r = snapshot_service(&l->snap, i);
@@ -215,8 +218,10 @@ static bool build_endpoints(struct live_context *c, struct live *l, uint64_t now
 		l->image_sets[i] = set;
 		atomic_init(&l->endpoints[i], set);
 		fits = fill_set(c, l, &r, set, scratch, now_us);
-		if (fits)
+		if (fits) {
 			endpoint_set_finish(set, scratch);
+			derive_service_set(c, l, i, set, clusters, cluster_count, now_us);
+		}
 		l->services[i] = (struct live_object){.epoch = l->epoch,
 			.revision = l->revision,
 			.digest = message_endpoints_digest(r.id, scratch, set->count, clusters,
@@ -270,6 +275,7 @@ static enum message_result build(struct live_context *c, struct live *l, uint64_
 		return MESSAGE_RESULT_SLOTS;
 	}
 	build_weights(l);
+	derive_rules_open(c, l, now_us);
 	if (!build_listeners(l)) {
 		err_set(err, ENOSPC, "%u VIPs, at most %u", l->cfg.vip_count, VIPS_MAX);
 		return MESSAGE_RESULT_SLOTS;
@@ -338,6 +344,7 @@ void swap_discard(struct live_context *c, struct live *l)
 	}
 	for (uint32_t i = 0; l->rules != NULL && i < l->cfg.rule_count; i++)
 		free(l->rules[i].owned);
+	derive_free(l);
 	arena_fini(&l->arena);
 	free(l->image);
 	free(l);

@@ -88,11 +88,11 @@ static void trace_choice(const struct access_record *r)
 }
 
 static enum outcome choose_endpoint(struct http *h, struct exchange *x,
-	const struct endpoint_set *set, uint64_t exclude_id)
+	const struct endpoint_set *set, bool first, uint64_t exclude_id)
 {
 	bool panic;
 	const struct endpoint *e =
-		upstream_pick(h->up, set, x->rec.backend, exclude_id, h->now_us, &panic);
+		upstream_pick(h->up, set, x->rec.backend, first, exclude_id, h->now_us, &panic);
 
 	if (e == NULL)
 		return OUTCOME_NO_ENDPOINT;
@@ -111,14 +111,16 @@ static enum outcome choose_endpoint(struct http *h, struct exchange *x,
 static enum outcome take_backend(struct http *h, struct exchange *x, uint32_t index)
 {
 	const struct config_backend *b = &h->config->backends[index];
+	const struct endpoint_set *set;
 
 	x->rec.backend = b->slot;
 	upstream_use(h->up, COUNTER_BACKEND, x->rec.backend);
 	upstream_count(h->up, COUNTER_BACKEND, x->rec.backend, COUNTER_BACKEND_PICKS, 1);
 	if (b->service == SLOT_NONE)
 		return OUTCOME_BACKEND_INVALID;
-	x->service_id = snapshot_service(h->config->snap, b->service).id;
-	return choose_endpoint(h, x, config_endpoints(h->config, b->service), 0);
+	set = config_endpoints(h->config, b->service);
+	x->service_id = set->service_id;
+	return choose_endpoint(h, x, set, true, 0);
 }
 
 enum outcome route_request(struct http *h, struct exchange *x, uint32_t *ret_rule)
@@ -161,7 +163,7 @@ enum outcome route_endpoint(struct http *h, struct exchange *x, uint64_t exclude
 {
 	const struct endpoint_set *set = route_set(h, x);
 
-	return set == NULL ? OUTCOME_NO_ENDPOINT : choose_endpoint(h, x, set, exclude_id);
+	return set == NULL ? OUTCOME_NO_ENDPOINT : choose_endpoint(h, x, set, false, exclude_id);
 }
 
 uint32_t route_listener(struct http *h, struct http_down *d)

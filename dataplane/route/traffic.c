@@ -69,6 +69,37 @@ static void weigh_tiers(const struct traffic_member *m, uint32_t count,
 	t->norm = (uint8_t)(sum < 100 ? sum : 100);
 }
 
+/* The same for members one by one: each is as a tier of its own, but they do not stand in line. */
+static void weigh_each(const struct traffic_member *m, uint32_t count,
+	const struct traffic_policy *p, struct traffic *t)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (takes_part(&m[i]))
+			sum += overprovisioned((uint64_t)m[i].avail *
+					(TRAFFIC_WHOLE - held_of(&m[i])),
+				m[i].total, 100, p);
+	t->norm = (uint8_t)(sum < 100 ? sum : 100);
+}
+
+static bool is_panic(uint32_t total, uint32_t ready, uint32_t avail, const struct traffic *t,
+	const struct traffic_policy *p)
+{
+	return t->norm < 100 && ready != 0 &&
+		(uint64_t)avail * 100 < (uint64_t)p->panic_percent * total;
+}
+
+static void judge_panic(const struct traffic_member *m, uint32_t count,
+	const struct traffic_policy *p, struct traffic *t)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (takes_part(&m[i]) &&
+			(p->each ? is_panic(m[i].total, m[i].ready, m[i].avail, t, p)
+				 : t->tier[m[i].tier].panic))
+			t->panic |= 1ull << i;
+}
+
 /* Nobody is well, or all of those are held back. */
 static void load_the_first(const struct traffic_policy *p, struct traffic *t)
 {
@@ -98,14 +129,18 @@ static void load_tiers(const struct traffic_policy *p, struct traffic *t)
 
 		tier->load = (uint8_t)(due < rest ? due : rest);
 		rest -= tier->load;
-		tier->panic = t->norm < 100 && tier->ready != 0 &&
-			(uint64_t)tier->avail * 100 < (uint64_t)p->panic_percent * tier->total;
+		tier->panic = !p->each && is_panic(tier->total, tier->ready, tier->avail, t, p);
 	}
 	for (unsigned k = 0; rest > 0 && k < TRAFFIC_TIERS; k++)
 		if (t->tier[k].load > 0) { /* what rounding has left over */
 			t->tier[k].load = (uint8_t)(t->tier[k].load + rest);
 			rest = 0;
 		}
+}
+
+static bool is_in_panic(const struct traffic *t, uint32_t i)
+{
+	return (t->panic >> i & 1) != 0;
 }
 
 /* Weight times reach; 0 for those of tiers without load. */
@@ -122,7 +157,7 @@ static void reach_members(const struct traffic_member *m, uint32_t count,
 		eff[i] = 0;
 		if (!takes_part(&m[i]))
 			continue;
-		reach = overprovisioned((uint64_t)(tier->panic ? m[i].ready : m[i].avail) *
+		reach = overprovisioned((uint64_t)(is_in_panic(t, i) ? m[i].ready : m[i].avail) *
 				TRAFFIC_WHOLE,
 			m[i].total, TRAFFIC_REACH, p);
 		t->reach[i] = (uint32_t)((uint64_t)reach * left / TRAFFIC_WHOLE);
@@ -139,7 +174,7 @@ static void reach_members(const struct traffic_member *m, uint32_t count,
 	for (uint32_t i = 0; i < count; i++)
 		if (takes_part(&m[i]) && t->tier[m[i].tier].load != 0 && sum[m[i].tier] == 0)
 			eff[i] = m[i].weight *
-				(t->tier[m[i].tier].panic ? m[i].ready != 0 : m[i].avail != 0);
+				(is_in_panic(t, i) ? m[i].ready != 0 : m[i].avail != 0);
 }
 
 static uint64_t gcd(uint64_t a, uint64_t b)
@@ -217,7 +252,10 @@ void traffic_shares(const struct traffic_member *m, uint32_t count, const struct
 	bug_on(count > TRAFFIC_MEMBERS_MAX);
 	memset(ret, 0, sizeof(*ret));
 	weigh_tiers(m, count, p, ret);
+	if (p->each)
+		weigh_each(m, count, p, ret);
 	load_tiers(p, ret);
+	judge_panic(m, count, p, ret);
 	reach_members(m, count, p, ret, eff);
 	share_out(m, count, ret, eff);
 }

@@ -15,6 +15,8 @@
  *	load(P)   = min(100 - loads before, health(P) * 100/norm)
  *	panic(P)  : norm < 100 and avail_P/total_P below the threshold: verdicts inside P are ignored
  *
+ * Between backends (<each>) health, norm and panic are those of each member, not of the tier.
+ *
  * Requests only ever go to endpoints that the API calls ready, in panic too. When nobody at all is
  * available the first tier that has a ready endpoint is in panic and gets everything; with the
  * threshold 0 nobody gets anything.
@@ -44,6 +46,7 @@ struct traffic_member {
 struct traffic_policy {
 	uint16_t overprovisioning_percent;
 	uint8_t panic_percent; /* 0: never */
+	bool each;	       /* members are judged one by one */
 };
 
 struct traffic_tier {
@@ -53,7 +56,8 @@ struct traffic_tier {
 };
 
 struct traffic {
-	uint8_t norm; /* percent */
+	uint8_t norm;	/* percent */
+	uint64_t panic; /* a bit per member: verdicts are ignored */
 	struct traffic_tier tier[TRAFFIC_TIERS];
 	uint32_t reach[TRAFFIC_MEMBERS_MAX]; /* 0 to TRAFFIC_REACH */
 	uint32_t share[TRAFFIC_MEMBERS_MAX]; /* by <total>; equal members, equal numbers */

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "dataplane/base/ip.h"
 #include "dataplane/base/str.h"
@@ -38,21 +39,24 @@ struct weight_vector {
 	uint64_t rule_id;
 	uint64_t revision;
 	uint64_t total; /* sum of w */
+	uint64_t panic; /* of clusters, a bit each: verdicts on their endpoints are not heeded */
 	uint32_t count;
 	uint32_t w[];
 };
 
 /*
- * Immutable; swapped whole. Where the endpoints run in several clusters they stand by cluster, and
- * <shares> holds what those of each cluster weigh together, the ready ones: the share of a cluster
- * shall not depend on how busy or how numerous its endpoints are.
+ * Immutable but for <shares>; swapped whole. The endpoints stand by the cluster in which they run,
+ * and <shares> says what each cluster gets: it shall not depend on how busy or how numerous its
+ * endpoints are. The shares follow health, so they are swapped on their own, as rules' weights are.
  */
 struct endpoint_set {
 	uint64_t service_id;
 	uint64_t revision;
-	uint32_t count;
-	const uint32_t *cluster_end;	    /* [shares->count]: behind the last of each cluster */
-	const struct weight_vector *shares; /* NULL: one cluster */
+	uint32_t count, cluster_count;
+	bool panic_never;	     /* rather nobody than one against whom there is a verdict */
+	bool slow_start;	     /* endpoints may be on their way up: health_slow() */
+	const uint32_t *cluster_end; /* [cluster_count]: behind the last of each cluster */
+	_Atomic(const struct weight_vector *) shares; /* NULL: one cluster, nothing to choose */
 	struct endpoint e[];
 };
 
@@ -88,6 +92,12 @@ struct config {
 static inline const struct weight_vector *config_weights(const struct config *c, uint32_t rule)
 {
 	return atomic_load_explicit(&c->rules[rule].weights, memory_order_acquire);
+}
+
+/* What each cluster gets, or NULL. */
+static inline const struct weight_vector *endpoint_set_shares(const struct endpoint_set *set)
+{
+	return atomic_load_explicit(&set->shares, memory_order_acquire);
 }
 
 static inline const struct endpoint_set *config_endpoints(const struct config *c, uint32_t service)

@@ -36,11 +36,19 @@ struct health_entry {
 	uint64_t pardon_us;	  /* sentences of workers that began before are over */
 };
 
+#define HEALTH_SLOW_WHOLE 32u /* parts of a weight in health_board.slow */
+
 struct health_board {
 	uint8_t verdict[SLOTS_ENDPOINT_MAX];
+	uint8_t slow[SLOTS_ENDPOINT_MAX]; /* what a weight lacks while its endpoint comes up */
 	struct health_entry entry[SLOTS_ENDPOINT_MAX];
 	_Atomic(const struct probe_list *) probes; /* NULL: none; swapped as configurations are */
 };
+
+static inline uint8_t health_slow(const struct health_board *b, uint32_t slot)
+{
+	return __atomic_load_n(&b->slow[slot], __ATOMIC_RELAXED);
+}
 
 static inline uint8_t health_verdict(const struct health_board *b, uint32_t slot)
 {

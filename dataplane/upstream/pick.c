@@ -13,9 +13,10 @@
  * endpoint the next one is tried.
  *
  * Where the endpoints run in several clusters, the cluster is chosen first, by the same weighted
- * sequence that serves a rule's backends: its share is what the operator has said, exact over any
- * window, and no latency of a far cluster moves it. Only when the chosen one has nobody to take it,
- * and for retries, the choice is among all.
+ * sequence that serves a rule's backends: its share is what the operator and the health of all of
+ * them make it (agent/derive.c), exact over any window, and no latency of a far cluster moves it.
+ * When the chosen one has nobody to take it, and for retries, which are no part of that sequence,
+ * the others stand in: those with a share by chance, those without one only after them.
  */
 #include "dataplane/upstream/endpoint.h"
 
@@ -30,6 +31,7 @@ static const struct tier {
 struct pick {
 	struct upstream *u;
 	const struct endpoint_set *set;
+	const struct weight_vector *shares; /* NULL: one cluster */
 	const struct tier *tier;
 	uint64_t exclude_id, now_us;
 	uint32_t from, all;    /* the endpoints in question: the set's, or those of one cluster */
@@ -48,14 +50,22 @@ static const struct endpoint *window_at(const struct pick *p, uint32_t i)
 	return &p->set->e[p->from + (at < p->all ? at : at - p->all)];
 }
 
-/* Weight that <e> has in this tier, 0: not usable. */
+/* The weight of <e> in parts of HEALTH_SLOW_WHOLE. */
+static uint32_t weight_of(const struct pick *p, const struct endpoint *e)
+{
+	if (unlikely(p->set->slow_start))
+		return e->weight * (HEALTH_SLOW_WHOLE - health_slow(p->u->board, e->slot));
+	return e->weight * HEALTH_SLOW_WHOLE;
+}
+
+/* What it has in this tier, 0: not usable. */
 static uint32_t usable_weight(const struct pick *p, const struct endpoint *e)
 {
 	if (e->id == p->exclude_id || (e->draining && !p->tier->draining))
 		return 0;
 	if (!p->tier->ejected && endpoint_is_ejected(p->u, ref_of(e), p->now_us))
 		return 0;
-	return e->weight;
+	return weight_of(p, e);
 }
 
 /* The endpoint that lies at <pos> on the line of usable weights. */
@@ -91,7 +101,7 @@ static const struct endpoint *pick_in_window(const struct pick *p, uint32_t turn
 	a = at_weight(p, (total * turn) >> 32);
 	b = at_weight(p, rng_below(p->u->rng, total));
 	/* busy(b) / weight(b) < busy(a) / weight(a), without dividing */
-	return busy(p->u, b) * a->weight < busy(p->u, a) * b->weight ? b : a;
+	return busy(p->u, b) * weight_of(p, a) < busy(p->u, a) * weight_of(p, b) ? b : a;
 }
 
 static const struct endpoint *pick_in_tier(struct pick *p, uint32_t turn)
@@ -111,22 +121,46 @@ static const struct endpoint *pick_in_tier(struct pick *p, uint32_t turn)
 	return NULL;
 }
 
+static const struct endpoint *pick_in_cluster(struct pick *p, uint32_t c, uint32_t turn)
+{
+	p->from = c == 0 ? 0 : p->set->cluster_end[c - 1];
+	p->all = p->set->cluster_end[c] - p->from;
+	return pick_in_tier(p, turn);
+}
+
 /* NULL: no cluster is due anything, or the one that is has nobody who is ready. */
 static const struct endpoint *pick_by_cluster(struct pick *p, uint32_t backend_slot)
 {
-	const struct endpoint_set *set = p->set;
 	struct cluster_seq *s = &p->u->cluster[backend_slot];
 	uint32_t c;
 
 	if (unlikely(s->seq.workers == 0))
 		pick_seq_init(&s->seq, p->u->worker, p->u->workers, rng_u64(p->u->rng));
-	c = pick_backend(&s->seq, set->shares);
+	c = pick_backend(&s->seq, p->shares);
 	if (c == SLOT_NONE)
 		return NULL;
-	p->from = c == 0 ? 0 : set->cluster_end[c - 1];
-	p->all = set->cluster_end[c] - p->from;
-	p->tier = &tiers[0];
-	return pick_in_tier(p, s->rotor[c]++ * PICK_GOLDEN);
+	p->tier = &tiers[p->shares->panic >> c & 1];
+	return pick_in_cluster(p, c, s->rotor[c]++ * PICK_GOLDEN);
+}
+
+/* Of those with a share one by chance and then the next ones; then those that have none. */
+static const struct endpoint *pick_other(struct pick *p, uint32_t turn)
+{
+	const struct weight_vector *w = p->shares;
+	uint64_t pos = w->total == 0 ? 0 : rng_below(p->u->rng, w->total);
+	uint32_t at = 0;
+
+	while (at + 1 < w->count && pos >= w->w[at])
+		pos -= w->w[at++];
+	for (uint32_t n = 0; n < 2 * w->count; n++, at = at + 1 == w->count ? 0 : at + 1) {
+		bool without = n >= w->count;
+		const struct endpoint *e;
+
+		e = (w->w[at] == 0) == without ? pick_in_cluster(p, at, turn) : NULL;
+		if (e != NULL)
+			return e;
+	}
+	return NULL;
 }
 
 static void note_chosen(struct upstream *u, const struct endpoint *e)
@@ -138,7 +172,7 @@ static void note_chosen(struct upstream *u, const struct endpoint *e)
 }
 
 const struct endpoint *upstream_pick(struct upstream *u, const struct endpoint_set *set,
-	uint32_t backend_slot, uint64_t exclude_id, uint64_t now_us, bool *ret_panic)
+	uint32_t backend_slot, bool first, uint64_t exclude_id, uint64_t now_us, bool *ret_panic)
 {
 	struct pick p = {.u = u, .set = set, .exclude_id = exclude_id, .now_us = now_us};
 	const struct endpoint *e = NULL;
@@ -154,17 +188,20 @@ const struct endpoint *upstream_pick(struct upstream *u, const struct endpoint_s
 		note_chosen(u, &set->e[0]);
 		return &set->e[0];
 	}
-	if (set->shares != NULL && exclude_id == 0)
+	p.shares = endpoint_set_shares(set);
+	if (p.shares != NULL && first)
 		e = pick_by_cluster(&p, backend_slot);
-	p.from = 0;
-	p.all = set->count;
 	for (unsigned t = 0; e == NULL && t < sizeof(tiers) / sizeof(tiers[0]); t++) {
 		p.tier = &tiers[t];
-		e = pick_in_tier(&p, turn);
+		if (p.tier->ejected && set->panic_never)
+			continue;
+		p.from = 0;
+		p.all = set->count;
+		e = p.shares != NULL ? pick_other(&p, turn) : pick_in_tier(&p, turn);
 	}
 	if (e == NULL)
 		return NULL;
 	note_chosen(u, e);
-	*ret_panic = p.tier->ejected;
+	*ret_panic = p.tier->ejected && endpoint_is_ejected(u, ref_of(e), now_us);
 	return e;
 }

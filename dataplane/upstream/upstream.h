@@ -77,12 +77,13 @@ struct pick_seq *upstream_seq(struct upstream *u, uint32_t rule_slot);
 
 /*
  * One endpoint of <set>: by weight, and of two candidates the less busy one. Left out: weight 0
- * and <exclude_id> (0: none; the one that just failed); as long as others remain also ejected
- * endpoints (all ejected: panic, *ret_panic) and draining ones. <backend_slot> keeps the rotation.
- * NULL: there is none.
+ * and <exclude_id> (0: none; the one that just failed); as long as others remain also draining ones
+ * and those against whom there is a verdict (*ret_panic: this is one). <first> takes a turn of the
+ * clusters' sequence: a request does once, however often it is sent. <backend_slot> keeps the
+ * rotation. NULL: there is none.
  */
 const struct endpoint *upstream_pick(struct upstream *u, const struct endpoint_set *set,
-	uint32_t backend_slot, uint64_t exclude_id, uint64_t now_us, bool *ret_panic);
+	uint32_t backend_slot, bool first, uint64_t exclude_id, uint64_t now_us, bool *ret_panic);
 
 /* An endpoint as those hold it who outlive a turn. */
 struct upstream_ref {

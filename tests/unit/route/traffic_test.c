@@ -23,6 +23,7 @@ struct row {
 	const char *name, *members;
 	const char *want; /* percent of each member, rounded; then panic of the tiers */
 	uint8_t panic_percent;
+	bool each;
 };
 
 static const struct row rows[] = {
@@ -65,6 +66,16 @@ static const struct row rows[] = {
 	{"until it is gone", "1@0:10/10-1000 1@1:10/10", "0 100", 50},
 	{"unless there is nobody else", "1@0:10/10-1000 1@1:0/0", "100 0", 50},
 	{"a drain inside a tier", "1@0:10/10-500 1@0:10/10", "33 67", 50},
+	/* between backends */
+	{"a backend that is gone leaves everything", "99@0:0/2 1@0:2/2", "0 100", 50, true},
+	{"however many it had", "99@0:0/20 1@0:2/2", "0 100", 50, true},
+	{"which clusters of one tier would call a panic", "99@0:0/20 1@0:2/2", "99 1 panic 0", 50},
+	{"half of one", "50@0:1/2 50@0:2/2", "41 59", 50, true},
+	{"71 percent are as good as all", "80@0:5/7 20@0:2/2", "80 20", 50, true},
+	{"both are too few: panic by the weights", "80@0:1/5 20@0:1/5", "80 20 panic", 50, true},
+	{"one of them is", "80@0:1/10 20@0:5/10", "85 15 panic", 50, true},
+	{"all are gone", "80@0:0/5 20@0:0/5", "80 20 panic 0", 50, true},
+	{"and there is no panic", "80@0:0/5 20@0:0/5", "0 0", 0, true},
 	{"one of many is not nothing", "1@0:1/1000", "100", 0},
 	{"nor beside others", "1@0:1/1000 1@1:1/1000", "50 50", 0},
 };
@@ -105,7 +116,7 @@ static uint32_t parse(const char *p, struct traffic_member *m)
 static void shares_are_as_published(void **state)
 {
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct traffic_policy p = {140, rows[i].panic_percent};
+		struct traffic_policy p = {140, rows[i].panic_percent, rows[i].each};
 		struct traffic_member m[TRAFFIC_MEMBERS_MAX];
 		uint32_t n = parse(rows[i].members, m), at = 0;
 		const char *word = " panic";
@@ -116,6 +127,8 @@ static void shares_are_as_published(void **state)
 		for (uint32_t k = 0; k < n; k++)
 			at += (uint32_t)snprintf(got + at, sizeof(got) - at, "%s%u", k ? " " : "",
 				(traffic_share(&t, k) + 5000) / 10000);
+		if (rows[i].each && t.panic != 0 && t.norm != 0)
+			at += (uint32_t)snprintf(got + at, sizeof(got) - at, "%s", word);
 		for (unsigned k = 0; k < TRAFFIC_TIERS; k++)
 			if (t.tier[k].panic) {
 				at += (uint32_t)snprintf(got + at, sizeof(got) - at, "%s %u", word,
@@ -130,7 +143,7 @@ static void shares_are_as_published(void **state)
 
 static void shares_of_the_well_are_exactly_their_weights(void **state)
 {
-	struct traffic_policy p = {140, 50};
+	struct traffic_policy p = {140, 50, false};
 	struct traffic_member m[] = {{.weight = 198, .total = 2, .ready = 2, .avail = 2},
 		{.weight = 2, .total = 7, .ready = 7, .avail = 7}};
 	struct traffic t;
@@ -177,7 +190,7 @@ static void whatever_the_numbers_are(void **state)
 	rng_seed(&r, 5);
 	for (unsigned round = 0; round < 50000; round++) {
 		struct traffic_policy p = {(uint16_t)(100 + rng_below(&r, 100)),
-			(uint8_t)rng_below(&r, 101)};
+			(uint8_t)rng_below(&r, 101), rng_below(&r, 2) != 0};
 		struct traffic_member m[TRAFFIC_MEMBERS_MAX];
 		uint32_t n = draw(&r, m), load = 0;
 		bool can = false;
@@ -193,7 +206,7 @@ static void whatever_the_numbers_are(void **state)
 			if (m[i].weight == 0 || m[i].ready == 0)
 				assert_int_equal(t.share[i], 0);
 			/* without panic nobody against whom there is a verdict */
-			if (m[i].avail == 0 && !t.tier[m[i].tier].panic)
+			if (m[i].avail == 0 && (t.panic >> i & 1) == 0)
 				assert_int_equal(t.share[i], 0);
 		}
 		for (unsigned k = 0; k < TRAFFIC_TIERS; k++)
@@ -207,7 +220,7 @@ static void whatever_the_numbers_are(void **state)
 
 static void what_is_held_back_bounds_a_share(void **state)
 {
-	struct traffic_policy p = {140, 50};
+	struct traffic_policy p = {140, 50, false};
 	struct rng r;
 
 	rng_seed(&r, 6);

@@ -86,7 +86,7 @@ static uint64_t pick(struct fixture *f, struct spanning *s, uint64_t exclude, ui
 
 	s->set->shares = s->shares;
 	s->set->cluster_end = s->end;
-	e = upstream_pick(f->u, s->set, 3, exclude, now, &panic);
+	e = upstream_pick(f->u, s->set, 3, exclude == 0, exclude, now, &panic);
 	return e != NULL ? e->id : 0;
 }
 

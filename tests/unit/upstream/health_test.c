@@ -166,9 +166,10 @@ static void a_verdict_holds_on_all_workers_at_once(void **state)
 
 	f->board->verdict[1] = HEALTH_DOWN;
 	for (uint32_t i = 0; i < 30; i++)
-		assert_int_equal(upstream_pick(f->u[i % WORKERS], s, 3, 0, SEC, &panic)->id, 2);
+		assert_int_equal(upstream_pick(f->u[i % WORKERS], s, 3, true, 0, SEC, &panic)->id,
+			2);
 	f->board->verdict[1] = 0;
-	assert_int_equal(upstream_pick(f->u[0], s, 3, 2, SEC, &panic)->id, 1);
+	assert_int_equal(upstream_pick(f->u[0], s, 3, false, 2, SEC, &panic)->id, 1);
 	assert_false(panic);
 	free(s);
 }

@@ -61,7 +61,7 @@ static uint64_t pick(struct fixture *f, const struct endpoint_set *s, uint64_t e
 	uint64_t now)
 {
 	bool panic;
-	const struct endpoint *e = upstream_pick(f->u, s, 3, exclude, now, &panic);
+	const struct endpoint *e = upstream_pick(f->u, s, 3, exclude == 0, exclude, now, &panic);
 
 	return e != NULL ? e->id : 0;
 }
@@ -222,11 +222,11 @@ static void when_all_are_ejected_all_are_used(void **state)
 	endpoint_claim(f->u, ref(1)), endpoint_claim(f->u, ref(2));
 	upstream_failed(f->u, ref(1), UPSTREAM_REFUSED, SEC);
 	upstream_failed(f->u, ref(2), UPSTREAM_REFUSED, SEC);
-	assert_non_null(upstream_pick(f->u, s, 3, 0, 2 * SEC, &panic));
+	assert_non_null(upstream_pick(f->u, s, 3, true, 0, 2 * SEC, &panic));
 	assert_true(panic);
 	upstream_succeeded(f->u, ref(2), 2 * SEC); /* it does serve */
 	for (int i = 0; i < 20; i++) {
-		assert_int_equal(upstream_pick(f->u, s, 3, 0, 2 * SEC, &panic)->id, 2);
+		assert_int_equal(upstream_pick(f->u, s, 3, true, 0, 2 * SEC, &panic)->id, 2);
 		assert_false(panic);
 	}
 	free(s);
