@@ -85,6 +85,7 @@ struct kube_watch {
 
 	struct objects known, fresh;
 	uint32_t unreadable; /* items of <fresh> */
+	uint32_t page_items; /* of this page, readable or not */
 
 	enum kube_watch_phase told;
 	bool told_any;

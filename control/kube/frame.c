@@ -132,7 +132,7 @@ static bool item_scan(struct frame *f, const char *p, size_t len, size_t *ret_us
 static void item_begin(struct frame *f, char c)
 {
 	buf_reset(&f->item);
-	f->item_bytes = 0;
+	f->item_bytes = f->between = 0;
 	f->in_item = true;
 	f->scalar = c != '{' && c != '[' && c != '"';
 }
@@ -208,6 +208,12 @@ static bool between_items(struct frame *f, char c)
 	return false;
 }
 
+static size_t skip_one(struct frame *f)
+{
+	f->bad |= ++f->between > FRAME_BETWEEN_MAX;
+	return 1;
+}
+
 /* Up to the next item, or to the end of the list. */
 static size_t skip_to_item(struct frame *f, const char *p, size_t len, enum frame_result *result,
 	struct str *ret_item)
@@ -224,12 +230,14 @@ static size_t skip_to_item(struct frame *f, const char *p, size_t len, enum fram
 			if (starts)
 				item_begin(f, p[i]);
 			else
-				i++;
+				i += skip_one(f);
 		} else if (f->in_string) {
 			i += envelope_string(f, p + i, len - i);
 		} else {
+			if (f->depth == 0)
+				skip_one(f);
 			*result = envelope_byte(f, p[i++], ret_item);
-			f->bad = *result == FRAME_BAD;
+			f->bad |= *result == FRAME_BAD;
 		}
 	}
 	return i;

@@ -28,6 +28,7 @@ enum frame_result {
 
 #define FRAME_SKIP_TIMES 16u	       /* an item so many times too large is no item but a flood */
 #define FRAME_ENVELOPE_MAX (64u << 10) /* of a list: kind, version, continue */
+#define FRAME_BETWEEN_MAX (64u << 10) /* blanks and commas in a row: gzip makes gigabytes of them */
 
 struct frame_buf {
 	char *p; /* owned */
@@ -41,6 +42,7 @@ struct frame {
 	uint32_t depth;
 	uint32_t base;	     /* depth at which an item begins */
 	uint64_t item_bytes; /* of this item, kept or not */
+	uint32_t between;    /* bytes since the last item that belong to nothing */
 	bool in_item, in_string, escaped, scalar;
 	bool in_items; /* list: inside of the items' brackets */
 	bool done, bad;

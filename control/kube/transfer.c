@@ -19,6 +19,7 @@
 #include "dataplane/base/bug.h"
 
 #define CONNECTIONS_MAX 64L /* kept open while idle */
+#define GZIP_READ_BYTES 4096L
 
 /* --- sockets and the timer --- */
 
@@ -353,8 +354,11 @@ static void set_request(struct transfer *x, const struct transfer_request *r)
 	}
 	curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method);
 	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, r->timeout_ms);
-	if (r->gzip)
+	if (r->gzip) {
+		/* libcurl reads up to a hundred times at once, and each byte may become a thousand */
 		curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "gzip");
+		curl_easy_setopt(e, CURLOPT_BUFFERSIZE, GZIP_READ_BYTES);
+	}
 	curl_easy_setopt(e, CURLOPT_USERAGENT, x->t->user_agent);
 	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
 	x->headers = transfer_headers(x->t, r->accept, r->content_type);

@@ -84,6 +84,10 @@ static void take_item(struct kube_watch *w, struct str text)
 	struct err err;
 	json_t *object;
 
+	if (++w->page_items > OBJECTS_MAX) {
+		stop(w, REFLECTOR_END_BAD, KUBE_COUNTER_BAD_LIST, "a list without end");
+		return;
+	}
 	if (w->asked != REFLECTOR_LIST)
 		return; /* only the version is wanted */
 	object = object_parse(text, &err);

@@ -148,6 +148,7 @@ static void request_reset(struct kube_watch *w)
 	w->asked = p;
 	w->end_as = -1;
 	w->page_done = false;
+	w->page_items = 0;
 	kube_text_fini(&w->refusal);
 	if (w->framing)
 		frame_fini(&w->frame);

@@ -163,6 +163,33 @@ static void an_item_without_end_is_bad(void **state)
 	frame_fini(&f);
 }
 
+/* Nothing, for ever: before, between and behind items. */
+static void blanks_without_end_are_bad(void **state)
+{
+	static const struct {
+		enum frame_mode mode;
+		const char *before, *blank;
+	} rows_[] = {{FRAME_STREAM, "", "\n"}, {FRAME_STREAM, "{}", " "}, {FRAME_LIST, "", " "},
+		{FRAME_LIST, "{\"items\":[", " "}, {FRAME_LIST, "{\"items\":[{}", ","},
+		{FRAME_LIST, "{\"items\":[]}", "\n"}};
+
+	for (size_t i = 0; i < sizeof(rows_) / sizeof(rows_[0]); i++) {
+		enum frame_result result = FRAME_MORE;
+		struct frame f;
+		struct str item;
+		uint32_t n = 0;
+
+		frame_init(&f, rows_[i].mode, 1 << 10);
+		for (size_t k = 0; k < strlen(rows_[i].before);)
+			k += frame_feed(&f, rows_[i].before + k, strlen(rows_[i].before) - k,
+				&result, &item);
+		while (result != FRAME_BAD && n++ < 2 * FRAME_BETWEEN_MAX)
+			frame_feed(&f, rows_[i].blank, 1, &result, &item);
+		assert_int_equal(result, FRAME_BAD);
+		frame_fini(&f);
+	}
+}
+
 static void a_large_buffer_is_given_back(void **state)
 {
 	char *big = malloc(1u << 20), out[16] = "";
@@ -194,6 +221,7 @@ int main(void)
 		cmocka_unit_test(every_split_gives_the_same_objects),
 		cmocka_unit_test(an_envelope_without_end_is_bad),
 		cmocka_unit_test(an_item_without_end_is_bad),
+		cmocka_unit_test(blanks_without_end_are_bad),
 		cmocka_unit_test(a_large_buffer_is_given_back),
 	};
 
