@@ -161,7 +161,7 @@ static void lift_suspicion(struct health *h, uint64_t now_us)
 
 void health_peer_silent(struct health *h, uint64_t cluster, bool silent)
 {
-	struct suspicion_cluster *c = suspicion_cluster(&h->suspicion, cluster);
+	struct suspicion_cluster *c = cluster == 0 ? NULL : suspicion_find(&h->suspicion, cluster);
 
 	if (c != NULL)
 		c->peer_silent = silent;
@@ -257,13 +257,7 @@ void health_reports(struct health *h, const struct probe_report *r, unsigned cou
 /* Workers see it in the board and count on from there. */
 static void sentence_show(struct health *h, uint32_t slot)
 {
-	const struct sentence *from = &h->ep[slot].sentence;
-	struct sentence *to = &h->board->entry[slot].sentence;
-
-	__atomic_store_n(&to->since_us, from->since_us, __ATOMIC_RELAXED);
-	__atomic_store_n(&to->count, from->count, __ATOMIC_RELAXED);
-	__atomic_store_n(&to->why, from->why, __ATOMIC_RELAXED);
-	__atomic_store_n(&to->until_us, from->until_us, __ATOMIC_RELAXED);
+	sentence_adopt(&h->board->entry[slot].sentence, &h->ep[slot].sentence);
 }
 
 /* Does it answer probes while requests time out? Then it is not its network. */

@@ -21,6 +21,7 @@
 
 #define IN_FLIGHT_MAX 512u	/* per worker; the next one waits */
 #define RETRY_US 10000u		/* when it had to wait */
+#define CONNECT_MAX_US 2000000u /* the kernel of a peer answers within that, or is not there */
 #define TAKE_PER_TURN 256u	/* entries of a new list */
 #define TIMERS_PER_TURN 64u	/* probes begun or given up */
 #define BODY_MAX 65536u		/* read and thrown away */
@@ -185,6 +186,14 @@ static void forget(struct http *h, struct probe_state *s)
 	*s = (struct probe_state){0};
 }
 
+/* Since its start; a connection attempt is as bounded as one for a request. */
+static uint64_t patience_us(const struct probe_check *k, const struct probe_state *s)
+{
+	if (s->phase == PROBE_CONNECT && k->timeout_us > CONNECT_MAX_US)
+		return CONNECT_MAX_US;
+	return k->timeout_us;
+}
+
 /* Begin ------------------------------------------------------------------------------------- */
 
 static enum probe_result result_of_connect(enum tcp_reason r)
@@ -219,15 +228,16 @@ static void begin(struct http *h, struct probe_state *s)
 	h1_conn_set_budget(h, &pc->c, BUDGET);
 	s->conn = pc;
 	s->phase = PROBE_CONNECT;
-	timer_set(&p->wheel, &s->timer, h->now_us + p->list->checks[t->check].timeout_us);
+	timer_set(&p->wheel, &s->timer, s->sent_us + patience_us(&p->list->checks[t->check], s));
 }
 
 /* A worker that comes long after the time-out may have slept through the answer as well. */
 static bool is_late(const struct http *h, const struct probe_state *s)
 {
 	const struct probe_check *k = check_of(h->probes, s);
+	uint64_t us = k != NULL ? patience_us(k, s) : 0;
 
-	return k == NULL || h->now_us - s->sent_us > k->timeout_us + k->timeout_us / 2 + 10000;
+	return k == NULL || h->now_us - s->sent_us > us + us / 2 + 10000;
 }
 
 static void on_timer(struct timer *t, uint64_t now_us, void *ctx)
@@ -332,6 +342,7 @@ static void on_connect(struct http *h, struct probe_conn *pc, uint32_t news)
 		finish(h, s, PROBE_NO_MEANS, false);
 	} else {
 		s->phase = PROBE_RESPONSE;
+		timer_set(&h->probes->wheel, &s->timer, s->sent_us + patience_us(k, s));
 	}
 }
 

@@ -124,12 +124,31 @@ static struct sentence known_sentence(const struct upstream *u, struct upstream_
 	return known;
 }
 
-static void eject(struct upstream *u, struct endpoint_state *s, struct upstream_ref ep,
+/*
+ * Somebody else has put it out already, and we have not heard of it: so it is out for us too, and
+ * the offence is the same one.
+ */
+static bool is_out_with_others(struct upstream *u, struct endpoint_state *s, struct upstream_ref ep,
+	const struct sentence *known, uint64_t now_us)
+{
+	if (!sentence_holds(known, now_us) ||
+		known->since_us <=
+			__atomic_load_n(&u->board->entry[ep.slot].pardon_us, __ATOMIC_RELAXED))
+		return false;
+	sentence_adopt(&s->sentence, known);
+	s->failing = true;
+	return true;
+}
+
+/* False: it was out. */
+static bool eject(struct upstream *u, struct endpoint_state *s, struct upstream_ref ep,
 	enum verdict_why why, uint64_t now_us)
 {
 	const struct health_rules *r = rules_of(u, ep.slot);
 	struct sentence known = known_sentence(u, ep);
 
+	if (is_out_with_others(u, s, ep, &known, now_us))
+		return false;
 	sentence_pass(&s->sentence, &known, why, (uint64_t)r->base_ms * 1000u,
 		(uint64_t)r->max_ms * 1000u, now_us);
 	for (unsigned k = 0; k < HEALTH_RUNS; k++)
@@ -137,6 +156,7 @@ static void eject(struct upstream *u, struct endpoint_state *s, struct upstream_
 	s->failing = true;
 	upstream_count(u, COUNTER_ENDPOINT, ep.slot, COUNTER_ENDPOINT_EJECTIONS, 1);
 	tell_news(u);
+	return true;
 }
 
 static bool is_enough(uint32_t count, uint16_t limit)
@@ -171,11 +191,9 @@ bool upstream_failed(struct upstream *u, struct upstream_ref ep, enum upstream_f
 		if (!is_enough(run_add(u, s, ep, HEALTH_RUN_RESETS, now_us),
 			    rules_of(u, ep.slot)->failures))
 			return false;
-		eject(u, s, ep, VERDICT_WHY_RESETS, now_us);
-		return true;
+		return eject(u, s, ep, VERDICT_WHY_RESETS, now_us);
 	default:
-		eject(u, s, ep, VERDICT_WHY_REFUSED, now_us);
-		return true;
+		return eject(u, s, ep, VERDICT_WHY_REFUSED, now_us);
 	}
 }
 
@@ -183,8 +201,12 @@ bool upstream_error(struct upstream *u, struct upstream_ref ep, uint64_t now_us)
 {
 	struct endpoint_state *s = endpoint_lookup(u, ep);
 	uint16_t limit = rules_of(u, ep.slot)->errors;
+	struct sentence known;
 
 	if (s == NULL || endpoint_is_out(u, s, ep.slot, now_us))
+		return false;
+	known = known_sentence(u, ep);
+	if (is_out_with_others(u, s, ep, &known, now_us))
 		return false;
 	run_clear(&s->run[HEALTH_RUN_RESETS]);
 	run_clear(&s->run[HEALTH_RUN_TIMEOUTS]);
@@ -239,8 +261,7 @@ bool upstream_eject_error(struct upstream *u, struct upstream_ref ep,
 
 	if (s == NULL || set == NULL || !has_room(u, set, rules_of(u, ep.slot)->percent, now_us))
 		return false;
-	eject(u, s, ep, VERDICT_WHY_ERRORS, now_us);
-	return true;
+	return eject(u, s, ep, VERDICT_WHY_ERRORS, now_us);
 }
 
 void upstream_succeeded(struct upstream *u, struct upstream_ref ep, uint64_t now_us)

@@ -8,6 +8,14 @@
 
 #include "dataplane/base/bug.h"
 
+struct suspicion_cluster *suspicion_find(struct suspicion *s, uint64_t id)
+{
+	for (unsigned i = 0; i < SUSPICION_CLUSTERS_MAX; i++)
+		if (s->c[i].id == id)
+			return &s->c[i];
+	return NULL;
+}
+
 struct suspicion_cluster *suspicion_cluster(struct suspicion *s, uint64_t id)
 {
 	struct suspicion_cluster *free_one = NULL;

@@ -36,6 +36,8 @@ struct suspicion {
 
 /* The place of cluster <id> (not 0), made if need be; NULL: there are too many, nobody watches it. */
 struct suspicion_cluster *suspicion_cluster(struct suspicion *s, uint64_t id);
+/* The same, or NULL: nobody has named it. */
+struct suspicion_cluster *suspicion_find(struct suspicion *s, uint64_t id);
 /* Endpoints are counted anew from here on; clusters that nobody names again are forgotten. */
 void suspicion_recount(struct suspicion *s);
 /* One probed endpoint of <c>; <silent_us>: since when it is silent, 0: it is not. */

@@ -110,6 +110,14 @@ static void set(uint64_t *field, uint64_t v)
 	__atomic_store_n(field, v, __ATOMIC_RELAXED);
 }
 
+void sentence_adopt(struct sentence *s, const struct sentence *from)
+{
+	__atomic_store_n(&s->count, from->count, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->why, from->why, __ATOMIC_RELAXED);
+	set(&s->since_us, from->since_us);
+	set(&s->until_us, from->until_us);
+}
+
 void sentence_pass(struct sentence *s, const struct sentence *known, enum verdict_why why,
 	uint64_t base_us, uint64_t max_us, uint64_t now_us)
 {
@@ -124,10 +132,11 @@ void sentence_pass(struct sentence *s, const struct sentence *known, enum verdic
 		count = 0;
 	if (count < UINT16_MAX)
 		count++;
-	__atomic_store_n(&s->count, count, __ATOMIC_RELAXED);
-	__atomic_store_n(&s->why, (uint8_t)why, __ATOMIC_RELAXED);
-	set(&s->since_us, now_us);
-	set(&s->until_us, now_us + length_us(base_us, max_us, count));
+	sentence_adopt(s,
+		&(struct sentence){.since_us = now_us,
+			.until_us = now_us + length_us(base_us, max_us, count),
+			.count = count,
+			.why = (uint8_t)why});
 }
 
 void sentence_end(struct sentence *s, uint64_t now_us)

@@ -79,6 +79,8 @@ static inline bool sentence_holds(const struct sentence *s, uint64_t now_us)
  */
 void sentence_pass(struct sentence *s, const struct sentence *known, enum verdict_why why,
 	uint64_t base_us, uint64_t max_us, uint64_t now_us);
+/* Takes one over that somebody else has passed. */
+void sentence_adopt(struct sentence *s, const struct sentence *from);
 /* Ends it now; the count stays. */
 void sentence_end(struct sentence *s, uint64_t now_us);
 /* A consistent enough copy of one that another thread writes. */

@@ -144,8 +144,7 @@ static void errors_put_out_nobody_where_the_share_is_none(void **state)
 
 static void errors_may_put_out_all(void **state)
 {
-	/* another worker may put out one that is out already: each counts its own */
-	assert_true(out_of(*state, 20, 100) >= 20);
+	assert_int_equal(out_of(*state, 20, 100), 20);
 }
 
 static void refusals_know_no_share(void **state)
@@ -204,6 +203,22 @@ static void sentences_of_others_make_the_next_one_longer(void **state)
 	assert_int_equal(st.sentence.until_us, 351 * SEC);
 }
 
+static void workers_that_meet_one_failure_together_pass_one_sentence(void **state)
+{
+	struct fixture *f = *state;
+	struct upstream_endpoint_state st;
+
+	free(make_set(f, 1));
+	assert_true(upstream_failed(f->u[0], ref(1), UPSTREAM_REFUSED, SEC));
+	assert_false(upstream_failed(f->u[1], ref(1), UPSTREAM_REFUSED, SEC + 100));
+	assert_true(endpoint_is_ejected(f->u[1], ref(1), 2 * SEC));
+	for (int i = 0; i < 50; i++)
+		assert_false(upstream_error(f->u[2], ref(1), SEC + 200));
+	upstream_endpoint_state(f->u[2], 1, &st);
+	assert_int_equal(st.sentence.until_us, 31 * SEC);
+	assert_int_equal(st.sentence.count, 1);
+}
+
 static void limits_of_none_are_never_reached(void **state)
 {
 	struct fixture *f = *state;
@@ -232,6 +247,7 @@ int main(void)
 		ROW(a_verdict_holds_on_all_workers_at_once),
 		ROW(a_pardon_ends_what_was_passed_before_it),
 		ROW(sentences_of_others_make_the_next_one_longer),
+		ROW(workers_that_meet_one_failure_together_pass_one_sentence),
 		ROW(limits_of_none_are_never_reached),
 	};
 
