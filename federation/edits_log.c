@@ -152,6 +152,7 @@ int edits_load(struct federation *f, struct err *err)
 	if (rc < 0)
 		return rc;
 	load_entries(f, str_make(data, len));
+	merge_sign_again(f);
 	return rewrite(f, err);
 }
 

@@ -206,6 +206,24 @@ static size_t seal(struct federation *f, const struct record *r, uint8_t to[RECO
 	return 2 + n + RECORD_SIGNATURE_BYTES;
 }
 
+void merge_sign_again(struct federation *f)
+{
+	uint8_t text[sizeof(RECORD_TEXT) + RECORD_BYTES_MAX];
+
+	for (uint32_t i = 0; i < f->table->used; i++) {
+		struct entry *e = f->table->slots[i];
+		struct record_bytes b;
+
+		if (e == NULL || e->site != SITE_SELF)
+			continue;
+		bug_on(!record_split(e->bytes, e->len, &b));
+		if (!is_signed(f, SITE_SELF, &b))
+			bug_on(!f->cfg.signer.sign(f->cfg.signer.ctx, text,
+				signed_text(text, b.fields, b.fields_len),
+				e->bytes + e->len - RECORD_SIGNATURE_BYTES));
+	}
+}
+
 int merge_own(struct federation *f, struct record *r, struct err *err)
 {
 	uint8_t bytes[RECORD_BYTES_MAX];

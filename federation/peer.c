@@ -7,7 +7,7 @@
  * state. What an action finds out becomes the next event, so a cause and its effect are two rows
  * of the table and never two places in the code.
  *
- * Actions come from outside (federation_actions.c has the real ones, tests have others), time is
+ * Actions come from outside (actions.c has the real ones, tests have others), time is
  * an argument, and nothing here allocates, sends or logs.
  */
 #include "federation/peer.h"

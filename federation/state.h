@@ -99,6 +99,8 @@ bool merge_delta(struct federation *f, struct peer *from, struct str records,
 /* A record of our own: stamped, signed, durable if a weight, taken and marked for all peers. */
 int merge_own(struct federation *f, struct record *r, struct err *err);
 void merge_sweep(struct federation *f); /* records whose time is over */
+/* At the start: our records of a time when we had another key; nothing else of them changes. */
+void merge_sign_again(struct federation *f);
 
 /* edits_log.c */
 int edits_load(struct federation *f, struct err *err);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "federation/signing.h"
 #include "tests/sim/site_world.h"
 
 #define NOBODY UINT32_MAX
@@ -211,6 +212,24 @@ static void a_restart_keeps_weights_without_any_peer(void **state)
 	assert_int_equal(at(0, "us-east")->weight.weight, 20);
 }
 
+static void a_site_with_a_new_key_is_believed_about_its_old_weights(void **state)
+{
+	uint8_t secret[FEDERATION_KEY_BYTES] = {9};
+
+	begin(2);
+	set(0, "us-west", 10);
+	world_stop(w, 0);
+	world_stop(w, 1);
+	signing_key_free(w->sites[0].signing);
+	w->sites[0].signing = signing_key_new(secret);
+	signing_public(w->sites[0].signing, w->sites[0].key);
+	world_start(w, 0, false);
+	world_start(w, 1, /* empty= */ true);
+	assert_true(world_converge(w, NOBODY, 5000) != UINT64_MAX);
+	assert_int_equal(at(1, "us-west")->weight.weight, 10);
+	assert_int_equal(federation_refusals(w->sites[1].federation, REFUSAL_RECORD_FORGED), 0);
+}
+
 static void an_emptied_site_catches_up_with_its_own_edits_too(void **state)
 {
 	uint64_t epoch;
@@ -364,6 +383,7 @@ int main(void)
 		T(an_edit_that_knew_the_last_one_is_no_conflict),
 		T(a_dead_peer_is_noticed_after_three_heartbeats),
 		T(a_restart_keeps_weights_without_any_peer),
+		T(a_site_with_a_new_key_is_believed_about_its_old_weights),
 		T(an_emptied_site_catches_up_with_its_own_edits_too),
 		T(what_a_site_said_before_its_clock_went_back_does_not_outlive_what_it_says_now),
 		T(records_reach_a_site_by_way_of_another),
