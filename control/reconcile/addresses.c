@@ -158,6 +158,7 @@ struct asker {
 	struct wish wish;
 	const struct str *past; /* what it had from pools */
 	uint32_t past_count;
+	bool remembered; /* <past> is from the book; else from its status, which may be old */
 };
 
 /* As the book says, or its own status when the book is lost. */
@@ -170,6 +171,7 @@ static void past_of(struct reconcile *r, struct asker *k)
 		address_book_adopt(o, r->arena, &k->past, &k->past_count);
 		return;
 	}
+	k->remembered = true;
 	k->past = e->addresses;
 	k->past_count = e->addresses_count;
 }
@@ -232,13 +234,16 @@ static bool past_at(struct reconcile *r, const struct asker *k, const struct tak
 		!is_gone(t, k->gw, ret);
 }
 
-/* Another who asks for it by value would end this one's traffic. */
+/*
+ * Another who asks for it by value would end this one's traffic. But what only its status says it
+ * may have lost while its API server was away.
+ */
 static void pass_keep(struct reconcile *r, struct asker *k, struct taken *t)
 {
 	struct wish wish = k->wish;
 	struct ip_addr a;
 
-	for (uint32_t i = 0; i < k->past_count; i++)
+	for (uint32_t i = 0; k->remembered && i < k->past_count; i++)
 		if (past_at(r, k, t, i, &a) &&
 			(asks_for(k->gw, &a) || wish_take(&wish, ip_is_v4(&a))))
 			hold(t, &a, KEPT, k->gw);

@@ -179,6 +179,20 @@ static void an_address_that_is_in_use_cannot_be_asked_for(void **state)
 	world_fini(&w);
 }
 
+/* It was away, another asked for its address and serves with it. */
+static void an_old_status_takes_nothing_from_anybody(void **state)
+{
+	struct world w;
+
+	world_init(&w, "203.0.113.0/29");
+	add_cluster(&w, "east");
+	put(&w, KIND_GATEWAY, "east", BY_VALUE("b", "203.0.113.1"));
+	assert_string_equal(assigned(&w), "b 203.0.113.1");
+	put_gateway(&w, "east", "a", ", status: {addresses: [{value: 203.0.113.1}]}");
+	assert_string_equal(assigned(&w), "a 203.0.113.2, b 203.0.113.1");
+	world_fini(&w);
+}
+
 static void an_address_stays_while_its_pool_is_away(void **state)
 {
 	struct world w;
@@ -287,6 +301,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_address_stays_while_its_api_server_is_away),
 		cmocka_unit_test(an_address_that_is_in_use_cannot_be_asked_for),
+		cmocka_unit_test(an_old_status_takes_nothing_from_anybody),
 		cmocka_unit_test(an_address_stays_while_its_pool_is_away),
 		cmocka_unit_test(a_book_that_could_not_be_written_is_written_later),
 		cmocka_unit_test(a_deleted_gateway_gets_it_back_if_nobody_needed_it),
