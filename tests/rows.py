@@ -174,6 +174,13 @@ def make(Row, top):
         Row("system", "scale", "routes by the hundred on a real API server: few writes and right "
             "counts, none answers wrongly from creation on, memory bounded", system("kube_scale.py"),
             system("kube_scale.py", "--long"), build=REL, needs=ROOT, timeout=3600),
+        Row("system", "demo-sites", "the demo of two sites: a weight set at one counts at both",
+            demo + ["--sites"], build=REL, needs=ROOT),
+        Row("system", "sites-lab", "a weight set at one site is live at both within 250 ms, by sluicectl, "
+            "seen by whom, why and until when", system("sites_lab.py"), build=REL, needs=ROOT),
+        Row("system", "partition", "two sites cut apart, edited on both sides, clocks off: none fails, "
+            "one result within 5 s; a wrong clock is refused", system("partition.py"),
+            system("partition.py", "--long"), build=REL, needs=ROOT),
         Row("system", "churn", "everything changes, API servers restart, control is killed: none fails, "
             "memory flat, status right, a fresh control wants the same", system("churn.py"),
             system("churn.py", "--long"), build=REL, needs=ROOT, timeout=3600),

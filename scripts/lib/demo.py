@@ -5,7 +5,7 @@ demo.py: behind scripts/demo: the canary across two clusters, seen by curl from 
 With --check the same runs with one and with two workers, over IPv4 and IPv6, canary and mesh, and
 what an operator would look at is asserted: the split, 404 for a foreign Host, 500 while the
 ReferenceGrant is gone, and that everything heals without a restart. With --kubernetes it is the same
-on two real API servers (demo_kube.py).
+on two real API servers (demo_kube.py); with --sites two sites and two clusters (demo_sites.py).
 """
 import argparse
 import collections
@@ -146,6 +146,15 @@ def run_kubernetes(args):
     return 1 if failures else 0
 
 
+def run_sites(args):
+    import demo_sites
+    args.build = os.path.join(lab.TOP, "build")
+    if not args.check:
+        return demo_sites.show(args)
+    demo_sites.check_all(args, check)
+    return 1 if failures else 0
+
+
 def main():
     ap = argparse.ArgumentParser(prog="demo")
     ap.add_argument("--check", action="store_true", help="assert the split and exit")
@@ -153,12 +162,16 @@ def main():
     ap.add_argument("--workers", type=int, default=1)
     ap.add_argument("--kubernetes", action="store_true",
                     help="on two real API servers (the first time builds them: minutes)")
+    ap.add_argument("--sites", action="store_true",
+                    help="two sites that keep operators' weights in step")
     args = ap.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("demo: must be root to make network namespaces")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if args.kubernetes:
         return run_kubernetes(args)
+    if args.sites:
+        return run_sites(args)
     return run_check(args) if args.check else show(args)
 
 
