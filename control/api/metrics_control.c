@@ -122,7 +122,7 @@ static void add_rule_shares(struct prom *p, const struct build_config *c,
 				"Share of a rule's requests that ends in a cluster.",
 				PROM_LABELS({"rule", rule->name},
 					{"cluster", s->endpoints[k].cluster}),
-				share * view_endpoint_percent(s, k) / 100.0);
+				share * view_endpoint_percent(c, s, k) / 100.0);
 	}
 }
 

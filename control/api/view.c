@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "dataplane/base/bug.h"
+#include "dataplane/route/traffic.h"
 
 json_t *view_str(struct str s)
 {
@@ -77,17 +78,77 @@ double view_percent(uint64_t part, uint64_t whole)
 	return whole > 0 ? 100.0 * (double)part / (double)whole : 0.0;
 }
 
-/* Draining endpoints carry traffic only when there is nothing else (build.h). */
-double view_endpoint_percent(const struct build_service *s, uint32_t endpoint)
+static struct traffic_policy traffic_policy_of(const struct build_config *c, uint64_t id)
 {
-	uint64_t ready = 0, draining = 0;
+	struct build_policy p;
+
+	build_policy_default(&p);
+	for (uint32_t i = 0; id != 0 && i < c->policy_count; i++)
+		if (c->policies[i].id == id)
+			p = c->policies[i];
+	return (struct traffic_policy){p.overprovisioning_percent, p.panic_percent, false};
+}
+
+/* The cluster as a member of the formula, all of its ready endpoints well. */
+static struct traffic_member member_of(const struct build_service *s, uint32_t cluster)
+{
+	const struct build_service_cluster *k = &s->clusters[cluster];
+	struct traffic_member m = {.tier = k->priority,
+		.total = k->unready,
+		.held = k->withheld * (TRAFFIC_WHOLE / BUILD_PERMILLE)};
+
+	for (uint32_t i = 0; i < s->endpoint_count; i++) {
+		const struct build_endpoint *e = &s->endpoints[i];
+
+		if (e->draining || e->weight == 0 || !str_eq(e->cluster, k->name))
+			continue;
+		m.weight += e->weight;
+		m.ready++;
+	}
+	if (m.ready == 0 && k->unready != 0 && k->withheld < BUILD_PERMILLE)
+		m.weight =
+			1; /* nobody gets anything there, but it should be able to take its part */
+	m.avail = m.ready;
+	m.total += m.ready;
+	return m;
+}
+
+/* Percent of the service that goes to the ready endpoints of cluster <name>, which has some. */
+static double cluster_percent(const struct build_config *c, const struct build_service *s,
+	struct str name)
+{
+	struct traffic_policy p = traffic_policy_of(c, s->policy_id);
+	struct traffic_member m[TRAFFIC_MEMBERS_MAX];
+	struct traffic t;
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < s->cluster_count; i++) {
+		m[i] = member_of(s, i);
+		if (str_eq(s->clusters[i].name, name))
+			at = i;
+	}
+	traffic_shares(m, s->cluster_count, &p, &t);
+	return view_percent(t.share[at], t.total);
+}
+
+/* Draining endpoints carry traffic only when there is nothing else (build.h). */
+double view_endpoint_percent(const struct build_config *c, const struct build_service *s,
+	uint32_t endpoint)
+{
+	uint64_t ready = 0, draining = 0, own = 0;
 	const struct build_endpoint *e = &s->endpoints[endpoint];
 
-	for (uint32_t i = 0; i < s->endpoint_count; i++)
-		*(s->endpoints[i].draining ? &draining : &ready) += s->endpoints[i].weight;
+	for (uint32_t i = 0; i < s->endpoint_count; i++) {
+		const struct build_endpoint *x = &s->endpoints[i];
+
+		*(x->draining ? &draining : &ready) += x->weight;
+		own += !x->draining && str_eq(x->cluster, e->cluster) ? x->weight : 0;
+	}
 	if (e->draining)
 		return ready > 0 ? 0.0 : view_percent(e->weight, draining);
-	return view_percent(e->weight, ready);
+	if (s->cluster_count < 2 || s->cluster_count > TRAFFIC_MEMBERS_MAX)
+		return view_percent(e->weight, ready);
+	return own == 0 ? 0.0 : cluster_percent(c, s, e->cluster) * e->weight / (double)own;
 }
 
 const char *view_backend_status(enum build_backend_status s)

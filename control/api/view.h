@@ -74,8 +74,12 @@ void view_id_format(uint64_t id, char buf[VIEW_ID_STRLEN]);
 
 /* 100 * part / whole; 0 of nothing is 0. */
 double view_percent(uint64_t part, uint64_t whole);
-/* The share in percent that an endpoint has of its service: the ready ones by weight. */
-double view_endpoint_percent(const struct build_service *s, uint32_t endpoint);
+/*
+ * The share in percent that an endpoint has of its service by weights, priorities and readiness;
+ * what dataplanes think of its health does not enter.
+ */
+double view_endpoint_percent(const struct build_config *c, const struct build_service *s,
+	uint32_t endpoint);
 const char *view_backend_status(enum build_backend_status s);
 /* NULL when the configuration has none of that id. */
 const struct build_service *view_service_lookup(const struct build_config *c, uint64_t id);

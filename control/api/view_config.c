@@ -157,7 +157,7 @@ static json_t *json_route(const struct build_config *c, const struct build_route
 		"rules", rules);
 }
 
-static json_t *json_service(const struct build_service *s)
+static json_t *json_service(const struct build_config *c, const struct build_service *s)
 {
 	json_t *list = json_array();
 
@@ -169,7 +169,7 @@ static json_t *json_service(const struct build_service *s)
 				"name", view_str(e->name), "cluster", view_str(e->cluster),
 				"address", view_addr(&e->addr), "port", (int)e->port, "weight",
 				(int)e->weight, "draining", e->draining, "percent",
-				view_endpoint_percent(s, i)));
+				view_endpoint_percent(c, s, i)));
 	}
 	return json_pack("{s:o, s:o, s:o}", "id", view_id(s->id), "name", view_str(s->name),
 		"endpoints", list);
@@ -184,7 +184,7 @@ static json_t *json_compiled(const struct build_config *c)
 	for (uint32_t i = 0; i < c->route_count; i++)
 		json_array_append_new(routes, json_route(c, &c->routes[i]));
 	for (uint32_t i = 0; i < c->service_count; i++)
-		json_array_append_new(services, json_service(&c->services[i]));
+		json_array_append_new(services, json_service(c, &c->services[i]));
 	return json_pack("{s:o, s:o, s:o}", "listeners", listeners, "routes", routes, "services",
 		services);
 }
@@ -239,7 +239,7 @@ static void add_shares(json_t *shares, const struct build_config *c, const struc
 
 	for (uint32_t e = 0; s != NULL && e < s->endpoint_count; e++)
 		add_cluster_share(shares, s->endpoints[e].cluster,
-			percent * view_endpoint_percent(s, e) / 100.0);
+			percent * view_endpoint_percent(c, s, e) / 100.0);
 }
 
 /* {"us-east": 80.0, "us-west": 20.0}: the rule's requests by the cluster in which they end. */

@@ -92,7 +92,7 @@ static json_t *json_endpoint(const struct gather *g, json_t *const *maps,
 	return json_pack("{s:s, s:o, s:o, s:o, s:i, s:i, s:b, s:f, s:o}", "id", id, "name",
 		view_str(e->name), "cluster", view_str(e->cluster), "address", view_addr(&e->addr),
 		"port", (int)e->port, "weight", (int)e->weight, "draining", e->draining, "percent",
-		view_endpoint_percent(s, i), "dataplanes", dataplanes);
+		view_endpoint_percent(g->req->source->compiled, s, i), "dataplanes", dataplanes);
 }
 
 /* {dataplane: whom it suspects} */

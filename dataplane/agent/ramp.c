@@ -84,6 +84,7 @@ void ramp_solve(struct ramp_part *p, uint32_t count, const struct traffic_policy
 	members_of(p, count, m);
 	traffic_shares(m, count, policy, ret);
 	for (uint32_t i = 0; i < count; i++) {
+		p[i].m.held = m[i].held;
 		p[i].share = traffic_share(ret, i);
 		if ((fell >> i & 1) != 0 && p[i].share < p[i].allow)
 			p[i].allow = p[i].share;

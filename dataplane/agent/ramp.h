@@ -14,7 +14,7 @@
 
 /* A cluster of a service, or a backend of a rule with failover. */
 struct ramp_part {
-	struct traffic_member m; /* the caller's, but for <held> */
+	struct traffic_member m; /* the caller's, but for <held>, which ramp_solve() fills in */
 	uint32_t withheld;	 /* millionths that a drain has taken back */
 	bool remote;		 /* rests while we suspect ourselves */
 	bool suspected;		 /* none is available, but this is no judgement on its health */

@@ -18,6 +18,7 @@
 #include "control/api/problem.h"
 #include "control/api/prom.h"
 #include "control/api/uri.h"
+#include "control/api/view.h"
 
 /* --- Accept --- */
 
@@ -166,6 +167,32 @@ static void a_problem_survives_bytes_that_are_no_text(void **state)
 	free(text);
 }
 
+/* --- shares --- */
+
+static void an_endpoints_percent_knows_priorities_and_readiness(void **state)
+{
+	struct build_endpoint e[] = {{.id = 1, .weight = 2, .cluster = STR("a")},
+		{.id = 2, .weight = 1, .cluster = STR("b")},
+		{.id = 3, .weight = 1, .cluster = STR("b")}};
+	struct build_service_cluster k[] = {{.name = STR("a")}, {.name = STR("b")}};
+	struct build_service s = {.endpoints = e,
+		.endpoint_count = 3,
+		.clusters = k,
+		.cluster_count = 2};
+	struct build_config c = {.services = &s, .service_count = 1};
+
+	assert_true(view_endpoint_percent(&c, &s, 0) == 50.0);
+	assert_true(view_endpoint_percent(&c, &s, 1) == 25.0);
+	k[1].priority = 1;
+	assert_true(view_endpoint_percent(&c, &s, 0) == 100.0);
+	assert_true(view_endpoint_percent(&c, &s, 1) == 0.0);
+	k[0].unready = 1; /* half of it takes 70 % */
+	assert_true(view_endpoint_percent(&c, &s, 0) == 70.0);
+	assert_true(view_endpoint_percent(&c, &s, 2) == 15.0);
+	s.cluster_count = 0; /* nothing known of clusters */
+	assert_true(view_endpoint_percent(&c, &s, 0) == 50.0);
+}
+
 /* --- metrics --- */
 
 static char *page(bool openmetrics)
@@ -240,6 +267,7 @@ int main(void)
 		cmocka_unit_test(if_none_match_takes_lists_weak_tags_and_star),
 		cmocka_unit_test(a_problem_has_the_members_of_rfc_9457),
 		cmocka_unit_test(a_problem_survives_bytes_that_are_no_text),
+		cmocka_unit_test(an_endpoints_percent_knows_priorities_and_readiness),
 		cmocka_unit_test(text_format_escapes_and_groups_by_family),
 		cmocka_unit_test(openmetrics_names_the_family_without_total_and_ends),
 		cmocka_unit_test(a_page_has_an_upper_bound),

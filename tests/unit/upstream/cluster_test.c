@@ -16,6 +16,8 @@
 
 struct fixture {
 	struct upstream *u;
+	const struct upstream *all[1];
+	struct health_board *board;
 	struct rng rng;
 	struct upstream_config cfg;
 };
@@ -28,6 +30,9 @@ static int setup(void **state)
 	upstream_config_default(&f->cfg);
 	f->u = upstream_new(&f->cfg, &f->rng, 0, 1);
 	assert_non_null(f->u);
+	f->all[0] = f->u;
+	f->board = calloc(1, sizeof(*f->board));
+	upstream_join(f->u, f->board, f->all);
 	*state = f;
 	return 0;
 }
@@ -37,6 +42,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	upstream_free(f->u);
+	free(f->board);
 	free(f);
 	return 0;
 }
@@ -79,15 +85,31 @@ static void spanning_free(struct spanning *s)
 	free(s->shares);
 }
 
-static uint64_t pick(struct fixture *f, struct spanning *s, uint64_t exclude, uint64_t now)
+static bool panicked; /* by the newest pick */
+
+static uint64_t pick_as(struct fixture *f, struct spanning *s, bool first, uint64_t exclude,
+	uint64_t now)
 {
 	const struct endpoint *e;
-	bool panic;
 
 	s->set->shares = s->shares;
 	s->set->cluster_end = s->end;
-	e = upstream_pick(f->u, s->set, 3, exclude == 0, exclude, now, &panic);
+	s->set->cluster_count = 2;
+	e = upstream_pick(f->u, s->set, 3, first, exclude, now, &panicked);
 	return e != NULL ? e->id : 0;
+}
+
+static uint64_t pick(struct fixture *f, struct spanning *s, uint64_t exclude, uint64_t now)
+{
+	return pick_as(f, s, exclude == 0, exclude, now);
+}
+
+static void set_shares(struct spanning *s, uint32_t a, uint32_t b)
+{
+	s->shares->w[0] = a;
+	s->shares->w[1] = b;
+	s->shares->total = a + b;
+	s->shares->revision++;
 }
 
 static const struct {
@@ -172,6 +194,110 @@ static void the_others_stand_in_for_a_cluster_that_is_ejected(void **state)
 	spanning_free(&s);
 }
 
+/* One that is sent again, to the same or to another, is still one request. */
+static void a_request_takes_one_turn_however_often_it_is_sent(void **state)
+{
+	struct fixture *f = *state;
+	struct spanning s = make_spanning(1, 1, 1, 1);
+	double lag = 0, low = 0, high = 0;
+
+	for (int i = 0; i < 5000; i++) {
+		lag += (pick(f, &s, 0, 0) == 1) - 0.5;
+		low = lag < low ? lag : low;
+		high = lag > high ? lag : high;
+		for (int k = 0; k < i % 3; k++)
+			pick_as(f, &s, false, 0, 0);
+	}
+	assert_true(high - low < 2);
+	spanning_free(&s);
+}
+
+static void a_cluster_without_a_share_stands_in_when_nobody_else_is_left(void **state)
+{
+	struct fixture *f = *state;
+	struct spanning s = make_spanning(2, 1, 2, 1);
+
+	set_shares(&s, 1, 0);
+	for (int i = 0; i < 100; i++) {
+		assert_in_range(pick(f, &s, 0, 0), 1, 2);
+		assert_int_equal(pick(f, &s, 1, 0), 2); /* retries as well */
+	}
+	f->board->verdict[1] = HEALTH_DOWN;
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(pick(f, &s, 0, 0), 2);
+	f->board->verdict[2] = HEALTH_EJECTED;
+	for (int i = 0; i < 100; i++)
+		assert_in_range(pick(f, &s, 0, 0), 3, 4);
+	assert_false(panicked);
+	f->board->verdict[3] = f->board->verdict[4] = HEALTH_SUSPECTED;
+	assert_in_range(pick(f, &s, 0, 0), 1, 2);
+	assert_true(panicked);
+	spanning_free(&s);
+}
+
+static void retries_follow_the_shares_too(void **state)
+{
+	struct fixture *f = *state;
+	struct spanning s = make_spanning(2, 1, 2, 1);
+	uint32_t other = 0;
+
+	set_shares(&s, 9, 1);
+	for (int i = 0; i < 2000; i++)
+		other += pick(f, &s, 1, 0) >= 3;
+	assert_in_range(other, 140, 260);
+	spanning_free(&s);
+}
+
+static void in_panic_verdicts_are_not_heeded(void **state)
+{
+	struct fixture *f = *state;
+	struct spanning s = make_spanning(2, 1, 1, 1);
+	uint32_t got[4] = {0}, bad = 0;
+
+	f->board->verdict[1] = f->board->verdict[3] = HEALTH_DOWN;
+	set_shares(&s, 3, 1);
+	s.shares->panic = 1; /* the first cluster's */
+	for (int i = 0; i < 400; i++) {
+		got[pick(f, &s, 0, 0)]++;
+		bad += panicked;
+	}
+	assert_in_range(got[1], 145, 155); /* of the 300 of its cluster */
+	assert_int_equal(bad, got[1]);	   /* and only those are told that it is a panic */
+	assert_int_equal(got[3], 0);
+	spanning_free(&s);
+}
+
+static void without_panic_rather_nobody(void **state)
+{
+	struct fixture *f = *state;
+	struct spanning s = make_spanning(1, 1, 1, 1);
+
+	f->board->verdict[1] = f->board->verdict[2] = HEALTH_DOWN;
+	assert_in_range(pick(f, &s, 0, 0), 1, 2);
+	s.set->panic_never = true;
+	assert_int_equal(pick(f, &s, 0, 0), 0);
+	f->board->verdict[2] = 0;
+	assert_int_equal(pick(f, &s, 0, 0), 2);
+	spanning_free(&s);
+}
+
+static void one_that_comes_up_gets_its_part_of_its_weight(void **state)
+{
+	struct fixture *f = *state;
+	struct spanning s = make_spanning(2, 1, 1, 1);
+	uint32_t got[4] = {0};
+
+	set_shares(&s, 1, 0);
+	s.set->slow_start = true;
+	f->board->slow[1] = HEALTH_SLOW_WHOLE * 3 / 4;
+	for (int i = 0; i < 5000; i++)
+		got[pick(f, &s, 0, 0)]++;
+	assert_in_range(got[1], 990, 1010); /* a quarter against one whole */
+	s.set->slow_start = false;
+	assert_in_range(pick(f, &s, 0, 0), 1, 2);
+	spanning_free(&s);
+}
+
 #define ROW(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -181,6 +307,12 @@ int main(void)
 		ROW(inside_a_cluster_endpoints_are_used_in_turn),
 		ROW(a_cluster_without_weight_gets_nothing),
 		ROW(the_others_stand_in_for_a_cluster_that_is_ejected),
+		ROW(a_request_takes_one_turn_however_often_it_is_sent),
+		ROW(a_cluster_without_a_share_stands_in_when_nobody_else_is_left),
+		ROW(retries_follow_the_shares_too),
+		ROW(in_panic_verdicts_are_not_heeded),
+		ROW(without_panic_rather_nobody),
+		ROW(one_that_comes_up_gets_its_part_of_its_weight),
 	};
 
 	return cmocka_run_group_tests(rows, NULL, NULL);
