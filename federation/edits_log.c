@@ -89,7 +89,19 @@ static int rewrite(struct federation *f, struct err *err)
 	return rc;
 }
 
-/* The file is our own, so signatures are not checked; a site that is not configured is forgotten. */
+static void forget_gone(struct federation *f)
+{
+	for (uint32_t i = 0; i < f->table->used; i++)
+		if (f->table->slots[i] != NULL &&
+			record_is_gone(&f->table->slots[i]->record, federation_time_ms(f)))
+			table_remove(f->table, i);
+}
+
+/*
+ * The file is our own, so signatures are not checked. A site that is not configured is forgotten.
+ * What each site may have is not asked either: tombstones that were forgotten long ago still stand
+ * in the file, and one that comes later may have made the place for what stood before it.
+ */
 static void load_record(struct federation *f, struct str bytes)
 {
 	struct record_bytes b;
@@ -108,9 +120,11 @@ static void load_record(struct federation *f, struct str bytes)
 		return;
 	site = remote == NULL ? SITE_SELF : remote->site;
 	slot = table_find(f->table, &r);
-	if (slot == TABLE_NONE ? table_is_full(f->table, site, r.kind, 0)
-			       : record_compare(&r, &f->table->slots[slot]->record) <= 0)
+	if (slot != TABLE_NONE && record_compare(&r, &f->table->slots[slot]->record) <= 0)
 		return;
+	if (table_put(f->table, (const uint8_t *)bytes.p, bytes.len, site) != TABLE_NONE)
+		return;
+	forget_gone(f);
 	table_put(f->table, (const uint8_t *)bytes.p, bytes.len, site);
 }
 
@@ -152,6 +166,7 @@ int edits_load(struct federation *f, struct err *err)
 	if (rc < 0)
 		return rc;
 	load_entries(f, str_make(data, len));
+	forget_gone(f);
 	merge_sign_again(f);
 	return rewrite(f, err);
 }

@@ -322,6 +322,35 @@ static void tombstones_and_ended_weights_are_forgotten_after_a_day_by_all_alike(
 	assert_int_equal(at(1, "us-east")->weight.weight, 20);
 }
 
+/* Tombstones that were forgotten still stand in the journal; they take no place at the next start. */
+static void forgotten_tombstones_take_no_place_after_a_restart(void **state)
+{
+	struct record_weight v = {.removed = true};
+	uint32_t half = FEDERATION_SITE_WEIGHTS_MAX * 3 / 4;
+	char name[16];
+
+	begin(1);
+	for (uint32_t i = 0; i < half; i++) {
+		snprintf(name, sizeof(name), "old%u", i);
+		set(0, name, 1);
+		assert_int_equal(world_weight(w, 0, name, "", &v), 0);
+	}
+	w->now_ms += DAY_MS;
+	world_run(w, 3000);
+	for (uint32_t i = 0; i < half; i++) {
+		snprintf(name, sizeof(name), "new%u", i);
+		set(0, name, 1);
+	}
+	world_stop(w, 0);
+	world_start(w, 0, false);
+	for (uint32_t i = 0; i < half; i++) {
+		snprintf(name, sizeof(name), "new%u", i);
+		assert_non_null(at(0, name));
+		snprintf(name, sizeof(name), "old%u", i);
+		assert_null(at(0, name));
+	}
+}
+
 static void a_thousand_changes_while_a_peer_is_away_are_sent_once_each_key(void **state)
 {
 	uint64_t before;
@@ -389,6 +418,7 @@ int main(void)
 		T(records_reach_a_site_by_way_of_another),
 		T(a_clock_ten_minutes_ahead_is_left_alone),
 		T(tombstones_and_ended_weights_are_forgotten_after_a_day_by_all_alike),
+		T(forgotten_tombstones_take_no_place_after_a_restart),
 		T(a_thousand_changes_while_a_peer_is_away_are_sent_once_each_key),
 		T(a_full_disk_stops_edits_here_but_not_at_the_others),
 		T(a_site_speaks_about_so_many_clusters_and_no_more),
