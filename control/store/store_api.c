@@ -130,14 +130,24 @@ static void on_problem(void *ctx, bool fatal, const char *text)
 
 static enum store_change take_broken(struct store_kind *k, struct store_entry *e, char *problem)
 {
+	bool had = e->problem != NULL,
+	     told = k->problems - had < STORE_KIND_PROBLEMS_MAX && problem != NULL;
+
 	k->broken++;
+	/* somebody may write it again and again: that is nobody's news, and no reason for a plan */
+	if (had && told && strcmp(e->problem, problem) == 0) {
+		free(problem);
+		return STORE_SAME;
+	}
 	problem_clear(k, e);
-	if (k->problems < STORE_KIND_PROBLEMS_MAX) {
+	if (told) {
 		e->problem = problem;
 		k->problems++;
 	} else {
 		free(problem);
 	}
+	if (!had && !told)
+		return STORE_SAME;
 	changed(k);
 	return STORE_BROKEN;
 }

@@ -27,7 +27,7 @@ enum store_change {
 	STORE_SAME = 0, /* known already */
 	STORE_STATUS,	/* status or resourceVersion, nothing else */
 	STORE_CHANGED,	/* the next view differs, once the gate is open */
-	STORE_BROKEN,	/* not valid; a problem says why */
+	STORE_BROKEN,	/* not valid; a problem says why, which is new */
 };
 
 #define STORE_KIND_PROBLEMS_MAX 256u /* kept, of one kind; all are counted */

@@ -123,6 +123,23 @@ static void an_object_that_is_not_valid_keeps_its_last_good_version(void **state
 	store_free(s);
 }
 
+static void what_is_written_wrongly_again_and_again_makes_no_new_view(void **state)
+{
+	struct store *s = store_new();
+	uint64_t revision;
+
+	store_api_gate(s, EAST);
+	assert_int_equal(service(s, "a", 0), STORE_BROKEN);
+	revision = store_revision(s);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(service(s, "a", 0), STORE_SAME);
+	assert_int_equal(store_revision(s), revision);
+	assert_int_equal(store_api_broken(store_api_kind(s, EAST, KIND_SERVICE)), 4);
+	assert_int_equal(store_api_problems(store_api_kind(s, EAST, KIND_SERVICE)), 1);
+	assert_int_equal(service(s, "a", 80), STORE_CHANGED);
+	store_free(s);
+}
+
 static void a_list_forgets_what_it_does_not_name(void **state)
 {
 	struct store *s = store_new();
@@ -449,6 +466,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_takes_part_before_the_gate_is_open),
 		cmocka_unit_test(an_object_that_is_not_valid_keeps_its_last_good_version),
+		cmocka_unit_test(what_is_written_wrongly_again_and_again_makes_no_new_view),
 		cmocka_unit_test(a_list_forgets_what_it_does_not_name),
 		cmocka_unit_test(a_deletion_needs_only_the_name),
 		cmocka_unit_test(a_change_of_status_alone_makes_no_new_view),
