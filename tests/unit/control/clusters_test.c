@@ -187,6 +187,22 @@ static void remote_clusters_come_last_and_belong_to_their_owner(void **state)
 	registry_free(r);
 }
 
+static void a_remote_cluster_may_be_there_before_its_kubeconfig(void **state)
+{
+	const struct cluster_def awaited = {.name = STR("far"), .awaited = true};
+	const struct cluster_def known = {.name = STR("far"), .text = STR("kubeconfig")};
+	struct registry *r = fresh();
+
+	assert_true(registry_set_remote(r, STR("east"), &awaited, 1));
+	assert_true(registry_find(r, STR("far"))->def.awaited);
+	assert_int_equal(cluster(r, "far")->roles, CLUSTER_ROLE_WORKLOAD);
+	assert_false(registry_set_remote(r, STR("east"), &awaited, 1));
+	assert_true(registry_set_remote(r, STR("east"), &known, 1));
+	assert_false(registry_find(r, STR("far"))->def.awaited);
+	assert_false(cluster_def_same_source(&awaited, &known));
+	registry_free(r);
+}
+
 static void a_journal_that_is_none_is_an_error(void **state)
 {
 	struct registry *r = NULL;
@@ -300,6 +316,7 @@ int main(void)
 		cmocka_unit_test(a_new_cluster_survives_a_restart),
 		cmocka_unit_test(what_makes_no_sense_is_refused_and_changes_nothing),
 		cmocka_unit_test(remote_clusters_come_last_and_belong_to_their_owner),
+		cmocka_unit_test(a_remote_cluster_may_be_there_before_its_kubeconfig),
 		cmocka_unit_test(a_journal_that_is_none_is_an_error),
 		cmocka_unit_test(there_are_at_most_so_many),
 		cmocka_unit_test(a_drain_goes_by_steps_and_back_again),
