@@ -89,7 +89,7 @@ def make(Row, top):
                    "and only what its site said", sim + ["200"], sim + ["10000"], build=ASAN))
     for test in ("agent/contract_test", "agent/contract_restart_test", "agent/contract_damage_test",
                  "agent/contract_disk_test", "agent/contract_hang_test", "agent/link_test",
-                 "api/control_test", "api/request_test", "loop/loop_test"):
+                 "api/control_test", "api/request_test", "control/cache_test", "loop/loop_test"):
         out.append(Row("tsan", f"tsan/{test}", "the programs' threads under ThreadSanitizer",
                        [os.path.join(top, "build-tsan/tests/unit", test)], build=TSAN))
     # A compiler may break in the optimised build what is right in the others: one of gcc 12 did.
