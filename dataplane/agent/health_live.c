@@ -122,17 +122,12 @@ struct remotes {
 	uint32_t count;
 };
 
-static void remotes_of(const struct snapshot *s, const struct snapshot_service *r,
-	struct remotes *ret)
+static void remotes_of(const struct derive_service *d, struct remotes *ret)
 {
 	ret->count = 0;
-	for (uint32_t i = 0; i < r->cluster_count && ret->count < BUILD_CLUSTERS_MAX; i++) {
-		struct snapshot_service_cluster k =
-			snapshot_service_cluster(s, r->cluster_first + i);
-
-		if (k.remote)
-			ret->id[ret->count++] = health_cluster_id(snapshot_str(s, k.name));
-	}
+	for (uint32_t i = 0; i < d->count && ret->count < BUILD_CLUSTERS_MAX; i++)
+		if (d->c[i].part.remote)
+			ret->id[ret->count++] = health_cluster_id(d->c[i].name);
 }
 
 static bool is_remote(const struct remotes *r, uint64_t id)
@@ -149,7 +144,7 @@ static void list_service(struct live_context *c, uint32_t service)
 	const struct endpoint_set *set = config_endpoints(&c->live->cfg, service);
 	struct remotes remotes;
 
-	remotes_of(&c->live->snap, &r, &remotes);
+	remotes_of(c->live->derived[service], &remotes);
 	for (uint32_t i = 0; i < set->count; i++) {
 		const struct endpoint *e = &set->e[i];
 		const struct slot *s = slots_get(&c->slots, AGENT_SLOT_ENDPOINT, e->slot);

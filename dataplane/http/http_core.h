@@ -152,7 +152,7 @@ struct exchange {
 	struct mbufq head;	/* owned: emitted request head, until it is sent */
 	struct mbufq raw;	/* owned: the head as it came, kept for as long as a retry may be */
 	struct upstream_ref ep; /* endpoint that the request is sent to; slot SLOT_NONE: none */
-	uint64_t service_id;
+	uint64_t rule_id, service_id;
 	uint64_t connect_us;	     /* start of the current attempt */
 	uint64_t sent_us;	     /* request head written; 0: not yet */
 	uint64_t request_us;	     /* request written whole; 0: not yet */

@@ -48,7 +48,10 @@ void exchange_on_down(struct http *h, struct exchange *x);
 enum outcome route_request(struct http *h, struct exchange *x, uint32_t *ret_rule);
 /* Fills rule, backend and endpoint of <x>. */
 enum outcome route_choose(struct http *h, struct exchange *x, uint32_t rule_index);
-/* Another endpoint of the same backend than <exclude_id> (0: any): address and port. */
+/*
+ * Another endpoint of the same backend than <exclude_id> (0: any): address and port. Where the rule
+ * may fail over, of another backend, if the same one has nobody left who is not known to be bad.
+ */
 enum outcome route_endpoint(struct http *h, struct exchange *x, uint64_t exclude_id);
 
 /* The endpoints of <x>'s backend as they are configured now, or NULL. */

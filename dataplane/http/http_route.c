@@ -75,6 +75,7 @@ static enum outcome pick(struct http *h, struct exchange *x, uint32_t rule_index
 		return OUTCOME_WEIGHTS_ZERO;
 	bug_on(i >= rule->backend_count); /* a vector has one weight per backend of its rule */
 	*ret = rule->backend_first + i;
+	x->rule_id = w->rule_id;
 	return OUTCOME_OK;
 }
 
@@ -87,6 +88,60 @@ static void trace_choice(const struct access_record *r)
 		r->path_len, r->path, ip_format(&r->upstream, text), r->upstream_port);
 }
 
+static void take_endpoint(struct exchange *x, const struct endpoint *e)
+{
+	x->ep = (struct upstream_ref){.id = e->id, .slot = e->slot};
+	x->rec.endpoint = e->slot;
+	x->rec.upstream = e->addr;
+	x->rec.upstream_port = e->port;
+	trace_choice(&x->rec);
+}
+
+/* Takes an endpoint of <b>, if it has one that nobody knows to be bad. */
+static bool change_backend(struct http *h, struct exchange *x, const struct config_backend *b)
+{
+	const struct endpoint_set *set = config_endpoints(h->config, b->service);
+	bool panic;
+	const struct endpoint *e = upstream_pick(h->up, set, b->slot, true, 0, h->now_us, &panic);
+
+	if (e == NULL || panic)
+		return false;
+	upstream_unuse(h->up, COUNTER_BACKEND, x->rec.backend);
+	x->rec.backend = b->slot;
+	upstream_use(h->up, COUNTER_BACKEND, x->rec.backend);
+	x->service_id = set->service_id;
+	x->rec.flags &= (uint8_t)~ACCESS_PANIC;
+	take_endpoint(x, e);
+	http_count(h, HTTP_FAILED_OVER);
+	return true;
+}
+
+/*
+ * The agent moves a rule's weights within milliseconds of what workers meet; a request that falls
+ * into them need not fail. Backends that weigh nothing are nobody's stand-in.
+ */
+static bool fail_over(struct http *h, struct exchange *x)
+{
+	uint32_t index = snapshot_find_rule(h->config->snap, x->rule_id), start;
+	const struct config_rule *rule;
+	const struct weight_vector *w;
+
+	if (index == SLOT_NONE || !snapshot_rule(h->config->snap, index).failover)
+		return false;
+	rule = &h->config->rules[index];
+	w = config_weights(h->config, index);
+	start = (uint32_t)rng_below(h->rng, rule->backend_count);
+	for (uint32_t n = 0; n < rule->backend_count; n++) {
+		uint32_t i = (start + n) % rule->backend_count;
+		const struct config_backend *b = &h->config->backends[rule->backend_first + i];
+
+		if (w->w[i] > 0 && b->service != SLOT_NONE && b->slot != x->rec.backend &&
+			change_backend(h, x, b))
+			return true;
+	}
+	return false;
+}
+
 static enum outcome choose_endpoint(struct http *h, struct exchange *x,
 	const struct endpoint_set *set, bool first, uint64_t exclude_id)
 {
@@ -94,17 +149,15 @@ static enum outcome choose_endpoint(struct http *h, struct exchange *x,
 	const struct endpoint *e =
 		upstream_pick(h->up, set, x->rec.backend, first, exclude_id, h->now_us, &panic);
 
+	if (unlikely(e == NULL || panic) && fail_over(h, x))
+		return OUTCOME_OK;
 	if (e == NULL)
 		return OUTCOME_NO_ENDPOINT;
 	if (panic) {
 		http_count(h, HTTP_PANIC);
 		x->rec.flags |= ACCESS_PANIC;
 	}
-	x->ep = (struct upstream_ref){.id = e->id, .slot = e->slot};
-	x->rec.endpoint = e->slot;
-	x->rec.upstream = e->addr;
-	x->rec.upstream_port = e->port;
-	trace_choice(&x->rec);
+	take_endpoint(x, e);
 	return OUTCOME_OK;
 }
 

@@ -100,6 +100,8 @@ static void rule_word(struct run *r, int argc, char **argv)
 	for (int a = 1; a < argc; a++) {
 		if ((v = value(argv[a], "host")) != NULL)
 			d->attachment[i].hostname = d->attachment[i].original = copy(r, v);
+		else if (strcmp(argv[a], "failover") == 0)
+			d->rule[i].failover = true;
 		else if ((v = value(argv[a], "path")) != NULL)
 			d->match[i].path = copy(r, v);
 		else if ((v = value(argv[a], "timeout_ms")) != NULL)
