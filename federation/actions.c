@@ -178,21 +178,23 @@ static enum refusal action_unwelcome(struct peer *p, const struct proto_message 
 	return REFUSAL_UNWELCOME;
 }
 
-const struct peer_actions federation_actions = {.fn = {
-							[PEER_ACTION_DIAL] = action_dial,
-							[PEER_ACTION_GREET] = action_greet,
-							[PEER_ACTION_PROVE] = action_prove,
-							[PEER_ACTION_ADMIT] = action_admit,
-							[PEER_ACTION_JOIN] = action_join,
-							[PEER_ACTION_ASK] = action_ask,
-							[PEER_ACTION_COMPARE] = action_compare,
-							[PEER_ACTION_TAKE] = action_take,
-							[PEER_ACTION_CLEAR] = action_clear,
-							[PEER_ACTION_BEAT] = action_beat,
-							[PEER_ACTION_STAY] = action_stay,
-							[PEER_ACTION_LATE] = action_late,
-							[PEER_ACTION_SILENT] = action_silent,
-							[PEER_ACTION_UNWELCOME] = action_unwelcome,
-							[PEER_ACTION_HANG_UP] = action_hang_up,
-							[PEER_ACTION_REST] = action_rest,
-						}};
+const struct peer_actions federation_actions = {
+	{
+		[PEER_ACTION_DIAL] = action_dial,
+		[PEER_ACTION_GREET] = action_greet,
+		[PEER_ACTION_PROVE] = action_prove,
+		[PEER_ACTION_ADMIT] = action_admit,
+		[PEER_ACTION_JOIN] = action_join,
+		[PEER_ACTION_ASK] = action_ask,
+		[PEER_ACTION_COMPARE] = action_compare,
+		[PEER_ACTION_TAKE] = action_take,
+		[PEER_ACTION_CLEAR] = action_clear,
+		[PEER_ACTION_BEAT] = action_beat,
+		[PEER_ACTION_STAY] = action_stay,
+		[PEER_ACTION_LATE] = action_late,
+		[PEER_ACTION_SILENT] = action_silent,
+		[PEER_ACTION_UNWELCOME] = action_unwelcome,
+		[PEER_ACTION_HANG_UP] = action_hang_up,
+		[PEER_ACTION_REST] = action_rest,
+	},
+};

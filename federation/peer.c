@@ -7,7 +7,7 @@
  * state. What an action finds out becomes the next event, so a cause and its effect are two rows
  * of the table and never two places in the code.
  *
- * Actions come from outside (actions.c has the real ones, tests have others), time is
+ * Actions come from outside (actions.c and sync.c have the real ones, tests have others), time is
  * an argument, and nothing here allocates, sends or logs.
  */
 #include "federation/peer.h"
@@ -16,7 +16,7 @@
 
 #include "dataplane/base/bug.h"
 
-/* An action's event may have an action with an event: a change of state at most, each time. */
+/* An event, what its action found out, and what followed from that; more is a loop in the table. */
 #define STEPS_MAX 3u
 
 enum event_kind { KIND_NONE, KIND_TIMER, KIND_CARRIER, KIND_MESSAGE, KIND_OWN };

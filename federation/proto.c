@@ -78,7 +78,6 @@ enum refusal proto_decode(const uint8_t *p, size_t len, struct proto_message *re
 		be32_get(p + 36) != checksum(p, len))
 		return REFUSAL_FORMAT;
 	*ret = (struct proto_message){.type = p[4],
-		.minor = p[3],
 		.epoch = be64_get(p + 8),
 		.seq = be64_get(p + 16),
 		.stamp = be64_get(p + 24)};

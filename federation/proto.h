@@ -39,7 +39,7 @@ enum proto_type {
 extern const char *const proto_names[PROTO_TYPE_COUNT];
 
 struct proto_message {
-	uint8_t type, minor;
+	uint8_t type;
 	uint64_t epoch, seq, stamp;
 	union {
 		struct {
