@@ -233,8 +233,15 @@ static bool has_port_like(const struct service *s, const struct service_port *p)
 void endpoints_take(struct reconcile *r, const struct object *service,
 	const struct service_port *port, struct endpoint_list *out)
 {
-	if (has_port_like(service->service, port) &&
-		add_cluster(r, service->cluster, out)->admin != CLUSTER_DISABLED)
+	if (!has_port_like(service->service, port) ||
+		add_cluster(r, service->cluster, out)->admin == CLUSTER_DISABLED)
+		return;
+	/* a policy for this Service holds whatever other Service or import leads to it */
+	if (policies_demand_tls(r, service, port))
+		note_add(r, false, service,
+			"its endpoints are lent to nobody: a BackendTLSPolicy demands TLS, which "
+			"is not supported");
+	else
 		add_endpoints(r, service, port, out);
 }
 
