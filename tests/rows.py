@@ -111,6 +111,9 @@ def make(Row, top):
             system("stop.py"), build=REL, needs=ROOT),
         Row("system", "flip", "weights, backends, routes, listeners change under load: none fails",
             system("flip.py"), build=REL, needs=ROOT),
+        Row("system", "cluster-dies", "a cluster is killed, falls silent, answers 503s: its requests "
+            "are answered by the others in 1.2 s; it comes back, and drains, by steps; 70/30, 99/1",
+            system("cluster_dies.py"), system("cluster_dies.py", "--long"), build=REL, needs=ROOT),
         Row("system", "shares", "weights and states of clusters: shares right within 2 per worker, "
             "drained ones get nothing, none fails", system("shares.py"), build=REL, needs=ROOT),
         Row("system", "restart", "control and dataplane killed under load",

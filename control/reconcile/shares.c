@@ -18,8 +18,6 @@
  * Both levels end in integers. They are exact where small integers can be, else the largest weight
  * is the largest that fits, and rounding is below a tenth of a percent of a share.
  */
-#include <string.h>
-
 #include "control/reconcile/reconcile.h"
 #include "dataplane/base/bug.h"
 #include "dataplane/snapshot/snapshot.h"
@@ -172,16 +170,6 @@ static void reduce_weights(struct group *g)
 	}
 }
 
-/* A lower priority has somebody who is ready; none of a higher one gets anything then. */
-static bool is_served_before(const struct plan_service *s, uint8_t priority)
-{
-	for (uint32_t c = 0; c < s->clusters_count; c++)
-		if (s->clusters[c].priority < priority && s->clusters[c].ready != 0 &&
-			cluster_weight(&s->clusters[c]) != 0)
-			return true;
-	return false;
-}
-
 static void weigh_group(struct reconcile *r, struct plan_service *s, bool draining,
 	uint8_t priority)
 {
@@ -195,8 +183,6 @@ static void weigh_group(struct reconcile *r, struct plan_service *s, bool draini
 			g.sum[s->endpoints[i].cluster_index] += s->endpoints[i].slice_weight;
 	for (uint32_t c = 0; c < s->clusters_count; c++)
 		g.weight[c] = g.sum[c] != 0 ? cluster_weight(&s->clusters[c]) : 0;
-	if (is_served_before(s, priority))
-		memset(g.weight, 0, s->clusters_count * sizeof(*g.weight));
 	reduce_weights(&g);
 	multiple = common_multiple(&g);
 	if (multiple == 0 || !weigh_exactly(&g, multiple))

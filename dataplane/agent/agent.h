@@ -20,11 +20,16 @@
  *		active, cwnd, ssthresh, srtt_us, rttvar_us, rto_us, snd_wnd, rcv_wnd, unacked, unread, bytes_in,
  *		bytes_out, retransmits, retransmits_spurious, mss, peer: {local, remote} | null}],
  *		next: {worker, cursor} | null}
- *	endpoints [service] -> {services: [{id, name, revision, endpoints: [{id, name, cluster,
- *		address, port, weight, draining, in_flight, idle, ejected_workers, ejected_us,
- *		health: {state, usable, why, since_us, ejected_us, ejections, remote, probe:
- *		{result, status, latency_us, age_us, in_a_row} | null} | null}]}],
- *		suspicion: {on, since_us, times, clusters: [name]}}; all times are ages
+ *	endpoints [service] -> {services: [{id, name, revision, shares: {overprovisioning,
+ *		panic_threshold, slow_start_ms, ramp_points_per_s, norm, tiers: [{priority, total,
+ *		ready, available, health, load, panic}], clusters: [{name, priority, remote, weight,
+ *		total, ready, available, withheld, held, ramp, reach, panic, share}]}, endpoints:
+ *		[{id, name, cluster, address, port, weight, draining, in_flight, idle,
+ *		ejected_workers, ejected_us, verdict, slow_start, share, health: {state, usable,
+ *		why, since_us, ejected_us, ejections, remote, probe: {result, status, latency_us,
+ *		age_us, in_a_row} | null} | null}]}], failover: [{id, name, overprovisioning,
+ *		panic_threshold, backends: [{id, and as a cluster}]}], suspicion: {on, since_us,
+ *		times, clusters: [name]}}; all times are ages
  *	load [silent: names of clusters whose own site is not heard] -> {requests, busy_permille,
  *		draining, suspect, clusters: [{name, total, ready, usable, silent, requests}]}
  *	workers -> {workers: [{worker, stage, turns, in_turn_us, packets: {...}, tcp: {...},

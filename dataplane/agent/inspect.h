@@ -7,6 +7,7 @@
  *	inspect_endpoints.c	endpoints
  *	inspect_health.c	of endpoints
  *	inspect_load.c		load
+ *	inspect_shares.c	endpoints: the factors of the traffic formula
  *	inspect_workers.c	conns, workers, neighbours
  *	inspect_trace.c		trace
  */
@@ -45,6 +46,13 @@ void inspect_trace_stop(struct inspect *in);
 /* What is thought of the endpoint; null: nothing yet. Whom we suspect, if anybody. */
 json_t *inspect_health(const struct agent *a, uint64_t id, uint32_t slot);
 json_t *inspect_suspicion(const struct agent *a);
+/* Of a service: policy, priorities, clusters. */
+json_t *inspect_service_shares(const struct derive_service *d);
+/* Of endpoint <at>: verdict, slow start, share. */
+void inspect_endpoint_health(const struct agent *a, const struct endpoint_set *set,
+	const struct derive_service *d, uint32_t at, json_t *to);
+/* Rules with failover and what their backends get. */
+json_t *inspect_failover(const struct live *l);
 
 /* Sum over all workers of one counter of one object, since the slot was given to it. */
 uint64_t inspect_object_counter(const struct inspect *in, enum counter_scope scope, uint32_t slot,

@@ -66,9 +66,10 @@ static void service_begin(const struct live *l, struct walk *w, json_t *services
 	w->list = json_array();
 	w->endpoint = 0;
 	json_array_append_new(services,
-		json_pack("{s:o, s:o, s:I, s:o}", "id", agent_json_id(s.id), "name",
+		json_pack("{s:o, s:o, s:I, s:o, s:o}", "id", agent_json_id(s.id), "name",
 			agent_json_str(snapshot_str(&l->snap, s.name)), "revision",
-			(json_int_t)set->revision, "endpoints", w->list));
+			(json_int_t)set->revision, "shares",
+			inspect_service_shares(l->derived[w->service]), "endpoints", w->list));
 }
 
 /* One slice. False: that was the last one. */
@@ -79,6 +80,7 @@ static bool walk_services(struct agent *a, const struct inspect *in, struct walk
 
 	for (unsigned n = 0; n < INSPECT_SLICE; n++) {
 		const struct endpoint_set *set;
+		json_t *e;
 
 		if (w->service == l->cfg.service_count)
 			return false;
@@ -96,7 +98,9 @@ static bool walk_services(struct agent *a, const struct inspect *in, struct walk
 			w->service++;
 			continue;
 		}
-		json_array_append_new(w->list, endpoint_json(a, in, &set->e[w->endpoint++]));
+		e = endpoint_json(a, in, &set->e[w->endpoint]);
+		inspect_endpoint_health(a, set, l->derived[w->service], w->endpoint++, e);
+		json_array_append_new(w->list, e);
 	}
 	return true;
 }
@@ -117,6 +121,7 @@ bool inspect_endpoints(struct agent *a, void *ctx, struct agent_query *q)
 		return false;
 	if (w->serial != l->cfg.serial) { /* begin, or begin anew: the configuration was replaced */
 		json_array_clear(json_object_get(q->answer, "services"));
+		json_object_set_new(q->answer, "failover", inspect_failover(l));
 		*w = (struct walk){.serial = l->cfg.serial};
 	}
 	return walk_services(a, ctx, w, json_object_get(q->answer, "services"), wanted);
