@@ -109,7 +109,9 @@ static enum verdict judge(struct federation *f, struct candidate *c,
 		edits_lost(f, &f->table->slots[slot]->record, c->bytes);
 		return IGNORE;
 	}
-	if (site == SITE_SELF && c->record.kind != RECORD_WEIGHT && slot != TABLE_NONE) {
+	if (site == SITE_SELF && slot != TABLE_NONE &&
+		(c->record.kind != RECORD_WEIGHT ||
+			c->record.stamp == f->table->slots[slot]->record.stamp)) {
 		say_again(f, c, slot);
 		return IGNORE;
 	}

@@ -144,11 +144,28 @@ uint64_t record_key_hash(const struct record *r)
 	return siphash(&same_everywhere, key, n);
 }
 
+/*
+ * A site that lost its memory may use a stamp twice: its clock is behind those of others, and what
+ * it hears from them ends right before its own last stamp. Then the values decide: whichever, but
+ * the same everywhere.
+ */
+static int compare_values(const struct record *a, const struct record *b)
+{
+	uint8_t of_a[RECORD_BYTES_MAX], of_b[RECORD_BYTES_MAX];
+	size_t len_a = record_encode(a, of_a, sizeof(of_a));
+	size_t len_b = record_encode(b, of_b, sizeof(of_b));
+
+	return str_cmp(str_make(of_a, len_a), str_make(of_b, len_b));
+}
+
 int record_compare(const struct record *a, const struct record *b)
 {
+	int by_name;
+
 	if (a->stamp != b->stamp)
 		return a->stamp > b->stamp ? 1 : -1;
-	return str_cmp(a->site, b->site);
+	by_name = str_cmp(a->site, b->site);
+	return by_name != 0 ? by_name : compare_values(a, b);
 }
 
 /* When it became, or will become, void; 0: only a newer one can make it so. */

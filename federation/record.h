@@ -95,7 +95,7 @@ bool record_split(const uint8_t *p, size_t len, struct record_bytes *ret);
 bool record_name_is_valid(struct str name); /* an RFC 1123 label */
 bool record_same_key(const struct record *a, const struct record *b);
 uint64_t record_key_hash(const struct record *r); /* the same at every site */
-/* > 0: <a> is the newer one; 0 only for one and the same. (stamp, site name), both directions. */
+/* > 0: <a> is the newer one, by stamp, then name of the site; 0 only for one and the same. */
 int record_compare(const struct record *a, const struct record *b);
 
 /* A tombstone, or a weight whose time is over: kept, so that it wins over older ones, but void. */

@@ -138,6 +138,16 @@ static void the_newer_stamp_wins_and_names_break_ties(void **state)
 	assert_int_equal(record_compare(&a, &a), 0);
 }
 
+/* It lost its memory and its clock is behind: the values decide, the same everywhere. */
+static void of_two_with_one_stamp_of_one_site_the_same_wins_everywhere(void **state)
+{
+	struct record a = weight("ams1", "c", WALL), b = a;
+
+	b.weight.weight++;
+	assert_true(record_compare(&a, &b) != 0);
+	assert_true((record_compare(&a, &b) > 0) == (record_compare(&b, &a) < 0));
+}
+
 static void views_of_two_sites_are_two_records(void **state)
 {
 	struct record a = {.kind = RECORD_HEALTH, .site = STR("ams1"), .cluster = STR("c")};
@@ -357,6 +367,7 @@ int main(void)
 		cmocka_unit_test(impossible_values_are_not_records),
 		cmocka_unit_test(a_newer_minor_release_may_add_fields_but_not_repeat_or_reorder),
 		cmocka_unit_test(the_newer_stamp_wins_and_names_break_ties),
+		cmocka_unit_test(of_two_with_one_stamp_of_one_site_the_same_wins_everywhere),
 		cmocka_unit_test(views_of_two_sites_are_two_records),
 		cmocka_unit_test(a_weight_dies_at_its_time_and_is_forgotten_a_day_later),
 		cmocka_unit_test(stamps_are_later_than_all_that_was_seen),
