@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,6 +40,7 @@ void status_instance(const char *state_dir, char *buf, size_t size)
 	static const struct hash_key key = {{0x736c756963652d69ull, 0x6e7374616e636531ull}};
 	char boot[64] = "", host[65] = "control";
 	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+	struct stat st;
 	uint64_t h;
 
 	if (f != NULL && fgets(boot, sizeof(boot), f) == NULL)
@@ -48,6 +50,9 @@ void status_instance(const char *state_dir, char *buf, size_t size)
 	gethostname(host, sizeof(host) - 1);
 	h = hash_mix(siphash(&key, boot, strlen(boot)),
 		siphash(&key, state_dir, strlen(state_dir)));
+	/* containers of one host may have one path and one host name, but not one directory */
+	if (stat(state_dir, &st) == 0)
+		h = hash_mix(h, hash_mix((uint64_t)st.st_dev, (uint64_t)st.st_ino));
 	snprintf(buf, size, "%s_%016" PRIx64, host, h);
 }
 

@@ -32,7 +32,7 @@ struct status_ops {
 struct status *status_new(struct loop *loop, struct store *store, const struct status_ops *ops,
 	const char *instance);
 void status_free(struct status *s); /* NULL is fine */
-/* A name from the host, its present boot and the state directory. */
+/* A name from the host, its present boot and the state directory: its path, and which one it is. */
 void status_instance(const char *state_dir, char *buf, size_t size);
 
 /*

@@ -9,11 +9,15 @@
 #include <stdint.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "control/status/lease.h"
+#include "control/status/status.h"
 
 #define SECOND 1000000ull
 
@@ -240,10 +244,33 @@ static void who_finds_his_own_name_takes_it_anew(void **state)
 	assert_false(fresh);
 }
 
+static void who_has_another_state_directory_is_another(void **state)
+{
+	char folder[] = "/tmp/status-lease-XXXXXX", path[64], away[64], first[128], other[128],
+	     again[128];
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/state", folder);
+	snprintf(away, sizeof(away), "%s/away", folder);
+	assert_int_equal(mkdir(path, 0700), 0);
+	status_instance(path, first, sizeof(first));
+	assert_int_equal(rename(path, away), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	status_instance(path, other, sizeof(other));
+	assert_string_not_equal(first, other);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rename(away, path), 0);
+	status_instance(path, again, sizeof(again));
+	assert_string_equal(first, again);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_finds_his_own_name_takes_it_anew),
+		cmocka_unit_test(who_has_another_state_directory_is_another),
 		cmocka_unit_test(the_first_one_gets_it_and_keeps_it),
 		cmocka_unit_test(another_takes_over_after_fifteen_seconds_of_silence),
 		cmocka_unit_test(whoever_cannot_renew_gives_up_before_others_take_over),
