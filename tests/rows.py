@@ -184,6 +184,9 @@ def make(Row, top):
         Row("system", "partition", "two sites cut apart, edited on both sides, clocks off: none fails, "
             "one result within 5 s; a wrong clock is refused", system("partition.py"),
             system("partition.py", "--long"), build=REL, needs=ROOT),
+        Row("system", "hostile-peer", "wrong certificates, names, hellos, lengths, types, clocks and floods: "
+            "each its counter and log line, nothing changes", system("hostile_peer.py"), build=ASAN,
+            timeout=600),
         Row("system", "churn", "everything changes, API servers restart, control is killed: none fails, "
             "memory flat, status right, a fresh control wants the same", system("churn.py"),
             system("churn.py", "--long"), build=REL, needs=ROOT, timeout=3600),
