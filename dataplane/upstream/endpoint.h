@@ -35,6 +35,8 @@ struct cluster_seq {
 	uint32_t rotor[PICK_BACKENDS_MAX]; /* picks of each so far */
 };
 
+#define EJECTED_RECENTLY 16u /* between two turns of another worker; the agent tells the rest */
+
 struct upstream {
 	struct upstream_rows rows;	    /* first: upstream.h's inline functions */
 	void *row_mem[COUNTER_SCOPE_COUNT]; /* owned: what they lie in */
@@ -46,7 +48,10 @@ struct upstream {
 	uint32_t worker, workers;
 	const struct health_board *board;     /* borrowed; an empty one until upstream_join() */
 	const struct upstream *const *others; /* borrowed, [workers], this one included; or NULL */
-	uint64_t news;			      /* grows with what the agent may want to look at */
+	struct upstream_ref recent[EJECTED_RECENTLY]; /* those this worker has ejected last */
+	uint64_t ejected;			      /* how many so far; the others follow it */
+	uint64_t *heard;     /* owned, [workers]: the others' <ejected> as we know them */
+	uint64_t news;	     /* grows with what the agent may want to look at */
 	uint64_t no_room_id; /* service whose share of ejections was used up, until <no_room_us> */
 	uint64_t no_room_us;
 	struct list lru; /* pool_conn.lru_link, idle longest first */

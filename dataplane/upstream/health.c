@@ -155,8 +155,41 @@ static bool eject(struct upstream *u, struct endpoint_state *s, struct upstream_
 		run_clear(&s->run[k]);
 	s->failing = true;
 	upstream_count(u, COUNTER_ENDPOINT, ep.slot, COUNTER_ENDPOINT_EJECTIONS, 1);
+	u->recent[u->ejected % EJECTED_RECENTLY] = ep;
+	__atomic_store_n(&u->ejected, u->ejected + 1, __ATOMIC_RELEASE);
 	tell_news(u);
 	return true;
+}
+
+/* What another worker has ejected is out here too, if it was ever used here. */
+static void heed(struct upstream *u, const struct upstream *other, uint64_t from, uint64_t to,
+	uint64_t now_us)
+{
+	for (uint64_t n = to - from > EJECTED_RECENTLY ? to - EJECTED_RECENTLY : from; n < to;
+		n++) {
+		struct upstream_ref ep = other->recent[n % EJECTED_RECENTLY];
+		struct endpoint_state *s =
+			ep.slot < SLOTS_ENDPOINT_MAX ? endpoint_lookup(u, ep) : NULL;
+		struct sentence known;
+
+		if (s == NULL || endpoint_is_out(u, s, ep.slot, now_us))
+			continue;
+		known = known_sentence(u, ep);
+		is_out_with_others(u, s, ep, &known, now_us);
+	}
+}
+
+void upstream_heed(struct upstream *u, uint64_t now_us)
+{
+	for (uint32_t i = 0; u->others != NULL && i < u->workers; i++) {
+		uint64_t n = __atomic_load_n(&u->others[i]->ejected, __ATOMIC_ACQUIRE);
+
+		if (likely(n == u->heard[i]))
+			continue;
+		if (i != u->worker)
+			heed(u, u->others[i], u->heard[i], n, now_us);
+		u->heard[i] = n;
+	}
 }
 
 static bool is_enough(uint32_t count, uint16_t limit)

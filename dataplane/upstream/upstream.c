@@ -68,7 +68,9 @@ struct upstream *upstream_new(const struct upstream_config *cfg, struct rng *rng
 	u->ep = calloc(SLOTS_ENDPOINT_MAX, sizeof(*u->ep));
 	u->seq = calloc(SLOTS_RULE_MAX, sizeof(*u->seq));
 	u->cluster = calloc(SLOTS_BACKEND_MAX, sizeof(*u->cluster));
-	if (!rows_new(u) || u->ep == NULL || u->seq == NULL || u->cluster == NULL) {
+	u->heard = calloc(workers, sizeof(*u->heard));
+	if (!rows_new(u) || u->heard == NULL || u->ep == NULL || u->seq == NULL ||
+		u->cluster == NULL) {
 		upstream_free(u);
 		return NULL;
 	}
@@ -89,6 +91,7 @@ void upstream_free(struct upstream *u)
 	free(u->ep);
 	free(u->seq);
 	free(u->cluster);
+	free(u->heard);
 	free(u);
 }
 

@@ -198,5 +198,7 @@ void upstream_endpoint_state(const struct upstream *u, uint32_t slot,
 /* Time-outs of <ep> in a row, over all workers; *ret_began_us: the first. */
 uint32_t upstream_timeouts(const struct upstream *u, struct upstream_ref ep,
 	uint64_t *ret_began_us);
+/* Once per turn: what other workers have ejected since the last one is not used here either. */
+void upstream_heed(struct upstream *u, uint64_t now_us);
 /* Any thread: differs from what it was when there may be a new sentence or time-out. */
 uint64_t upstream_news(const struct upstream *u);

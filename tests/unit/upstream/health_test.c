@@ -219,6 +219,33 @@ static void workers_that_meet_one_failure_together_pass_one_sentence(void **stat
 	assert_int_equal(st.sentence.count, 1);
 }
 
+static void what_one_worker_ejects_the_others_leave_with_their_next_turn(void **state)
+{
+	struct fixture *f = *state;
+	struct upstream_endpoint_state st;
+
+	free(make_set(f, 40));
+	for (uint32_t i = 1; i <= 10; i++)
+		upstream_failed(f->u[0], ref(i), UPSTREAM_REFUSED, SEC);
+	assert_false(endpoint_is_ejected(f->u[1], ref(1), SEC));
+	upstream_heed(f->u[1], SEC);
+	for (uint32_t i = 1; i <= 40; i++)
+		assert_int_equal(endpoint_is_ejected(f->u[1], ref(i), SEC), i <= 10);
+	upstream_endpoint_state(f->u[1], 1, &st);
+	assert_int_equal(st.sentence.count, 1);
+	upstream_heed(f->u[1], SEC);
+	/* more than it remembers: the agent tells the rest */
+	for (uint32_t i = 11; i <= 40; i++)
+		upstream_failed(f->u[0], ref(i), UPSTREAM_REFUSED, 2 * SEC);
+	upstream_heed(f->u[1], 2 * SEC);
+	assert_true(endpoint_is_ejected(f->u[1], ref(40), 2 * SEC));
+	/* what was pardoned meanwhile is not out again */
+	upstream_failed(f->u[0], ref(1), UPSTREAM_REFUSED, 100 * SEC);
+	f->board->entry[1].pardon_us = 101 * SEC;
+	upstream_heed(f->u[1], 102 * SEC);
+	assert_false(endpoint_is_ejected(f->u[1], ref(1), 102 * SEC));
+}
+
 static void limits_of_none_are_never_reached(void **state)
 {
 	struct fixture *f = *state;
@@ -248,6 +275,7 @@ int main(void)
 		ROW(a_pardon_ends_what_was_passed_before_it),
 		ROW(sentences_of_others_make_the_next_one_longer),
 		ROW(workers_that_meet_one_failure_together_pass_one_sentence),
+		ROW(what_one_worker_ejects_the_others_leave_with_their_next_turn),
 		ROW(limits_of_none_are_never_reached),
 	};
 
