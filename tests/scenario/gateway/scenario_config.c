@@ -114,7 +114,7 @@ static void rule_word(struct run *r, int argc, char **argv)
 	d->listener.attachment_count = r->cfg->in.route_count = d->rules;
 }
 
-/* "e1", "e2:draining", "e3:weight=5" */
+/* "e1", "e2:draining", "e3:weight=5", "e4:cluster=us-west" */
 static void endpoint_word(struct run *r, struct build_service *s, struct build_endpoint *e,
 	char *arg)
 {
@@ -137,6 +137,8 @@ static void endpoint_word(struct run *r, struct build_service *s, struct build_e
 		e->draining = true;
 	else if (more != NULL && value(more, "weight") != NULL)
 		e->weight = (uint16_t)atoi(value(more, "weight"));
+	else if (more != NULL && value(more, "cluster") != NULL)
+		e->cluster = copy(r, value(more, "cluster"));
 	else if (more != NULL)
 		run_fail(r, "endpoint %s: %s?", arg, more);
 	s->endpoint_count++;

@@ -7,6 +7,7 @@
  *	probe none
  *	probed eN RESULT [STATUS]	the next result is this one; waits for it
  *	probed none			there is none
+ *	verdict eN down|ejected|suspected|none	what the agent says of it
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,7 +139,25 @@ static void verb_probed(struct run *r, int argc, char **argv, const struct patte
 		run_fail(r, "it took from %lu to %lu", p.sent_us, p.done_us);
 }
 
+static void verb_verdict(struct run *r, int argc, char **argv, const struct pattern *t)
+{
+	static const struct {
+		const char *word;
+		uint8_t verdict;
+	} words[] = {{"none", 0}, {"down", HEALTH_DOWN}, {"ejected", HEALTH_EJECTED},
+		{"suspected", HEALTH_SUSPECTED}};
+	uint32_t slot = world_endpoint_slot(&r->w, id_of(endpoint_of(r, argv[1])));
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(argv[2], words[i].word) == 0) {
+			r->w.board->verdict[slot] = words[i].verdict;
+			return;
+		}
+	run_fail(r, "verdict %s?", argv[2]);
+}
+
 static const struct verb verbs[] = {
+	{"verdict", 3, false, false, verb_verdict},
 	{"probe", 2, false, false, verb_probe},
 	{"probed", 2, false, false, verb_probed},
 };

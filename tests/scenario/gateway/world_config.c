@@ -111,6 +111,33 @@ static const struct weight_vector *weights_of(struct world_config *c, const stru
 	return v;
 }
 
+/* Clusters of equal shares, of endpoints that stand by cluster. */
+static void share_out(struct world_config *c, struct endpoint_set *set,
+	const struct snapshot_service *s)
+{
+	struct weight_vector *v =
+		arena_alloc(&c->arena, sizeof(*v) + 2 * set->count * sizeof(v->w[0]));
+	uint32_t *end = &v->w[set->count];
+	struct str last = {NULL, 0};
+
+	v->revision = c->in.generation;
+	for (uint32_t i = 0; i < set->count; i++) {
+		struct str name = snapshot_str(&c->snap,
+			snapshot_endpoint(&c->snap, s->endpoint_first + i).cluster);
+
+		if (i == 0 || !str_eq(name, last))
+			v->w[v->count++] = 1;
+		end[v->count - 1] = i + 1;
+		last = name;
+	}
+	if (v->count < 2)
+		return;
+	v->total = v->count;
+	set->cluster_count = v->count;
+	set->cluster_end = end;
+	atomic_init(&set->shares, v);
+}
+
 static const struct endpoint_set *endpoints_of(struct world *w, struct world_config *c,
 	const struct snapshot_service *s)
 {
@@ -129,6 +156,7 @@ static const struct endpoint_set *endpoints_of(struct world *w, struct world_con
 			.slot = slot_of(w, 3, e.id),
 			.draining = e.draining};
 	}
+	share_out(c, set, s);
 	return set;
 }
 
