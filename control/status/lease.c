@@ -112,6 +112,7 @@ void lease_on_record(struct lease *l, const struct lease_record *r, uint64_t now
 void lease_on_written(struct lease *l, const struct lease_record *r, uint64_t now_us)
 {
 	see(l, r, now_us);
+	l->denials = 0;
 	answered(l, now_us + LEASE_RETRY_US);
 	if (!is_ours(l)) { /* a server that says something else than what we wrote */
 		l->look = true;
@@ -143,9 +144,12 @@ void lease_on_conflict(struct lease *l, uint64_t now_us)
 
 void lease_on_denied(struct lease *l, uint64_t now_us)
 {
+	bool soon = l->denials < LEASE_DENIED_TRIES;
+
 	l->look = true;
-	answered(l, now_us + LEASE_DENIED_US);
+	answered(l, now_us + (soon ? LEASE_RETRY_US : LEASE_DENIED_US));
 	l->denied = true;
+	l->denials += soon;
 	give_up(l);
 }
 

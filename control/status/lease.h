@@ -19,6 +19,7 @@
 #define LEASE_RENEW_US 10000000u  /* not renewed for so long: we give up before others take it */
 #define LEASE_RETRY_US 2000000u	  /* between two looks, and between two renewals */
 #define LEASE_DENIED_US 30000000u /* while we may not: RBAC */
+#define LEASE_DENIED_TRIES 5u	  /* before that; a server that starts knows no roles yet */
 #define LEASE_HOLDER_MAX 256u
 
 enum lease_step { LEASE_WAIT = 0, LEASE_GET, LEASE_CREATE, LEASE_PUT };
@@ -44,6 +45,7 @@ struct lease {
 	uint64_t renewed_us; /* when the renewal was sent that succeeded last */
 	uint64_t sent_us, due_us;
 	uint32_t taken, lost; /* how often */
+	uint32_t denials;     /* in a row */
 };
 
 void lease_init(struct lease *l, const char *identity);

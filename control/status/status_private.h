@@ -29,7 +29,7 @@
 #define RETRY_CONFLICT_US 50000u /* doubled each time, and jittered */
 #define RETRY_FAILED_US 1000000u
 #define RETRY_MAX_US 30000000u
-#define RETRY_DENIED_US 30000000u
+#define RETRY_DENIED_US 4000000u /* doubled, too: a server that starts knows no roles yet */
 
 struct writer;
 

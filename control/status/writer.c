@@ -171,7 +171,7 @@ static void on_refusal(struct entry *e, int status, json_t *body, const char *wh
 	} else if (status == 403 || status == 401 || status == 404) {
 		count(w, STATUS_DENIED);
 		log_denied(e, why_of(body, why));
-		delay(e, clock_mono_us() + RETRY_DENIED_US);
+		retry(e, RETRY_DENIED_US);
 	} else if (status >= 400 && status < 500 && status != 408 && status != 429) {
 		count(w, STATUS_REFUSED);
 		log_refused(e, status, why_of(body, why));

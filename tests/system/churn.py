@@ -4,9 +4,9 @@ churn.py: everything changes for a long time, and at the end all is as if nothin
 
 Two API servers. In both, namespaces, Gateways, routes, Services, endpoints and grants come, change
 and go, others write into status (kube_churn.py), pods are rolled and scaled, a Service that a route
-in use names is made anew. Meanwhile all API servers are restarted twice and control is killed twice, once
-of it while an API server is down. Two loads ask all the time, one for pods of both clusters, one for
-a Service whose endpoints never rest.
+in use names is made anew. Meanwhile all API servers are restarted twice and control is killed twice, once of it while
+an API server is down. Two loads ask all the time, one for pods of both clusters, one for a Service
+whose endpoints never rest.
 
     none of their requests fails
     the memory of both programs is flat from the warm-up on
@@ -14,7 +14,8 @@ a Service whose endpoints never rest.
     who needed no change has seen none: conditions of before, addresses of before
     a control that starts beside, with an empty state directory, wants the very same
 
---long takes 20 minutes, the short form a good minute. The seed is printed; churn.py --seed N takes it again.
+--long takes 20 minutes, the short form a good minute. The seed is printed; churn.py --seed N takes it
+again.
 """
 import base64
 import json
@@ -33,18 +34,19 @@ from flip import load_report, start_load
 from kube_churn import OTHER_CLASS, OTHER_CONTROLLER, STEADY, Churn, endpoint_slice, service
 from kube_judge import Judge
 from kube_lab import ECHO, LINGER, PROBE, KubeLab, deployment
-from kube_scale import Api, Machine, memory
+from kube_scale import Api, Machine, memory, turns
 
 EAST, WEST = "us-east", "us-west"
 SECONDS = 1200 if LONG else 70
 SEED = int(sys.argv[sys.argv.index("--seed") + 1]) if "--seed" in sys.argv else \
     time.time_ns() // 1000 % 1000000
-RATE, OPS = 100, 4  # requests a second of each load, changes a second in each cluster
+RATE, OPS = 100, 8  # requests a second of each load, changes a second in each cluster
 HOSTS = {"pods": "mesh.demo.lab", "steady": "steady.demo.lab"}
 SETTLE = 30  # seconds
+QUIETLY = 15  # seconds at least, of churn alone
 API_DOWN = 15 if LONG else 8  # seconds
 BACK = 30  # until every kind of a server that is back is synced
-GROWTH = {"control": (0.10, 4096), "dataplane": (0.02, 2048)}  # of what was, and KiB
+GROWTH = {"control": (0.05, 2048), "dataplane": (0.005, 1536)}  # of what was, and KiB
 KUBE = os.path.join(TOP, "configs", "kube")
 
 FIXED = f"""
@@ -239,18 +241,26 @@ def control_killed(box):
 
 
 def killed_without_server(box):
-    """What us-west lends stays in use, whether the new control knows of it or not."""
-    start = time.monotonic()
+    """The new control knows what us-west said last, and all that us-west lends stays in use."""
+    before = lent(box)
     box.api_stop(WEST)
     kill_control(box)
     time.sleep(1)
-    box.start_control()
+    took = start_control(box)
+    check(lent(box) == before and before, f"without us-west's API server its endpoints are known: "
+          f"{lent(box)}, {took:.1f} s after control's start")
     time.sleep(API_DOWN)
     box.api_start(WEST)
-    box.wait_ready(60)
+    up = time.monotonic()
     synced(box)
-    say(f"control killed while us-west's API server was down for {API_DOWN} s; all synced "
-        f"{time.monotonic() - start:.1f} s after it")
+    say(f"control killed without us-west's API server, which came back {API_DOWN} s later; ready "
+        f"{took:.1f} s after its start, all synced {time.monotonic() - up:.1f} s after the server")
+
+
+def lent(box):
+    """us-west's endpoints that control hands out."""
+    return sorted(e["address"] for s in box.get("/api/v1/config")["services"]
+                  for e in s["endpoints"] if e["cluster"] == WEST and "federated" in s["name"])
 
 
 def servers_restarted(box):
@@ -266,6 +276,11 @@ def servers_restarted(box):
     took = time.monotonic() - up
     say(f"API servers restarted: ready in {up - start:.1f} s, all synced {took:.1f} s later")
     check(took <= BACK, f"a server that is back is known to be: after {took:.1f} s (want <= {BACK})")
+
+
+# When, of the whole; None: from here on memory must be flat.
+PLAN = ((.05, control_killed), (.12, servers_restarted), (.30, servers_restarted),
+        (.45, killed_without_server), (.72, None), *[(.80, servers_restarted)] * LONG)
 
 
 # -- memory ---------------------------------------------------------------------------------------
@@ -299,7 +314,8 @@ class Memory(threading.Thread):
             before, after = (self.mean(name, pid, t, window) for t in (start, end - window))
             bound = before * share + more
             say(f"{name}: {before / 1024:.1f} MiB resident after the warm-up, {after / 1024:.1f} "
-                f"at the end, {end - start:.0f} s later; it may grow by {bound / 1024:.1f}")
+                f"at the end, {end - start:.0f} s later; it may grow by {bound / 1024:.1f}; "
+                f"{turns(self.box)}")
             check(after - before <= bound, f"{name}'s memory is flat: {after - before:+.0f} KiB")
 
 
@@ -321,10 +337,18 @@ def settled(box, churns):
     check(not faults, f"the status of every object is right: {len(faults)} faults")
     for f in faults[:20]:
         print(f"      {f}", flush=True)
+    if faults:
+        complaints(box)
     time.sleep(2)
     before = written(box)
     time.sleep(4)
     check(written(box) == before, f"then nothing is written: {before} and {written(box)}")
+
+
+def complaints(box):
+    with open(box.control.log, errors="replace") as f:
+        lines = [line for line in f if re.search("level=(warn|error)", line)]
+    print("".join(f"      {line}" for line in lines[-30:]), flush=True)
 
 
 def written(box):
@@ -389,10 +413,18 @@ class Fresh:
                   f"services ({len(json.dumps(now))} bytes)")
             if fresh != now:
                 self.differences(now, fresh)
+            who = lab.wait_until("it has seen both Leases", self.leases, 30)
+            check(who == [f"{c} 0" for c in (EAST, WEST)], f"and writes to nobody: {who}")
         finally:
             box.forget(p)
-        with open(p.log, errors="replace") as f:
-            check("leader=yes" not in f.read(), "and does not write")
+
+    def leases(self):
+        """Whether it writes to them; None while it has not seen who holds each."""
+        text = lab.run("curl", "-s", "--max-time", "10", "--unix-socket", self.path("s"),
+                       "http://c/metrics")
+        seen = re.findall(r'(?m)^sluice_status_lease_holder\{.*holder="[^"]+"', text)
+        return len(seen) == 2 and sorted(f"{c} {n}" for c, n in re.findall(
+            r'(?m)^sluice_status_leader\{cluster="([^"]+)"\} (\d)', text))
 
     @staticmethod
     def differences(now, fresh):
@@ -451,16 +483,15 @@ def main():
         for t in (mem, movers, *churns):
             t.start()
         warm = None
-        for at, step in ((.06, control_killed), (.14, servers_restarted),
-                         (.36, killed_without_server), (.70, None), (.72, servers_restarted),
-                         (1.0, None)):
+        for at, step in PLAN:
             time.sleep(max(0, start + at * SECONDS - time.monotonic()))
             if step is None:
-                warm, end = warm or time.monotonic(), time.monotonic()
+                warm = time.monotonic()
                 continue
             with movers.still:
                 step(box)
-        mem.judge(warm, end)
+        time.sleep(max(QUIETLY, start + SECONDS - time.monotonic()))
+        mem.judge(warm, time.monotonic())
         for t in (mem, movers, *churns):
             t.stop.set()
         for t in (movers, *churns):
@@ -473,7 +504,7 @@ def main():
         fixed.judge()
         Fresh(box).judge()
         loads.judge(churns)
-        at_rest(box, free)
+        at_rest(box, free, 150)  # ends of connections to pods are remembered for a minute
         check(box.control.stop() == 0, "control ends")
         say(f"a sleep of 50 ms took at most {machine.longest:.2f} s more meanwhile")
     finish()

@@ -129,22 +129,22 @@ def conflict_for_long(api, c):
 
 
 def denied(api, c):
-    """403: said once, asked again seldom, and other kinds go on."""
+    """403: said once, asked again ever more seldom, and other kinds go on."""
     api.refuse = lambda r: 403 if r.method == "PATCH" and r.plural == "httproutes" else None
     for name in ("r1", "r2"):
         edit(api, name, hostnames=[f"denied-{name}.demo.lab"])
     api.put("gateways", "gw2", "demo", spec={"gatewayClassName": "sluice", "listeners": [
         {"name": "http", "protocol": "HTTP", "port": 8080}]})
     until("403: others are written", lambda: said(api, "gw2", "gateways"), 10)
-    until("403: both are tried", lambda: counter(c, "denied") == 2, 10)
+    until("403: both are tried", lambda: counter(c, "denied") >= 2, 10)
     time.sleep(3)
     tries = [api.count_writes("httproutes", n, 403) for n in ("r1", "r2")]
-    check(tries == [1, 1], f"403: tried {tries} times within 3 s")
+    check(max(tries) <= 2, f"403: tried {tries} times within 3 s")
     lines = [x for x in log(c).splitlines() if "may not write" in x]
     check(len(lines) == 1 and "kind=HTTPRoute" in lines[0] and "configs/kube" in lines[0],
           f"403: said once for the kind: {lines}")
     api.refuse = lambda r: None
-    until("403 no more: written after half a minute", lambda: said(api, "r1") and said(api, "r2"), 45)
+    until("403 no more: written a while later", lambda: said(api, "r1") and said(api, "r2"), 30)
 
 
 def failing(api, c):

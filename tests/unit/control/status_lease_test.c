@@ -188,6 +188,21 @@ static void a_right_that_is_taken_away_ends_it(void **state)
 	assert_false(w.a.held);
 }
 
+static void a_server_that_starts_and_knows_no_roles_yet_costs_seconds(void **state)
+{
+	struct world w = world();
+
+	run(&w, 20);
+	for (int i = 0; i < 3; i++) {
+		w.server.denied = true;
+		run(&w, 3);
+		w.server.denied = false;
+		run(&w, 5);
+		assert_true(w.a.held || w.b.held);
+	}
+	assert_int_equal(w.both, 0);
+}
+
 static void a_label_edited_by_somebody_costs_one_look(void **state)
 {
 	struct world w = world();
@@ -278,6 +293,7 @@ int main(void)
 		cmocka_unit_test(the_same_process_after_a_restart_need_not_wait),
 		cmocka_unit_test(without_the_right_to_it_nobody_writes_and_few_ask),
 		cmocka_unit_test(a_right_that_is_taken_away_ends_it),
+		cmocka_unit_test(a_server_that_starts_and_knows_no_roles_yet_costs_seconds),
 		cmocka_unit_test(a_label_edited_by_somebody_costs_one_look),
 		cmocka_unit_test(a_lease_that_was_deleted_is_made_again),
 		cmocka_unit_test(nobodys_clock_is_believed),
