@@ -58,7 +58,7 @@ struct entry {
 	bool under_way, doubtful; /* doubtful: GET first */
 	bool refused;		  /* waits because what was written was not valid */
 	unsigned failures;
-	uint64_t not_before_us, changed_us, written_us;
+	uint64_t not_before_us, changed_us, sent_us, written_us;
 };
 
 struct event_wait {

@@ -228,13 +228,36 @@ static void want_services(struct status *s, const struct plan *p)
 
 /* --- a pass --- */
 
-static void forget_others(struct status *s)
+/*
+ * What a route's status says of Gateways goes with them, also what was still on its way when the plan
+ * was made, so that the plan could not see it. True while there is something to take back.
+ */
+static bool take_back(struct status *s, const struct plan *p, struct entry *e)
+{
+	const struct object *o = store_latest(s->store, e->kind, e->writer->name, e->ns, e->name);
+	const char *list = json_object_get(e->desired, "parents") != NULL ? "parents"
+		: json_object_get(e->desired, "ancestors") != NULL	  ? "ancestors"
+									  : NULL;
+
+	if (o == NULL || list == NULL || !writes_to(s, p, e->writer->name))
+		return false;
+	if (json_array_size(json_object_get(e->desired, list)) == 0 && !e->under_way &&
+		e->looked_at == version_hash(o->resource_version))
+		return false;
+	want(e->writer, e->kind, e->ns, e->name, json_pack("{s:[]}", list), NULL);
+	if (e->generation != o->generation)
+		e->looked_at = 0;
+	e->generation = o->generation;
+	return true;
+}
+
+static void forget_others(struct status *s, const struct plan *p)
 {
 	for (uint32_t i = 0; i < ENTRY_BUCKETS; i++)
 		list_for_each_safe (l, &s->buckets[i]) {
 			struct entry *e = list_entry(l, struct entry, bucket);
 
-			if (e->pass != s->pass && !e->under_way)
+			if (e->pass != s->pass && !take_back(s, p, e) && !e->under_way)
 				entry_free(e);
 		}
 }
@@ -245,5 +268,5 @@ void wanted_build(struct status *s, const struct plan *p)
 	want_statuses(s, p);
 	want_finalizers(s, p);
 	want_services(s, p);
-	forget_others(s);
+	forget_others(s, p);
 }

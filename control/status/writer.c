@@ -138,7 +138,8 @@ static void on_success(struct entry *e, json_t *body)
 	}
 	if (e->sent == STATUS_WRITES) {
 		const json_t *after = json_object_get(body, "status");
-		json_t *left = e->kind != KIND_SERVICE && e->desired != NULL
+		bool same = e->changed_us < e->sent_us; /* wanted when it was sent and now */
+		json_t *left = e->kind != KIND_SERVICE && e->desired != NULL && same
 			? status_merge(after, e->desired, str_of(w->status->controller))
 			: NULL;
 
@@ -164,8 +165,9 @@ static void on_refusal(struct entry *e, int status, json_t *body, const char *wh
 	struct writer *w = e->writer;
 
 	if (status == 404 && e->kind != KIND_SERVICE) {
+		/* The watch will say so, unless a server that starts knows no definitions yet. */
 		count(w, STATUS_GONE);
-		e->looked_at = e->sent_to; /* the watch will say so */
+		retry(e, RETRY_FAILED_US);
 	} else if (status == 404 && e->sent == STATUS_SERVICES_DELETED) {
 		e->looked_at = e->sent_to;
 	} else if (status == 403 || status == 401 || status == 404) {
@@ -219,6 +221,7 @@ static void send_step(struct entry *e, struct step *step)
 	struct err err;
 
 	e->sent = step->what;
+	e->sent_us = clock_mono_us();
 	if (kube_request(e->writer->kube, &r, NULL, &err) < 0) {
 		log_refused(e, 0, err.msg);
 		retry(e, RETRY_FAILED_US);

@@ -72,6 +72,7 @@ class Churn(threading.Thread):
         self.name, self.cluster, self.pause = cluster.name, cluster, 1 / rate
         self.rng = random.Random(f"{seed} {cluster.name}")
         self.api, self.stop = Api(cluster, 10), threading.Event()
+        self.still = threading.Lock()  # who holds it sees no change
         self.spaces, self.number = {}, 0
         self.entries = {}  # uid of a route: the entry that another controller has in its status
         self.count, self.error = collections.Counter(), None
@@ -84,7 +85,8 @@ class Churn(threading.Thread):
                 op = self.rng.choices(names, weights)[0]
                 self.count[op] += 1
                 self.log.append((time.monotonic(), op))
-                getattr(self, "do_" + op)()
+                with self.still:
+                    getattr(self, "do_" + op)()
         except Exception as e:  # a fault of the test's own: told when it is judged
             self.error = repr(e)
 

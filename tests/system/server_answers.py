@@ -201,6 +201,45 @@ def not_valid(api, c):
     until("422 no more: the next edit is written at once", lambda: said(api, "r2"), 5)
 
 
+def not_served(api, c):
+    """404 of an object that is there: a server that starts has not found its definitions yet."""
+    times = []
+
+    def refuse(r):
+        if r.method == "PATCH" and r.name == "r1":
+            times.append(time.monotonic())
+            return 404 if len(times) <= 2 else None
+        return None
+    api.refuse = refuse
+    edit(api, "r1", hostnames=["served.demo.lab"])
+    until("404 no more: written", lambda: said(api, "r1"), 15)
+    check(len(times) == 3, f"404: tried {len(times)} times")
+    api.refuse = lambda r: None
+
+
+def late_answer(api, c):
+    """A status that is on its way when its Gateway goes is taken back, though no object changes."""
+    asked = []
+
+    def slow(r):
+        if r.method == "PATCH" and r.name == "late":
+            asked.append(r)
+            time.sleep(3)
+    api.put("gateways", "brief", "demo", spec={"gatewayClassName": "sluice", "listeners": [
+        {"name": "http", "protocol": "HTTP", "port": 8081}]})
+    until("late: its Gateway has its status", lambda: said(api, "brief", "gateways"), 10)
+    api.refuse = slow
+    api.put("httproutes", "late", "demo", spec={"parentRefs": [{"name": "brief"}],
+                                                "hostnames": ["late.demo.lab"]})
+    until("late: its status is on its way", lambda: asked, 10)
+    api.delete("gateways", "brief", "demo")
+    until("late: the status was written", lambda: api.count_writes("httproutes", "late", 200), 10)
+    until("late: and taken back", lambda: api.get("httproutes", "late", "demo")["status"][
+        "parents"] == [], 10)
+    api.refuse = lambda r: None
+    api.delete("httproutes", "late", "demo")
+
+
 # -- clusters -----------------------------------------------------------------------------------
 
 def tags(api, c):
@@ -377,7 +416,8 @@ def main():
         config = own(os.path.join(folder, "fake.kubeconfig"), kubeconfig(certs, api.port))
         control = c = Control(folder, "control", [{"name": NAME, "kubeconfig": config}])
         until("statuses are written", lambda: all(said(api, r) for r in ROUTES), 30)
-        for step in (conflict, conflict_for_long, denied, failing, too_fast, not_valid, tags):
+        for step in (conflict, conflict_for_long, denied, failing, too_fast, not_valid,
+                     not_served, late_answer, tags):
             took = time.monotonic()
             step(api, c)
             say(f"{step.__name__}: {time.monotonic() - took:.1f} s")
