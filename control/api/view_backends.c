@@ -5,22 +5,18 @@
  * included (route/traffic.c), and what they make of each cluster and endpoint.
  *
  * Shares are those of the dataplanes, their mean where they differ. When none answers they follow
- * from what control knows alone: readiness, and no verdict.
+ * from what control knows alone: readiness, and no verdict (view.c).
  */
 #include <stdio.h>
 
 #include "control/api/gather.h"
 #include "control/api/view.h"
-#include "control/model/traffic.h"
-#include "dataplane/route/traffic.h"
-
-#define MILLION 1000000.0
 
 /* One backend, and what each part of <g> says of it: {"shares", "endpoints"} or NULL. */
 struct seen {
 	const struct gather *g;
 	const struct plan_service *s;
-	struct traffic base; /* without dataplanes */
+	const struct build_service *built; /* as dataplanes are told it; NULL: not yet */
 	const json_t *live[PUBLISH_DATAPLANES_MAX];
 	unsigned count; /* of those that are not NULL */
 };
@@ -46,71 +42,31 @@ static const json_t *find_by(const json_t *list, const char *key, const char *te
 
 /* --- shares as control knows them --- */
 
-static bool counts(const struct plan_endpoint *e, uint32_t cluster)
+static double base_endpoint(const struct seen *b, uint32_t endpoint)
 {
-	return e->cluster_index == cluster && !e->draining;
-}
-
-static void base_solve(struct seen *b)
-{
-	struct traffic_member m[TRAFFIC_MEMBERS_MAX] = {0};
-	const struct plan_service *s = b->s;
-	struct build_policy p;
-	uint32_t n =
-		s->clusters_count < TRAFFIC_MEMBERS_MAX ? s->clusters_count : TRAFFIC_MEMBERS_MAX;
-
-	build_policy_default(&p);
-	if (s->policy != NULL) {
-		p.overprovisioning_percent =
-			s->policy->obj->traffic_policy->settings.overprovisioning;
-		p.panic_percent = (uint8_t)s->policy->obj->traffic_policy->settings.panic_percent;
-	}
-	for (uint32_t i = 0; i < s->endpoints_count; i++) {
-		const struct plan_endpoint *e = &s->endpoints[i];
-
-		if (e->cluster_index >= n || e->draining || e->weight == 0)
-			continue;
-		m[e->cluster_index].weight += e->weight;
-		m[e->cluster_index].ready++;
-	}
-	for (uint32_t c = 0; c < n; c++) {
-		m[c].avail = m[c].ready;
-		m[c].total = m[c].ready + s->clusters[c].unready;
-		m[c].held = s->clusters[c].withheld * (TRAFFIC_WHOLE / CLUSTER_WHOLE);
-		m[c].tier = s->clusters[c].priority;
-	}
-	traffic_shares(m, n,
-		&(struct traffic_policy){.overprovisioning_percent = p.overprovisioning_percent,
-			.panic_percent = p.panic_percent},
-		&b->base);
+	if (b->built == NULL || endpoint >= b->built->endpoint_count)
+		return 0;
+	return view_endpoint_percent(b->g->req->source->compiled, b->built, endpoint);
 }
 
 static double base_cluster(const struct seen *b, uint32_t cluster)
 {
-	return cluster < TRAFFIC_MEMBERS_MAX ? 100 * traffic_share(&b->base, cluster) / MILLION : 0;
-}
+	double sum = 0;
 
-/* Endpoints that drain have a share only where no other has any weight. */
-static double base_endpoint(const struct seen *b, uint32_t endpoint)
-{
-	const struct plan_endpoint *e = &b->s->endpoints[endpoint];
-	uint64_t mine = 0, draining = 0, ready = 0;
-
-	for (uint32_t i = 0; i < b->s->endpoints_count; i++) {
-		const struct plan_endpoint *x = &b->s->endpoints[i];
-
-		*(x->draining ? &draining : &ready) += x->weight;
-		mine += counts(x, e->cluster_index) ? x->weight : 0;
-	}
-	if (e->draining)
-		return ready > 0 ? 0.0 : view_percent(e->weight, draining);
-	return base_cluster(b, e->cluster_index) * view_percent(e->weight, mine) / 100;
+	for (uint32_t i = 0; i < b->s->endpoints_count; i++)
+		if (b->s->endpoints[i].cluster_index == cluster)
+			sum += base_endpoint(b, i);
+	return sum;
 }
 
 /* --- shares as dataplanes have them --- */
 
-static void see(struct seen *b, const char *id)
+static void see(struct seen *b)
 {
+	char id[VIEW_ID_STRLEN] = "";
+
+	if (b->built != NULL)
+		view_id_format(b->built->id, id);
 	for (unsigned p = 0; p < b->g->part_count; p++) {
 		const json_t *services = json_object_get(b->g->parts[p].answer, "services");
 
@@ -138,7 +94,7 @@ static double cluster_percent(const struct seen *b, uint32_t cluster)
 			json_object_get(find_by(json_object_get(shares, "clusters"), "name", name),
 				"share"));
 	}
-	return mean_of(sum, b->count, base_cluster(b, cluster));
+	return b->count > 0 ? sum / b->count : base_cluster(b, cluster);
 }
 
 static const json_t *find_endpoint(const json_t *service, const char *address, uint16_t port)
@@ -351,16 +307,13 @@ static void backends_done(struct gather *g)
 
 	for (uint32_t i = 0; i < p->services_count; i++) {
 		struct seen b = {.g = g, .s = p->services[i]};
-		char id[VIEW_ID_STRLEN] = "";
 
 		if (!is_wanted(g->req, "name", b.s->obj->name) ||
 			!is_wanted(g->req, "namespace", b.s->obj->ns) ||
 			!is_wanted(g->req, "cluster", b.s->obj->cluster))
 			continue;
-		if (c != NULL && i < c->service_count)
-			view_id_format(c->services[i].id, id);
-		see(&b, id);
-		base_solve(&b);
+		b.built = c != NULL && i < c->service_count ? &c->services[i] : NULL;
+		see(&b);
 		json_array_append_new(items, json_backend(p, &b));
 	}
 	api_reply_json(g->req, 200,

@@ -266,16 +266,16 @@ def recover(box):
     os.unlink(os.path.join(box.dir, "us-west.ill"))
 
 
-def rst_bound(answers, workers):
+def rst_bound(answers, workers, t0):
     return len(WEST) * workers, "one per endpoint and worker"
 
 
-def silence_bound(answers, workers):
-    """All of them were sent there before the verdict, which came within the time (see died())."""
-    return len(answers), "those sent before the verdict"
+def silence_bound(answers, workers, t0):
+    """All of them were sent before the verdict, which came within the time (see died())."""
+    return sum(a.sent < t0 + MOVED_S for a in answers), "all that were sent before the verdict"
 
 
-def ill_bound(answers, workers):
+def ill_bound(answers, workers, t0):
     return LIMIT_5XX * len(WEST) + most_at_once(bad(answers)), \
         "the limit per endpoint and those in flight"
 
@@ -290,7 +290,7 @@ def died(what, answers, t0, workers, bound):
     last = max((a.sent - t0 for a in failed), default=0)
     late = [a for a in both if a.sent >= t0 + MOVED_S and
             (a.status != 200 or a.cluster != "us-east")]
-    most, why = bound(both, workers)
+    most, why = bound(both, workers, t0)
     say(f"{workers} workers, {what}: {len(failed)} of {len(both)} failed, the last one sent "
         f"{1000 * last:.0f} ms after the death; {dict(collections.Counter(a.status for a in failed))}")
     check(not late, f"{what}: all that was sent {MOVED_S} s later is answered by us-east: {late[:3]}")
@@ -311,7 +311,8 @@ def comes_back(what, host, answers, t1, end):
     fast = [(round(t, 2), s) for t, s in steps if s > (t + .25) * RAMP / 100 + .15]
     check(not fast, f"{what}: {host}: us-west comes back by steps, none too fast: {fast}")
     last = share(back, end - 1, end)
-    check(abs(last - want) <= .08, f"{what}: {host}: us-west has {last:.2f} again, want {want}")
+    # A worker may keep to a sentence of its own for longer than the others.
+    check(abs(last - want) <= .1, f"{what}: {host}: us-west has {last:.2f} again, want {want}")
     say(f"{what}: {host}: share of us-west every 250 ms: "
         + " ".join(f"{s:.2f}" for _, s in steps[:12]) + f"; at the end {last:.3f}")
 
