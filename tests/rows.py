@@ -184,6 +184,8 @@ def make(Row, top):
         Row("system", "partition", "two sites cut apart, edited on both sides, clocks off: none fails, "
             "one result within 5 s; a wrong clock is refused", system("partition.py"),
             system("partition.py", "--long"), build=REL, needs=ROOT),
+        Row("system", "self-suspect", "both remote clusters fall silent at once: the site suspects itself, "
+            "judges nobody, serves from its own", system("self_suspect.py"), build=REL, needs=ROOT),
         Row("system", "hostile-peer", "wrong certificates, names, hellos, lengths, types, clocks and floods: "
             "each its counter and log line, nothing changes", system("hostile_peer.py"), build=ASAN,
             timeout=600),

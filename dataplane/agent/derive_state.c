@@ -155,9 +155,9 @@ void derive_service_free(struct derive_service *d)
 	free(d);
 }
 
-/* Counts the endpoints of <x>, which has a place in the set. */
+/* Counts the endpoints of <x>, which has a place in the set; *ret_suspected: among the ready ones. */
 static bool count_endpoints(const struct live_context *c, const struct endpoint_set *set,
-	struct derive_cluster *x)
+	struct derive_cluster *x, uint32_t *ret_suspected)
 {
 	bool idle = false;
 
@@ -174,26 +174,49 @@ static bool count_endpoints(const struct live_context *c, const struct endpoint_
 		x->part.m.weight += e->weight;
 		x->part.m.ready++;
 		x->part.m.avail += verdict == 0;
-		x->part.suspected |= (verdict & HEALTH_SUSPECTED) != 0;
+		*ret_suspected += (verdict & HEALTH_SUSPECTED) != 0;
 	}
+	x->part.suspected = *ret_suspected != 0;
 	return idle;
+}
+
+/*
+ * As long as anybody else is well, those whom we suspect to be well while we are cut off are not
+ * there: they neither get anything nor count as ill, which would be panic and send them most.
+ */
+static void leave_out_suspected(struct derive_service *d, const uint32_t *suspected)
+{
+	uint32_t avail = 0;
+
+	for (uint32_t i = 0; i < d->count; i++)
+		avail += d->c[i].part.m.avail;
+	if (avail == 0)
+		return;
+	for (uint32_t i = 0; i < d->count; i++)
+		d->c[i].part.m.ready -= suspected[i];
 }
 
 void derive_service_solve(const struct live_context *c, const struct endpoint_set *set,
 	struct derive_service *d)
 {
 	struct ramp_part parts[TRAFFIC_MEMBERS_MAX];
+	uint32_t suspected[TRAFFIC_MEMBERS_MAX] = {0};
+	bool idle[TRAFFIC_MEMBERS_MAX] = {false};
 
 	for (uint32_t i = 0; i < d->count; i++) {
 		struct derive_cluster *x = &d->c[i];
-		bool idle = false;
 
 		x->part.m.weight = x->part.m.ready = x->part.m.avail = 0;
 		x->part.suspected = false;
 		if (x->place != SLOT_NONE)
-			idle = count_endpoints(c, set, x);
-		x->part.m.total = x->part.m.ready + x->unready;
-		if (x->part.m.ready == 0 && x->unready != 0 && !idle &&
+			idle[i] = count_endpoints(c, set, x, &suspected[i]);
+	}
+	leave_out_suspected(d, suspected);
+	for (uint32_t i = 0; i < d->count; i++) {
+		struct derive_cluster *x = &d->c[i];
+
+		x->part.m.total = x->part.m.ready + (suspected[i] != 0 ? 0 : x->unready);
+		if (x->part.m.ready == 0 && x->unready != 0 && !idle[i] && suspected[i] == 0 &&
 			x->part.withheld < TRAFFIC_WHOLE)
 			x->part.m.weight = 1; /* of which nobody gets anything, but it counts */
 		parts[i] = x->part;
