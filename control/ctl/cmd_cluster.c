@@ -205,7 +205,9 @@ int cmd_cluster(struct ctl *c)
 		return change(c, "PATCH");
 	if (strcmp(verb, "drain") == 0)
 		return cluster_drain(c);
+	if (strcmp(verb, "undrain") == 0)
+		return cluster_undrain(c);
 	if (strcmp(verb, "remove") == 0)
 		return named(c, "DELETE");
-	return ctl_usage(c, "%s: list, show, add, set, drain or remove", verb);
+	return ctl_usage(c, "%s: list, show, add, set, drain, undrain or remove", verb);
 }

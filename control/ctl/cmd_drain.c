@@ -2,7 +2,8 @@
 /*
  * cmd_drain.c: cluster drain: takes a cluster's share back by steps and waits until it is idle.
  *
- * The drain is control's: this command asks for it and looks on. Interrupting it, or losing control,
+ * The drain is an order like a weight (cmd_weight.c), at every site unless --local, and control's to
+ * carry out: this command asks for it and looks on at its own site. Interrupting it, or losing control,
  * changes nothing about the drain. Idle means that every dataplane has answered and none has a
  * request in flight to an endpoint of the cluster.
  */
@@ -124,31 +125,59 @@ static int watch(const struct ctl *c, struct drain *d, long seconds)
 			break;
 	}
 	fprintf(stderr,
-		"sluicectl: not idle yet; the drain goes on, \"sluicectl cluster set %s --state "
-		"active\" ends it\n",
+		"sluicectl: not idle yet; the drain goes on, \"sluicectl cluster undrain %s\" ends "
+		"it\n",
 		d->name);
 	return interrupted ? 128 + interrupted : CTL_FAILED;
+}
+
+/* Weight and end of an order that is there already stay. False: said why not. */
+static bool order(struct ctl *c, const char *name, bool drain, bool local)
+{
+	const char *reason = ctl_option(c, "--reason"), *ttl = ctl_option(c, "--ttl");
+	char path[400] = "/api/v1/clusters";
+	json_t *cluster, *body, *j;
+
+	if (!ctl_args_ok(c, 1, 1))
+		return false;
+	ctl_segment_add(path, sizeof(path), name);
+	cluster = ctl_get(c, path);
+	if (cluster == NULL)
+		return false;
+	body = json_pack("{s:b, s:I, s:s, s:s*, s:s*}", "drain", drain, "weight",
+		(json_int_t)number_of(cluster, "weight"), "actor", weight_actor(), "reason", reason,
+		"ttl", ttl);
+	json_decref(cluster);
+	if (!weight_call(c, "PATCH", name, local, body, &j))
+		return false;
+	json_decref(j);
+	return true;
 }
 
 int cluster_drain(struct ctl *c)
 {
 	const struct sigaction sa = {.sa_handler = on_interrupt};
 	struct drain d = {.name = NULL};
-	char path[400] = "/api/v1/clusters";
 	long seconds = seconds_of(c);
-	json_t *j;
+	bool local = ctl_flag(c, "--local");
 
-	if (!ctl_args_ok(c, 1, 1))
-		return CTL_USAGE;
+	if (c->argc < 1)
+		return ctl_usage(c, "the name of a cluster is needed");
 	if (seconds < 0)
 		return ctl_usage(c, "--timeout: a number of seconds up to %d", SECONDS_MAX);
 	d.name = c->argv[0];
-	ctl_segment_add(path, sizeof(path), d.name);
-	j = ctl_call(c, "PATCH", path, json_pack("{s:s}", "adminState", "drain"), NULL);
-	if (j == NULL)
+	if (!order(c, d.name, true, local))
 		return CTL_FAILED;
-	json_decref(j);
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	return watch(c, &d, seconds);
+}
+
+int cluster_undrain(struct ctl *c)
+{
+	bool local = ctl_flag(c, "--local");
+
+	if (c->argc < 1)
+		return ctl_usage(c, "the name of a cluster is needed");
+	return order(c, c->argv[0], false, local) ? CTL_OK : CTL_FAILED;
 }

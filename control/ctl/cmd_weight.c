@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/ctl/ctl.h"
+#include "control/ctl/cmd_cluster.h"
 
-static const char *whoami(void)
+const char *weight_actor(void)
 {
 	const char *sudo = getenv("SUDO_USER");
 	const struct passwd *pw;
@@ -99,22 +99,29 @@ static char *own_site(struct ctl *c)
 	return name;
 }
 
-static int call(struct ctl *c, const char *method, const char *cluster, bool local, json_t *body)
+bool weight_call(struct ctl *c, const char *method, const char *cluster, bool local, json_t *body,
+	json_t **ret)
 {
 	char path[600], *scope = NULL;
-	json_t *j;
 
 	if (local) {
 		scope = own_site(c);
 		if (scope == NULL) {
 			json_decref(body);
-			return CTL_FAILED;
+			return false;
 		}
 	}
 	path_of(path, sizeof(path), cluster, scope);
 	free(scope);
-	j = ctl_call(c, method, path, body, NULL);
-	if (j == NULL)
+	*ret = ctl_call(c, method, path, body, NULL);
+	return *ret != NULL;
+}
+
+static int call(struct ctl *c, const char *method, const char *cluster, bool local, json_t *body)
+{
+	json_t *j;
+
+	if (!weight_call(c, method, cluster, local, body, &j))
 		return CTL_FAILED;
 	if (c->json)
 		show_json(j);
@@ -135,7 +142,7 @@ static int set(struct ctl *c)
 	n = strtoll(c->argv[1], &end, 10);
 	if (*end != '\0' || end == c->argv[1])
 		return ctl_usage(c, "\"%s\" is no weight: a number from 0 to 1000000", c->argv[1]);
-	body = json_pack("{s:I, s:s, s:s*, s:s*}", "weight", (json_int_t)n, "actor", whoami(),
+	body = json_pack("{s:I, s:s, s:s*, s:s*}", "weight", (json_int_t)n, "actor", weight_actor(),
 		"ttl", ttl, "reason", reason);
 	return call(c, "PUT", c->argv[0], local, body);
 }

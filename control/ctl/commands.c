@@ -14,7 +14,7 @@ const struct command commands[] = {
 		"  --namespace NAME   only objects of this namespace"},
 	{"describe", "KIND [NAMESPACE/]NAME", "everything about one object", cmd_describe,
 		"  --cluster NAME     which one, if several clusters have it"},
-	{"cluster", "[list | show|add|set|drain|remove NAME]",
+	{"cluster", "[list | show|add|set|drain|undrain|remove NAME]",
 		"clusters, their roles, weights and states", cmd_cluster,
 		"add and set take what follows; paths are on control's machine. control.yaml wins "
 		"for\n"
@@ -25,9 +25,14 @@ const struct command commands[] = {
 		"  --roles LIST       config,workload\n"
 		"  --weight N         0 to 1000000, against other clusters (100)\n"
 		"  --state STATE      active, drain (no new connections) or disabled\n"
-		"drain takes the share back by steps and waits until no request is in flight. It "
-		"goes on\n"
-		"when the command is interrupted; set --state active gives the share back.\n"
+		"drain takes the share back by steps, at every site, and waits until this site has "
+		"no "
+		"request\n"
+		"in flight there. It goes on when the command is interrupted; undrain gives the "
+		"share "
+		"back.\n"
+		"  --ttl DURATION     ends by itself   --reason TEXT   --local   at this site "
+		"alone\n"
 		"  --timeout S        wait no longer"},
 	{"site", "[list | show NAME]", "this site and its peers, and how they see clusters",
 		cmd_site, ""},

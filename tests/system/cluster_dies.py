@@ -358,7 +358,7 @@ def drain(box):
               + " ".join(f"{s:.2f}" for s in steps))
         gone = [a for a in answers[host] if a.sent > t1 and a.cluster == "us-west"]
         check(not gone, f"drain: nothing of {host} goes there afterwards")
-    box.ctl("cluster", "set", "us-west", "--state", "active")
+    box.ctl("cluster", "undrain", "us-west")
     lab.wait_until("it is back", lambda: box.get("/api/v1/clusters/us-west")["drainedPercent"] == 0,
                    100 / RAMP + 5)
 

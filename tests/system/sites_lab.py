@@ -126,6 +126,27 @@ def one_site_alone(box):
     check(True, "a weight with a time ends at both sites by itself")
 
 
+def drains(box):
+    """A drain at one site is a drain at both, by steps; and so is its end."""
+    def states():
+        c = [next(c for c in s.get("/api/v1/clusters")["items"] if c["name"] == "us-west")
+             for s in box.sites]
+        return [(x["adminState"], x["drainedPercent"]) for x in c]
+
+    out = box.west.ctl("cluster", "drain", "us-west", "--reason", "new switches", "--timeout", "60")
+    check("100% drained, 0 requests in flight" in out and len(out.splitlines()) >= 4,
+          f"progress is told: {out.splitlines()[:2]} ... {out.splitlines()[-1:]}")
+    lab.wait_until("drained at both", lambda: states() == [("drain", 100.0)] * 2, 5)
+    for s in box.sites:
+        n = s.shares(100)
+        check(n == {"us-east": 100, "us-west": 0}, f"{s.name}: nothing goes to us-west: {n}")
+    check("new switches" in box.east.ctl("weight", "list"), "east says why")
+    box.east.ctl("cluster", "undrain", "us-west")
+    lab.wait_until("back at both", lambda: states() == [("active", 0.0)] * 2, 30)
+    n = box.west.shares(100)
+    check(abs(n["us-west"] - 50) <= 2, f"and has its share again: {n}")
+
+
 def main():
     with sites.SitesLab() as box:
         box.start_sites(workers=1)
@@ -133,6 +154,7 @@ def main():
         whole_numbers(box)
         what_people_see(box)
         one_site_alone(box)
+        drains(box)
     finish()
 
 
