@@ -17,7 +17,7 @@ import time
 
 from common import check, finish, lab, say
 from kube_lab import KubeLab, find_condition
-from kubectl_mesh import EAST, WEST, Load, at_last, check_share, set_up, synced
+from kubectl_mesh import EAST, WEST, Load, at_last, check_share, set_up
 
 READY = 10  # seconds: a server has three to answer; 30 s would be a start without any cache
 SAVED = 2.6  # seconds after which a change is on disk
@@ -91,8 +91,10 @@ def check_from_disk(box, cluster, what):
 
 
 def wait_listed(box, cluster):
-    box.wait_kinds(cluster, lambda k: synced(k) and not any(x["fromDisk"] for x in k.values()),
-                   "listed anew", 120)
+    def listed(kinds):
+        return kinds["Service"]["state"] == "synced" and all(
+            k["state"] in ("synced", "absent") and not k["fromDisk"] for k in kinds.values())
+    box.wait_kinds(cluster, listed, "listed anew", 120)
     check(not state(box, cluster)["fromDisk"], f"{cluster}: nothing is from disk any more")
 
 
