@@ -67,7 +67,8 @@ struct derive {
 	uint8_t was[SLOTS_ENDPOINT_MAX];	 /* verdicts of the run before */
 	struct derive_slow slow[SLOTS_ENDPOINT_MAX];
 	uint32_t slow_count;
-	uint64_t step_us; /* of the newest step */
+	uint16_t slow_at[SLOTS_ENDPOINT_MAX]; /* by slot: place in <slow>, + 1; 0: none */
+	uint64_t step_us;		      /* of the newest step */
 	bool any_dirty, pending, running, frozen;
 	uint64_t published; /* vectors, for counters and tests */
 };

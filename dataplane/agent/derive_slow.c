@@ -7,6 +7,8 @@
  * it lacks stands on the health board, so a step touches a byte and no set. An endpoint in several
  * services has the window of the one that began it.
  */
+#include <assert.h>
+
 #include "dataplane/agent/derive_state.h"
 #include "dataplane/base/bug.h"
 #include "dataplane/worker/worker.h"
@@ -22,13 +24,12 @@ static void begin(struct live_context *c, const struct endpoint *e, uint32_t win
 	uint64_t now_us)
 {
 	struct derive *d = &c->derive;
-	uint32_t i = 0;
+	uint16_t *at = &d->slow_at[e->slot];
 
-	while (i < d->slow_count && d->slow[i].slot != e->slot)
-		i++;
-	bug_on(i == SLOTS_ENDPOINT_MAX); /* slots stand there once each */
-	d->slow_count += i == d->slow_count;
-	d->slow[i] = (struct derive_slow){e->id, now_us, e->slot, window_ms};
+	static_assert(SLOTS_ENDPOINT_MAX <= UINT16_MAX, "places fit");
+	if (*at == 0)
+		*at = (uint16_t)++d->slow_count; /* slots stand there once each: there is room */
+	d->slow[*at - 1] = (struct derive_slow){e->id, now_us, e->slot, window_ms};
 	board_set(c, e->slot, HEALTH_SLOW_WHOLE - SLOW_LEAST);
 }
 
@@ -96,6 +97,10 @@ void derive_slow_step(struct live_context *c, uint64_t now_us)
 			continue;
 		}
 		board_set(c, s->slot, 0);
-		d->slow[i] = d->slow[--d->slow_count];
+		d->slow_at[s->slot] = 0;
+		if (i != --d->slow_count) {
+			d->slow[i] = d->slow[d->slow_count];
+			d->slow_at[d->slow[i].slot] = (uint16_t)(i + 1);
+		}
 	}
 }

@@ -8,16 +8,24 @@
  */
 #include "dataplane/agent/derive_state.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dataplane/base/bug.h"
+#include "dataplane/route/route.h"
 #include "dataplane/upstream/board.h"
 #include "dataplane/worker/worker.h"
 
 #define STEPS_PER_S (1000000u / DERIVE_STEP_US)
 #define POINT (TRAFFIC_WHOLE / 100)
 #define PERMILLE (TRAFFIC_WHOLE / 1000)
+#define UNREADY_MAX (1u << 20) /* more make no difference, and sums stay sums */
+
+static_assert(PICK_BACKENDS_MAX <= TRAFFIC_MEMBERS_MAX &&
+		SNAPSHOT_RULE_BACKENDS_MAX <= TRAFFIC_MEMBERS_MAX,
+	"every cluster and backend is a member");
+static_assert(BUILD_SERVICE_CLUSTER_PRIORITY_MAX < TRAFFIC_TIERS, "every priority is a tier");
 
 struct endpoint_set *derive_set(const struct live *l, uint32_t service)
 {
@@ -108,7 +116,7 @@ static void add_all(struct derive_service *d, const struct live_context *c,
 			add_cluster(d, &at, clusters[i].name);
 			x = &d->c[d->count - 1];
 		}
-		x->unready = clusters[i].unready;
+		x->unready = clusters[i].unready < UNREADY_MAX ? clusters[i].unready : UNREADY_MAX;
 		x->part.m.tier = clusters[i].priority;
 		x->part.remote = clusters[i].remote;
 		x->part.withheld = clusters[i].withheld * PERMILLE;

@@ -414,6 +414,36 @@ static void what_is_not_ready_counts_as_what_is_down(void **state)
 	assert_shares(f, 100, 0);
 }
 
+/* Nothing that control says of a cluster can make sums wrap. */
+static void more_unready_than_there_can_be_is_only_many(void **state)
+{
+	struct fixture *f = *state;
+	struct message_endpoint e = {.id = endpoint_id(0, 0), .port = 80, .weight = 1};
+	struct message_cluster clusters[MESSAGE_CLUSTERS_MAX];
+	struct message m = {.type = MESSAGE_ENDPOINTS,
+		.epoch = 1,
+		.endpoints = {.service_id = 1,
+			.count = 1,
+			.e = &e,
+			.cluster_count = MESSAGE_CLUSTERS_MAX,
+			.clusters = clusters}};
+	struct err err = {0};
+
+	publish(f);
+	for (unsigned i = 0; i < MESSAGE_CLUSTERS_MAX; i++)
+		clusters[i] = (struct message_cluster){.name = str_make(&"abcd"[i % 4], 1),
+			.unready = UINT32_MAX,
+			.priority = (uint8_t)(i % 16)};
+	e.addr = ip_from_v4((const uint8_t[4]){10, 0, 0, 1});
+	e.cluster = STR("a");
+	m.endpoints.generation = f->generation;
+	m.endpoints.revision = ++f->revision;
+	assert_int_equal(live_apply_endpoints(&f->ctx, f->ctx.live, &m, 100, f->now_us, &err),
+		MESSAGE_RESULT_OK);
+	run(f, 1);
+	assert_int_equal(traffic_share(&f->ctx.live->derived[0]->result, 0), TRAFFIC_WHOLE);
+}
+
 static void weights_of_operators_act_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -607,6 +637,7 @@ int main(void)
 		ROW(too_few_are_a_panic_in_which_verdicts_are_not_heeded),
 		ROW(without_panic_nobody_is_better_than_anybody),
 		ROW(what_is_not_ready_counts_as_what_is_down),
+		ROW(more_unready_than_there_can_be_is_only_many),
 		ROW(weights_of_operators_act_at_once),
 		ROW(controls_digests_are_those_of_its_own_objects),
 		ROW(without_failover_health_moves_nothing_between_backends),
