@@ -177,25 +177,42 @@ static double mean_factor(const struct plan_service *s)
 	return s->clusters_count > 0 ? sum / s->clusters_count : 1.0;
 }
 
-/* What backendRef <k> of a rule with failover gets now; <base> where nobody says anything. */
-static double failover_percent(const struct gather *g, const struct build_rule *rule, uint32_t k,
-	double base)
+/* [{"dataplane", "available", "total", "held", "ramp", "reach", "share"}] of a backendRef. */
+static json_t *failover_live(const struct gather *g, const struct build_rule *rule, uint32_t k)
 {
+	static const char *const keys[] = {"available", "total", "held", "ramp", "reach", "share"};
 	char rule_id[VIEW_ID_STRLEN], id[VIEW_ID_STRLEN];
-	unsigned count = 0;
-	double sum = 0;
+	json_t *list = json_array();
 
 	view_id_format(rule->id, rule_id);
 	view_id_format(rule->backends[k].id, id);
 	for (unsigned p = 0; p < g->part_count; p++) {
-		const json_t *list = json_object_get(g->parts[p].answer, "failover");
-		const json_t *x = find_by(json_object_get(find_by(list, "id", rule_id), "backends"),
-			"id", id);
+		const json_t *rules = json_object_get(g->parts[p].answer, "failover");
+		const json_t *x =
+			find_by(json_object_get(find_by(rules, "id", rule_id), "backends"), "id",
+				id);
+		json_t *j;
 
-		sum += json_number_value(json_object_get(x, "share"));
-		count += x != NULL;
+		if (x == NULL)
+			continue;
+		j = json_pack("{s:o}", "dataplane", view_str(g->parts[p].name));
+		for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+			json_object_set(j, keys[i], json_object_get(x, keys[i]));
+		json_array_append_new(list, j);
 	}
-	return mean_of(sum, count, base);
+	return list;
+}
+
+/* What it gets by these; <base> where nobody says anything. */
+static double failover_percent(const json_t *live, double base)
+{
+	double sum = 0;
+	json_t *x;
+	size_t i;
+
+	json_array_foreach (live, i, x)
+		sum += json_number_value(json_object_get(x, "share"));
+	return mean_of(sum, (unsigned)json_array_size(live), base);
 }
 
 /* What was compiled of a rule; NULL: the plan has changed since. */
@@ -225,19 +242,20 @@ static void add_references(json_t *list, const struct seen *s, const struct plan
 		total += rule->backends[i].weight;
 	for (uint32_t i = 0; i < rule->spec->backends_count; i++) {
 		const struct plan_backend *b = &rule->backends[i];
-		double percent = view_percent(b->weight, total);
+		json_t *live;
 
 		if (b->service != s->s)
 			continue;
-		if (failover)
-			percent = failover_percent(s->g, built, i, percent);
+		live = failover ? failover_live(s->g, built, i) : json_array();
 		json_array_append_new(list,
-			json_pack("{s:o, s:o, s:o, s:i, s:i, s:I, s:f, s:I, s:b, s:f}", "cluster",
-				view_str(route->obj->cluster), "namespace",
+			json_pack("{s:o, s:o, s:o, s:i, s:i, s:I, s:f, s:I, s:b, s:f, s:o}",
+				"cluster", view_str(route->obj->cluster), "namespace",
 				view_str(route->obj->ns), "route", view_str(route->obj->name),
 				"rule", (int)rule->index, "backendRef", (int)i, "routeWeight",
 				(json_int_t)b->ref->weight, "factor", mean_factor(s->s), "weight",
-				(json_int_t)b->weight, "failover", failover, "percent", percent));
+				(json_int_t)b->weight, "failover", failover, "percent",
+				failover_percent(live, view_percent(b->weight, total)), "live",
+				live));
 	}
 }
 

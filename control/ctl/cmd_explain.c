@@ -22,6 +22,36 @@ static void add_number(struct table *t, const json_t *j, const char *key)
 	table_add(t, "%.4g", json_number_value(json_object_get(j, key)));
 }
 
+/* What health does to the weights of backendRefs, where it may. */
+static void show_failover(const json_t *backend)
+{
+	static const char *const heads[] = {"FAILOVER", "RULE", "BACKENDREF", "DATAPLANE",
+		"AVAILABLE", "TOTAL", "HELD BACK", "RAMP", "x REACH", "SHARE", NULL};
+	struct table *t = NULL;
+	json_t *r, *x;
+	size_t i, k;
+
+	json_array_foreach (json_object_get(backend, "references"), i, r)
+		json_array_foreach (json_object_get(r, "live"), k, x) {
+			t = t != NULL ? t : table_new(heads);
+			table_add(t, "%s/%s/%s", text_of(r, "cluster"), text_of(r, "namespace"),
+				text_of(r, "route"));
+			table_add_json(t, json_object_get(r, "rule"));
+			table_add_json(t, json_object_get(r, "backendRef"));
+			table_add_json(t, json_object_get(x, "dataplane"));
+			table_add_json(t, json_object_get(x, "available"));
+			table_add_json(t, json_object_get(x, "total"));
+			table_add(t, "%.4g%%", json_number_value(json_object_get(x, "held")));
+			table_add(t, "%s", yes_or_dash(x, "ramp"));
+			table_add(t, "%.4g%%", json_number_value(json_object_get(x, "reach")));
+			table_add(t, "%.4g%%", json_number_value(json_object_get(x, "share")));
+		}
+	if (t == NULL)
+		return;
+	putchar('\n');
+	table_print(t);
+}
+
 static void show_references(const json_t *backend)
 {
 	static const char *const heads[] = {"ROUTE", "RULE", "BACKENDREF", "ROUTE WEIGHT",
@@ -42,6 +72,7 @@ static void show_references(const json_t *backend)
 		add_percent(t, r);
 	}
 	table_print(t);
+	show_failover(backend);
 }
 
 static void show_clusters(const json_t *backend)
@@ -188,7 +219,7 @@ static void show_endpoints(const json_t *backend)
 		table_add(t, "%s", health);
 		table_add_json(t, json_object_get(e, "sliceWeight"));
 		table_add_json(t, json_object_get(e, "weight"));
-		table_add(t, "-%.4g%%", slow_of(e));
+		table_add(t, slow_of(e) > 0 ? "-%.4g%%" : "-", slow_of(e));
 		add_percent(t, e);
 	}
 	table_print(t);
