@@ -46,7 +46,7 @@ SETTLE = 30  # seconds
 QUIETLY = 15  # seconds at least, of churn alone
 API_DOWN = 15 if LONG else 8  # seconds
 BACK = 30  # until every kind of a server that is back is synced
-GROWTH = {"control": (0.05, 2048), "dataplane": (0.005, 1536)}  # of what was, and KiB
+GROWTH = {"control": (0.05, 2048), "dataplane": (0.004, 512)}  # of what was, and KiB
 KUBE = os.path.join(TOP, "configs", "kube")
 
 FIXED = f"""
