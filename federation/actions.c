@@ -89,7 +89,7 @@ static enum refusal action_prove(struct peer *p, const struct proto_message *m, 
 	if (p->dialed && r != p->remote)
 		return REFUSAL_NAME_OTHER;
 	p->remote = r;
-	if (hlc_is_ahead(hlc_of_ms(m->challenge.wall_ms), federation_wall_ms(f)))
+	if (hlc_ms_is_ahead(m->challenge.wall_ms, federation_wall_ms(f)))
 		return REFUSAL_CLOCK;
 	memcpy(p->their_nonce, m->challenge.nonce, sizeof(p->their_nonce));
 	p->epoch = m->epoch;

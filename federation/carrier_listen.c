@@ -95,6 +95,8 @@ void listen_end(struct carrier_nng *n)
 	if (n->listener == NULL)
 		return;
 	set_listening(n, false);
+	/* An accept that on_accepted() is about to begin would otherwise be waited for for ever. */
+	nng_stream_listener_close(n->listener);
 	nng_aio_cancel(n->pause);
 	nng_aio_wait(n->pause);
 	nng_aio_cancel(n->accept);

@@ -99,8 +99,10 @@ int carrier_tls_load(const struct carrier_nng_config *cfg, nng_tls_config **ret_
 		rc = tls_new(NNG_TLS_MODE_SERVER, cfg, &p, ret_server, err);
 	if (rc == 0) {
 		rc = tls_new(NNG_TLS_MODE_CLIENT, cfg, &p, ret_client, err);
-		if (rc < 0)
+		if (rc < 0) {
 			nng_tls_config_free(*ret_server);
+			*ret_server = NULL;
+		}
 	}
 	pems_free(&p);
 	return rc;

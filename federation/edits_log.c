@@ -202,12 +202,28 @@ int edits_append(struct federation *f, const struct str *records, uint32_t count
 void edits_lost(struct federation *f, const struct record *winner, struct str bytes)
 {
 	struct federation_event e = {.kind = FEDERATION_CONFLICT, .record = winner};
-	struct err err;
 
 	if (!lost_add(f, bytes))
 		return;
-	/* for people; that it could not be kept for ever must not hold up the winner */
-	(void)append(f, EDITS_LOST, &bytes, 1, &err);
+	f->lost_unwritten++;
 	e.lost = &f->lost[(f->lost_count - 1) % LOST_MAX].record;
 	federation_tell(f, &e);
+}
+
+void edits_flush_lost(struct federation *f)
+{
+	uint32_t count = f->lost_unwritten < LOST_MAX ? f->lost_unwritten : LOST_MAX;
+	struct str bytes[LOST_MAX];
+	struct err err;
+
+	f->lost_unwritten = 0;
+	if (count == 0)
+		return;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct lost_edit *l = &f->lost[(f->lost_count - count + i) % LOST_MAX];
+
+		bytes[i] = str_make(l->bytes, l->len);
+	}
+	/* for people; that it could not be kept for ever must not hold up the winner */
+	(void)append(f, EDITS_LOST, bytes, count, &err);
 }

@@ -27,9 +27,15 @@ static inline uint64_t hlc_of_ms(uint64_t ms)
 	return ms << 16;
 }
 
+/* Of a time that somebody says, which may have more than the 48 bits of a stamp. */
+static inline bool hlc_ms_is_ahead(uint64_t ms, uint64_t wall_ms)
+{
+	return ms > wall_ms + HLC_AHEAD_MS;
+}
+
 static inline bool hlc_is_ahead(uint64_t stamp, uint64_t wall_ms)
 {
-	return hlc_ms(stamp) > wall_ms + HLC_AHEAD_MS;
+	return hlc_ms_is_ahead(hlc_ms(stamp), wall_ms);
 }
 
 /* A new stamp, later than all before. A counter that is full takes the next millisecond. */

@@ -179,6 +179,7 @@ bool merge_delta(struct federation *f, struct peer *from, struct str records,
 		if ((durable || winners[i].record.kind != RECORD_WEIGHT) &&
 			take(f, &winners[i]) != TABLE_NONE)
 			ret->taken++;
+	edits_flush_lost(f);
 	return durable;
 }
 
@@ -256,6 +257,7 @@ int merge_own(struct federation *f, struct record *r, struct err *err)
 	}
 	f->clock = clock;
 	mark_for_all(f, take(f, &c));
+	edits_flush_lost(f);
 	return 0;
 }
 

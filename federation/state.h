@@ -62,6 +62,7 @@ struct federation {
 	struct peer incoming[INCOMING_MAX]; /* conn 0: free */
 	struct lost_edit lost[LOST_MAX];    /* a ring */
 	uint32_t lost_count;		    /* ever */
+	uint32_t lost_unwritten;	    /* of them, not yet in the journal */
 	size_t journal_bytes, journal_bound;
 	bool is_journal_broken;
 	uint64_t swept_ms; /* last look for records whose time is over */
@@ -107,4 +108,6 @@ int edits_load(struct federation *f, struct err *err);
 int edits_append(struct federation *f, const struct str *records, uint32_t count, struct err *err);
 /* Remembers and tells an edit that lost against <winner>; known ones once only. */
 void edits_lost(struct federation *f, const struct record *winner, struct str bytes);
+/* One write for all that lost in a call: a peer may send a thousand in a message. */
+void edits_flush_lost(struct federation *f);
 void edits_fini(struct federation *f);

@@ -163,7 +163,7 @@ enum refusal action_beat(struct peer *p, const struct proto_message *m, uint64_t
 	struct federation *f = p->federation;
 	uint64_t wall_ms = federation_wall_ms(f);
 
-	if (hlc_is_ahead(hlc_of_ms(m->heartbeat.wall_ms), wall_ms))
+	if (hlc_ms_is_ahead(m->heartbeat.wall_ms, wall_ms))
 		return REFUSAL_CLOCK;
 	p->remote->clock_ms = (int64_t)(m->heartbeat.wall_ms - wall_ms);
 	p->is_in_step = m->heartbeat.root == table_root(f->table);

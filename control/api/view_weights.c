@@ -255,6 +255,18 @@ static bool write_weight(struct api_request *r, const struct key *k, const struc
 	return false;
 }
 
+/* A disk may take longer than a short ttl: then it is over before the answer. */
+static void reply_written(struct api_request *r, const struct key *k, bool was_there)
+{
+	const struct record *w = find(federation_of(r), k);
+
+	if (w != NULL)
+		api_reply_json(r, was_there ? 200 : 201, view_weight_record(w));
+	else
+		api_reply_problem(r, PROBLEM_CONFLICT,
+			"it was written, but its time was over before that was done");
+}
+
 static void change(struct api_request *r, bool patch)
 {
 	struct federation *f = federation_of(r);
@@ -280,7 +292,7 @@ static void change(struct api_request *r, bool patch)
 		json_object_get(body, "drain") == NULL)
 		api_reply_problem(r, PROBLEM_UNPROCESSABLE, "weight or drain is needed");
 	else if (take_body(r, body, federation_time_ms(f), &w) && write_weight(r, &k, &w))
-		api_reply_json(r, was != NULL ? 200 : 201, view_weight_record(find(f, &k)));
+		reply_written(r, &k, was != NULL);
 	json_decref(body);
 }
 

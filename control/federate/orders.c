@@ -3,36 +3,46 @@
  * orders.c: operators' weights, in and out.
  *
  * Of the records about a cluster the one that holds here becomes an order: that for this site alone
- * before that for all. Everything is made anew each time; there are few.
+ * before that for all. Everything is made anew each time. Orders may name clusters that are not
+ * there (yet), as many as sites may have weights: they take no place from those that are.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "control/federate/federate_private.h"
+#include "dataplane/base/bug.h"
+#include "dataplane/base/cleanup.h"
 
-static bool stands_already(const struct cluster_order *o, uint32_t count, struct str cluster)
+/* The next record that holds here, or NULL; every cluster has one at most. */
+static const struct record *next_that_holds(const struct federation *f, uint32_t *pos)
 {
-	for (uint32_t i = 0; i < count; i++)
-		if (str_eq(o[i].cluster, cluster))
-			return true;
-	return false;
+	const struct record *r;
+
+	while ((r = federation_next_record(f, pos)) != NULL)
+		if (r->kind == RECORD_WEIGHT && federation_weight(f, r->cluster) == r)
+			return r;
+	return NULL;
+}
+
+static uint32_t count_weights(const struct federation *f)
+{
+	const struct record *r;
+	uint32_t count = 0, pos = 0;
+
+	while ((r = federation_next_record(f, &pos)) != NULL)
+		count += r->kind == RECORD_WEIGHT;
+	return count;
 }
 
 void orders_apply(void *arg)
 {
 	struct federate *f = arg;
-	struct cluster_order orders[CLUSTERS_MAX];
-	const struct record *r;
-	uint32_t count = 0, pos = 0;
+	uint32_t room = count_weights(f->federation), count = 0, pos = 0;
+	autofree struct cluster_order *orders = calloc(room + 1ul, sizeof(*orders));
+	const struct record *w;
 
-	while ((r = federation_next_record(f->federation, &pos)) != NULL) {
-		const struct record *w;
-
-		if (r->kind != RECORD_WEIGHT || count == CLUSTERS_MAX ||
-			stands_already(orders, count, r->cluster))
-			continue;
-		w = federation_weight(f->federation, r->cluster);
-		if (w == NULL)
-			continue;
+	bug_on(orders == NULL);
+	while (count < room && (w = next_that_holds(f->federation, &pos)) != NULL)
 		orders[count++] = (struct cluster_order){
 			.cluster = w->cluster,
 			.weight = w->weight.weight,
@@ -43,7 +53,6 @@ void orders_apply(void *arg)
 			.since_ms = hlc_ms(w->stamp),
 			.expires_ms = w->weight.expires_ms,
 		};
-	}
 	if (registry_set_orders(f->cfg.registry, orders, count))
 		f->cfg.on_clusters(f->cfg.arg);
 }

@@ -158,6 +158,23 @@ static void a_weight_says_who_and_why_and_survives(void **state)
 	assert_int_equal(ask_for("DELETE", WEIGHT, NULL, "", NULL), 200);
 }
 
+static void weights_of_clusters_that_are_not_there_take_no_place(void **state)
+{
+	char target[64];
+
+	for (unsigned i = 0; i < CLUSTERS_MAX + 6; i++) {
+		snprintf(target, sizeof(target), "/api/v1/weights/nowhere-%u", i);
+		assert_int_equal(ask_for("PUT", target, NULL, "{\"weight\":1}", NULL), 201);
+	}
+	assert_int_equal(ask_for("PUT", WEIGHT, NULL, "{\"weight\":9}", NULL), 201);
+	assert_int_equal(weight_of(registry, STR("east")), 9);
+	assert_int_equal(ask_for("DELETE", WEIGHT, NULL, "", NULL), 200);
+	for (unsigned i = 0; i < CLUSTERS_MAX + 6; i++) {
+		snprintf(target, sizeof(target), "/api/v1/weights/nowhere-%u", i);
+		assert_int_equal(ask_for("DELETE", target, NULL, "", NULL), 200);
+	}
+}
+
 static void a_drain_is_an_order_like_a_weight(void **state)
 {
 	assert_int_equal(ask_for("PUT", WEIGHT, NULL, "{\"drain\":true}", NULL), 201);
@@ -203,6 +220,8 @@ static void a_weight_ends_when_its_time_is_over(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			weights_of_clusters_that_are_not_there_take_no_place), /* first: no slot is old */
 		cmocka_unit_test(weights_are_set_and_taken_back),
 		cmocka_unit_test(a_weight_says_who_and_why_and_survives),
 		cmocka_unit_test(a_drain_is_an_order_like_a_weight),

@@ -47,6 +47,7 @@ static struct {
 	uint32_t sent[CONNS][PROTO_TYPE_COUNT];
 	uint32_t told[REFUSAL_COUNT], records, dials;
 	bool is_disk_full;
+	uint32_t writes;
 } t;
 
 static uint64_t carrier_open(void *ctx, const char *url)
@@ -94,6 +95,7 @@ static int load(void *ctx, void **ret, size_t *ret_len, struct err *err)
 
 static int keep(void *ctx, const void *data, size_t len, struct err *err)
 {
+	t.writes++;
 	return t.is_disk_full ? err_set(err, ENOSPC, "disk full") : 0;
 }
 
@@ -393,6 +395,16 @@ static void a_clock_more_than_five_minutes_ahead_is_refused(void **state)
 	struct proto_message c = challenge("ann");
 
 	c.challenge.wall_ms += 300001;
+	say(conn, c);
+	assert_refused(conn, REFUSAL_CLOCK);
+}
+
+static void a_clock_beyond_what_a_stamp_can_hold_is_ahead_too(void **state)
+{
+	uint64_t conn = connect_in();
+	struct proto_message c = challenge("ann");
+
+	c.challenge.wall_ms += 1ull << 48;
 	say(conn, c);
 	assert_refused(conn, REFUSAL_CLOCK);
 }
@@ -700,6 +712,26 @@ static void an_old_record_changes_nothing(void **state)
 
 /* Floods. */
 
+static void edits_that_lose_cost_one_write_together(void **state)
+{
+	uint64_t conn = ann(), now = stamp_now();
+	char cluster[16];
+
+	for (int i = 0; i < 100; i++) {
+		snprintf(cluster, sizeof(cluster), "c%d", i);
+		add_weight("zoe", ZOE, cluster, now);
+	}
+	post(conn);
+	t.writes = 0;
+	for (int i = 0; i < 100; i++) {
+		snprintf(cluster, sizeof(cluster), "c%d", i);
+		add_weight("ann", ANN, cluster, now - 1);
+	}
+	post(conn);
+	assert_non_null(federation_lost_edit(t.f, 99));
+	assert_int_equal(t.writes, 1);
+}
+
 static void a_flood_of_messages_is_dropped_and_then_hung_up_on(void **state)
 {
 	uint64_t conn = ann(), answered;
@@ -819,6 +851,7 @@ int main(void)
 		T(an_altered_epoch_is_refused),
 		T(our_own_hello_sent_back_is_refused),
 		T(a_clock_more_than_five_minutes_ahead_is_refused),
+		T(a_clock_beyond_what_a_stamp_can_hold_is_ahead_too),
 		T(a_clock_five_minutes_ahead_is_not),
 		T(a_greeting_that_does_not_come_ends_after_a_second_each),
 		T(strangers_beyond_the_limit_are_closed_at_once),
@@ -842,6 +875,7 @@ int main(void)
 		T(a_heartbeat_with_a_clock_ahead_ends_the_connection),
 		T(a_site_may_have_so_many_records_and_others_still_theirs),
 		T(an_old_record_changes_nothing),
+		T(edits_that_lose_cost_one_write_together),
 		T(a_flood_of_messages_is_dropped_and_then_hung_up_on),
 		T(forged_records_use_up_a_peers_allowance_soon),
 		T(questions_are_answered_once_a_second),
