@@ -53,7 +53,7 @@ static void add_records(json_t *j, const struct federation *f, struct str site)
 			continue;
 		if (r->kind == RECORD_SITE)
 			add_site(j, r);
-		else if (r->kind == RECORD_HEALTH)
+		else if (r->kind == RECORD_HEALTH && r->health.state != HEALTH_GONE)
 			json_array_append_new(clusters, json_health(r));
 	}
 	json_object_set_new(j, "clusters", clusters);

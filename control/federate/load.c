@@ -6,6 +6,7 @@
  * do not hear: that is half of the proof when a site suspects itself (dataplane/upstream/
  * suspicion.h). A dataplane that does not answer is left out: its last word is not ours.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,6 +144,29 @@ static void put_clusters(struct federate *f, struct sum *s)
 	}
 }
 
+/* What we said of clusters that no dataplane knows any more is taken back. */
+static void put_gone(struct federate *f, const struct sum *s)
+{
+	char gone[FEDERATION_SITE_HEALTH_MAX][SITE_NAME_MAX + 1];
+	struct record_health none = {.state = HEALTH_GONE};
+	const struct record *r;
+	uint32_t pos = 0, count = 0;
+
+	while ((r = federation_next_record(f->federation, &pos)) != NULL) {
+		uint32_t i = 0;
+
+		if (r->kind != RECORD_HEALTH || !str_eq(r->site, federate_name(f)) ||
+			r->health.state == HEALTH_GONE || count == FEDERATION_SITE_HEALTH_MAX)
+			continue;
+		while (i < s->count && !str_eq(str_of(s->c[i].name), r->cluster))
+			i++;
+		if (i == s->count)
+			snprintf(gone[count++], sizeof(gone[0]), "%.*s", STR_FMT(r->cluster));
+	}
+	for (uint32_t i = 0; i < count; i++)
+		federation_put_health(f->federation, str_of(gone[i]), &none, NULL);
+}
+
 static void put_all(struct federate *f)
 {
 	struct sum s = {.count = 0};
@@ -152,6 +176,8 @@ static void put_all(struct federate *f)
 			add_part(&s, f->load[i].answer);
 	put_site(f, &s);
 	put_clusters(f, &s);
+	if (s.answered != 0 && s.answered == publish_count(f->cfg.publish))
+		put_gone(f, &s);
 }
 
 static void on_answer(void *arg, enum message_result status, struct str text)

@@ -147,6 +147,16 @@ def drains(box):
     check(abs(n["us-west"] - 50) <= 2, f"and has its share again: {n}")
 
 
+def a_cluster_goes(box):
+    """What a site said of a cluster that it no longer has is taken back everywhere."""
+    path = os.path.join(box.conf, "clusters", "us-west", "30-store.yaml")
+    os.rename(path, path + ".away")
+    lab.wait_until("east takes back what it said of us-west", lambda: all(
+        [c["name"] for c in site["clusters"]] == ["us-east"]
+        for s in box.sites for site in s.get("/api/v1/sites")["items"]), 8)
+    check(True, "a cluster without endpoints is in no site's word any more")
+
+
 def main():
     with sites.SitesLab() as box:
         box.start_sites(workers=1)
@@ -155,6 +165,7 @@ def main():
         what_people_see(box)
         one_site_alone(box)
         drains(box)
+        a_cluster_goes(box)
     finish()
 
 
