@@ -197,8 +197,17 @@ static void note_silence(struct health *h, const struct probe_report *r, uint64_
 		return;
 	}
 	e->silent_us = 0;
+	if (was_silent)
+		__atomic_store_n(&h->board->entry[r->slot].answers_us, r->sent_us,
+			__ATOMIC_RELAXED);
 	if (c != NULL && suspicion_answered(&h->suspicion, c, was_silent, now_us))
 		lift_suspicion(h, now_us);
+}
+
+/* Workers see it in the board and count on from there. */
+static void sentence_show(struct health *h, uint32_t slot)
+{
+	sentence_adopt(&h->board->entry[slot].sentence, &h->ep[slot].sentence);
 }
 
 /* Probes pass: what connections have met before is over. Errors are, when it had been down. */
@@ -210,6 +219,7 @@ static void pardon(struct health *h, uint32_t slot, bool came_up, uint64_t now_u
 		(e->sentence.why == VERDICT_WHY_ERRORS && !came_up))
 		return;
 	sentence_end(&e->sentence, now_us);
+	sentence_show(h, slot);
 	__atomic_store_n(&h->board->entry[slot].pardon_us, now_us, __ATOMIC_RELAXED);
 	h->counters[HEALTH_C_PARDONED]++;
 }
@@ -254,12 +264,6 @@ void health_reports(struct health *h, const struct probe_report *r, unsigned cou
 
 /* Traffic ------------------------------------------------------------------------------------ */
 
-/* Workers see it in the board and count on from there. */
-static void sentence_show(struct health *h, uint32_t slot)
-{
-	sentence_adopt(&h->board->entry[slot].sentence, &h->ep[slot].sentence);
-}
-
 /* Does it answer probes while requests time out? Then it is not its network. */
 static bool answers_probes(const struct health_endpoint *e, uint64_t since_us)
 {
@@ -274,6 +278,10 @@ static void judge_timeouts(struct health *h, uint32_t slot, const struct health_
 
 	if (t->timeouts < e->timeouts_seen)
 		e->timeouts_seen = 0; /* it has served in between */
+	if (e->silent_us != 0 && t->timeouts != e->timeouts_seen) {
+		e->timeouts_seen = t->timeouts; /* these are the silence's, whatever comes of it */
+		h->counters[HEALTH_C_HELD_BACK]++;
+	}
 	if (r->failures == 0 || t->timeouts - e->timeouts_seen < r->failures)
 		return;
 	if (e->suspected || (e->probed && !answers_probes(e, t->timeouts_us))) {

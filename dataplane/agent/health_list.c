@@ -79,6 +79,7 @@ static void wipe(struct health *h, uint32_t slot)
 	__atomic_store_n(&h->board->verdict[slot], 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&b->rules.given, false, __ATOMIC_RELAXED);
 	__atomic_store_n(&b->pardon_us, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&b->answers_us, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&b->sentence.until_us, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&b->sentence.count, 0, __ATOMIC_RELAXED);
 }

@@ -230,7 +230,10 @@ static void connect_failed(struct http *h, struct exchange *x, enum outcome why)
 
 void up_note_failure(struct http *h, const struct exchange *x, enum upstream_failure why)
 {
-	if (upstream_failed(h->up, x->ep, why, h->now_us))
+	bool silent = why == UPSTREAM_CONNECT_TIMEOUT || why == UPSTREAM_RESPONSE_TIMEOUT;
+
+	if (silent ? upstream_timed_out(h->up, x->ep, why, x->connect_us, h->now_us)
+		   : upstream_failed(h->up, x->ep, why, h->now_us))
 		http_count(h, HTTP_EJECTED);
 }
 

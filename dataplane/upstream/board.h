@@ -33,6 +33,7 @@ struct health_rules {
 struct health_entry {
 	struct health_rules rules;
 	struct sentence sentence; /* by the agent, for time-outs; or the newest that it has seen */
+	uint64_t answers_us;	  /* time-outs of what was sent before are those of a silence */
 	uint64_t pardon_us;	  /* sentences of workers that began before are over */
 };
 

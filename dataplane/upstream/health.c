@@ -197,7 +197,8 @@ static bool is_enough(uint32_t count, uint16_t limit)
 	return limit != 0 && count >= limit;
 }
 
-bool upstream_failed(struct upstream *u, struct upstream_ref ep, enum upstream_failure why,
+/* <old>: it says nothing of how the endpoint is by now. */
+static bool failed(struct upstream *u, struct upstream_ref ep, enum upstream_failure why, bool old,
 	uint64_t now_us)
 {
 	static const unsigned counter[] = {
@@ -212,7 +213,7 @@ bool upstream_failed(struct upstream *u, struct upstream_ref ep, enum upstream_f
 	if (s == NULL)
 		return false;
 	upstream_count(u, COUNTER_ENDPOINT, ep.slot, counter[why], 1);
-	if (endpoint_is_out(u, s, ep.slot, now_us))
+	if (old || endpoint_is_out(u, s, ep.slot, now_us))
 		return false;
 	switch (why) {
 	case UPSTREAM_CONNECT_TIMEOUT:
@@ -228,6 +229,21 @@ bool upstream_failed(struct upstream *u, struct upstream_ref ep, enum upstream_f
 	default:
 		return eject(u, s, ep, VERDICT_WHY_REFUSED, now_us);
 	}
+}
+
+bool upstream_failed(struct upstream *u, struct upstream_ref ep, enum upstream_failure why,
+	uint64_t now_us)
+{
+	return failed(u, ep, why, false, now_us);
+}
+
+bool upstream_timed_out(struct upstream *u, struct upstream_ref ep, enum upstream_failure why,
+	uint64_t sent_us, uint64_t now_us)
+{
+	uint64_t answers_us =
+		__atomic_load_n(&u->board->entry[ep.slot].answers_us, __ATOMIC_RELAXED);
+
+	return failed(u, ep, why, sent_us < answers_us, now_us);
 }
 
 bool upstream_error(struct upstream *u, struct upstream_ref ep, uint64_t now_us)

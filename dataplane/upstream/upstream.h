@@ -106,6 +106,9 @@ enum upstream_failure {
 /* True when this failure ejected the endpoint. */
 bool upstream_failed(struct upstream *u, struct upstream_ref ep, enum upstream_failure why,
 	uint64_t now_us);
+/* The same of a time-out, of what was sent to it at <sent_us>. */
+bool upstream_timed_out(struct upstream *u, struct upstream_ref ep, enum upstream_failure why,
+	uint64_t sent_us, uint64_t now_us);
 /* A response with a 5xx status. True: enough of them, upstream_eject_error() is due. */
 bool upstream_error(struct upstream *u, struct upstream_ref ep, uint64_t now_us);
 /* <set>: the service's endpoints, of which only so many may be out. True: it was ejected. */

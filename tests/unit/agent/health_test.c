@@ -471,6 +471,32 @@ static void timeouts_eject_nobody_whom_probes_do_not_reach(void **state)
 	lab_free(l);
 }
 
+static void timeouts_of_a_silence_eject_nobody_when_it_is_over(void **state)
+{
+	struct lab *l = lab_new(2, 250, 250, 3);
+	uint32_t slot = slot_of(WEST, 0);
+	uint64_t since;
+
+	run(l, 1000);
+	set_mode(l, WEST, SILENT);
+	since = l->now_us + 500 * MS;
+	run(l, 1000);
+	for (unsigned n = 1; n <= 50; n++) {
+		timed_out(l, slot, n, since);
+		run(l, 20);
+	}
+	set_mode(l, WEST, ANSWERS);
+	until_usable(l, WEST, EACH);
+	assert_true(l->board->entry[slot].answers_us > since); /* workers leave out what is older */
+	run(l, 1000);
+	timed_out(l, slot, 50, since);
+	assert_int_equal(l->board->verdict[slot], 0);
+	assert_int_equal(counter(l, HEALTH_C_EJECTED), 0);
+	timed_out(l, slot, 55, since);
+	assert_int_equal(counter(l, HEALTH_C_EJECTED), 1);
+	lab_free(l);
+}
+
 static void where_nothing_is_probed_timeouts_eject_at_once(void **state)
 {
 	struct lab *l = lab_new(1, 250, 250, 3);
@@ -598,6 +624,7 @@ int main(void)
 		ROW(errors_are_not_forgiven_because_a_probe_passes),
 		ROW(timeouts_in_a_row_eject_who_answers_probes),
 		ROW(timeouts_eject_nobody_whom_probes_do_not_reach),
+		ROW(timeouts_of_a_silence_eject_nobody_when_it_is_over),
 		ROW(where_nothing_is_probed_timeouts_eject_at_once),
 		ROW(everybody_is_probed_once_by_one_worker),
 		ROW(a_list_that_says_the_same_is_not_made_again),

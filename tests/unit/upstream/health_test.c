@@ -246,6 +246,21 @@ static void what_one_worker_ejects_the_others_leave_with_their_next_turn(void **
 	assert_false(endpoint_is_ejected(f->u[1], ref(1), 102 * SEC));
 }
 
+static void timeouts_of_what_was_sent_before_it_answered_are_old(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t began;
+
+	free(make_set(f, 1));
+	f->board->entry[1].answers_us = 5 * SEC;
+	upstream_timed_out(f->u[0], ref(1), UPSTREAM_RESPONSE_TIMEOUT, 4 * SEC, 9 * SEC);
+	assert_int_equal(upstream_timeouts(f->u[0], ref(1), &began), 0);
+	upstream_timed_out(f->u[0], ref(1), UPSTREAM_RESPONSE_TIMEOUT, 6 * SEC, 9 * SEC);
+	assert_int_equal(upstream_timeouts(f->u[0], ref(1), &began), 1);
+	assert_int_equal(upstream_counters(f->u[0], COUNTER_ENDPOINT, 1)[COUNTER_ENDPOINT_TIMEOUTS],
+		2);
+}
+
 static void limits_of_none_are_never_reached(void **state)
 {
 	struct fixture *f = *state;
@@ -276,6 +291,7 @@ int main(void)
 		ROW(sentences_of_others_make_the_next_one_longer),
 		ROW(workers_that_meet_one_failure_together_pass_one_sentence),
 		ROW(what_one_worker_ejects_the_others_leave_with_their_next_turn),
+		ROW(timeouts_of_what_was_sent_before_it_answered_are_old),
 		ROW(limits_of_none_are_never_reached),
 	};
 
