@@ -240,19 +240,32 @@ int carrier_nng_fd(const struct carrier_nng *n)
 	return n->event_fd;
 }
 
+/* Nobody is dialed or listened to any more. */
+static void listen_stop(struct carrier_nng *n)
+{
+	listen_end(n);
+	n->listen_again = false;
+	free(n->listen);
+	n->listen = NULL;
+}
+
 int carrier_nng_reload(struct carrier_nng *n, const struct carrier_nng_config *cfg, struct err *err)
 {
 	nng_tls_config *server, *client;
-	int rc = carrier_tls_load(cfg, &server, &client, err);
+	int rc;
 
+	if (cfg->ca == NULL) {
+		listen_stop(n);
+		return 0;
+	}
+	rc = carrier_tls_load(cfg, &server, &client, err);
 	if (rc < 0)
 		return rc;
-	listen_end(n);
+	listen_stop(n);
 	nng_tls_config_free(n->server);
 	nng_tls_config_free(n->client);
 	n->server = server;
 	n->client = client;
-	free(n->listen);
 	n->listen = cfg->listen != NULL ? strdup(cfg->listen) : NULL;
 	if (n->listen == NULL || listen_begin(n) == 0)
 		return 0;

@@ -44,6 +44,7 @@ void carrier_nng_dispatch(struct carrier_nng *n);
 /*
  * New files for connections to come, and a new listener; those that are up stay. When it fails all
  * goes on as before, but for a port that somebody else has taken meanwhile: that is tried again.
+ * <cfg>.ca NULL: a site that speaks to nobody any more; its port is closed.
  */
 int carrier_nng_reload(struct carrier_nng *n, const struct carrier_nng_config *cfg,
 	struct err *err);

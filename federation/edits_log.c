@@ -168,7 +168,10 @@ int edits_load(struct federation *f, struct err *err)
 	load_entries(f, str_make(data, len));
 	forget_gone(f);
 	merge_sign_again(f);
-	return rewrite(f, err);
+	/* What was read holds also while the disk takes nothing; the next change tries again. */
+	if (rewrite(f, err) < 0)
+		federation_refused(f, NULL, REFUSAL_JOURNAL);
+	return 0;
 }
 
 static int append(struct federation *f, enum edits_type type, const struct str *records,

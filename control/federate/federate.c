@@ -164,23 +164,21 @@ static int own_key(const char *folder, struct signing_key **ret, struct err *err
 {
 	uint8_t secret[FEDERATION_KEY_BYTES];
 	size_t len = 0;
-	void *data;
+	void *data = NULL;
 	char path[4096];
 	int rc;
 
 	snprintf(path, sizeof(path), "%s/site.key", folder);
-	rc = file_read(path, sizeof(secret), &data, &len, NULL);
+	rc = file_read(path, sizeof(secret), &data, &len, err);
 	if (rc == 0 && len == sizeof(secret)) {
 		memcpy(secret, data, len);
-	} else {
+	} else if (rc == 0 || rc == -ENOENT || rc == -EFBIG) { /* none, or no key */
 		random_bytes(NULL, secret, sizeof(secret));
 		rc = file_replace(path, secret, sizeof(secret), 0600, err);
-		len = 0;
 	}
-	if (len != 0) {
+	if (data != NULL)
 		explicit_bzero(data, len);
-		free(data);
-	}
+	free(data);
 	if (rc < 0)
 		return rc;
 	*ret = signing_key_new(secret);

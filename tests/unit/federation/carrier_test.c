@@ -403,6 +403,20 @@ static void new_certificates_serve_new_connections_and_old_ones_stay(void **stat
 	two_end(&t);
 }
 
+static void a_site_that_speaks_to_nobody_any_more_has_no_port(void **state)
+{
+	struct two t;
+	struct carrier_nng_config nobody = {.listen = NULL};
+	struct err err;
+
+	two_start(&t, "b.pem", "ca.pem");
+	assert_int_equal(carrier_nng_reload(t.server.n, &nobody, &err), 0);
+	t.client.c.open(t.client.c.ctx, t.url);
+	until(t.client.downs == 1, &t.client, &t.server);
+	assert_int_equal(t.client.ups + t.server.ups, 0);
+	two_end(&t);
+}
+
 static int setup(void **state)
 {
 	struct test_ca ca = test_ca_new("federation"), other = test_ca_new("somebody");
@@ -443,6 +457,7 @@ int main(void)
 		cmocka_unit_test(bytes_that_are_not_tls_are_refused_and_silence_ends),
 		cmocka_unit_test(nobody_there_is_told_within_the_time_for_it),
 		cmocka_unit_test(new_certificates_serve_new_connections_and_old_ones_stay),
+		cmocka_unit_test(a_site_that_speaks_to_nobody_any_more_has_no_port),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

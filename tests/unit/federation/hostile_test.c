@@ -122,7 +122,7 @@ static void on_event(void *arg, const struct federation_event *e)
 	t.records += e->kind == FEDERATION_RECORD;
 }
 
-static int setup(void **state)
+static int site_open(void)
 {
 	struct federation_peer peers[2] = {{.name = STR("ann"), .url = "x"},
 		{.name = STR("zoe"), .url = "x"}};
@@ -139,6 +139,15 @@ static int setup(void **state)
 		.on_event = on_event};
 	struct err err = {""};
 
+	memcpy(cfg.key, t.public[MID], 32);
+	memcpy(peers[0].key, t.public[ANN], 32);
+	memcpy(peers[1].key, t.public[ZOE], 32);
+	cfg.signer = signing_signer(t.keys[MID]);
+	return federation_open(&cfg, &t.f, &err);
+}
+
+static int setup(void **state)
+{
 	memset(&t, 0, sizeof(t));
 	t.now_ms = 10000;
 	t.next_conn = DIALED_CONN + 1;
@@ -148,11 +157,7 @@ static int setup(void **state)
 		t.keys[i] = signing_key_new(secret);
 		signing_public(t.keys[i], t.public[i]);
 	}
-	memcpy(cfg.key, t.public[MID], 32);
-	memcpy(peers[0].key, t.public[ANN], 32);
-	memcpy(peers[1].key, t.public[ZOE], 32);
-	cfg.signer = signing_signer(t.keys[MID]);
-	return federation_open(&cfg, &t.f, &err);
+	return site_open();
 }
 
 static int teardown(void **state)
@@ -804,6 +809,20 @@ static void what_cannot_be_made_durable_is_not_taken_and_not_acknowledged(void *
 	assert_int_equal(federation_set_weight(t.f, STR("eu"), STR(""), &w, &err), 0);
 }
 
+static void a_full_disk_keeps_no_site_from_its_start(void **state)
+{
+	struct record_weight w = {.weight = 5};
+	struct err err;
+
+	federation_close(t.f);
+	t.is_disk_full = true;
+	assert_int_equal(site_open(), 0);
+	assert_int_equal(t.told[REFUSAL_JOURNAL], 1);
+	assert_true(federation_set_weight(t.f, STR("c"), STR(""), &w, &err) < 0);
+	t.is_disk_full = false;
+	assert_int_equal(federation_set_weight(t.f, STR("c"), STR(""), &w, &err), 0);
+}
+
 static void a_clock_set_back_by_an_hour_is_an_error_of_ours(void **state)
 {
 	struct record_weight w = {.weight = 5};
@@ -880,6 +899,7 @@ int main(void)
 		T(forged_records_use_up_a_peers_allowance_soon),
 		T(questions_are_answered_once_a_second),
 		T(what_cannot_be_made_durable_is_not_taken_and_not_acknowledged),
+		T(a_full_disk_keeps_no_site_from_its_start),
 		T(a_clock_set_back_by_an_hour_is_an_error_of_ours),
 		T(names_that_are_none_are_errors),
 	};
