@@ -213,7 +213,7 @@ def cluster_removed(box):
     with open(path) as f:
         text = f.read()
     with open(path, "w") as f:
-        f.write(re.sub(rf"(?m)^- name: {WEST}\n  kubeconfig: .*\n", "", text))
+        f.write(re.sub(rf"(?m)^- {{name: {WEST},.*\n", "", text))
     box.control.kill(signal.SIGHUP)
     lab.wait_until("us-west's files are gone", lambda: not os.path.exists(objects(box, WEST)), 10)
     check(os.path.exists(objects(box, EAST)), "us-east's files stay")
