@@ -16,18 +16,28 @@ void etag_of(struct str body, char ret[ETAG_STRLEN])
 	snprintf(ret, ETAG_STRLEN, "\"%016" PRIx64 "\"", siphash(&key, body.p, body.len));
 }
 
-bool etag_matches(struct str if_none_match, const char *etag)
+static bool matches(struct str list, const char *etag, bool weakly)
 {
 	struct str want = str_of(etag);
 
 	/* our tags hold no comma, so a comma inside a foreign tag only breaks what cannot match */
-	while (if_none_match.p != NULL) {
-		struct str tag = str_trim(str_cut(&if_none_match, ','));
+	while (list.p != NULL) {
+		struct str tag = str_trim(str_cut(&list, ','));
 
-		if (str_starts(tag, STR("W/")))
+		if (weakly && str_starts(tag, STR("W/")))
 			tag = str_from(tag, 2);
 		if (str_eq(tag, want) || str_eq(tag, STR("*")))
 			return true;
 	}
 	return false;
+}
+
+bool etag_matches(struct str if_none_match, const char *etag)
+{
+	return matches(if_none_match, etag, true);
+}
+
+bool etag_matches_strongly(struct str if_match, const char *etag)
+{
+	return matches(if_match, etag, false);
 }

@@ -191,8 +191,6 @@ static struct MHD_Response *stream_begin(struct transfer *c)
 {
 	struct stream *st = &c->stream;
 
-	if (c->server->streams >= STREAMS_MAX)
-		return NULL;
 	st->text = malloc(STREAM_BYTES_MAX);
 	bug_on(st->text == NULL);
 	st->on = true;
@@ -200,6 +198,15 @@ static struct MHD_Response *stream_begin(struct transfer *c)
 	stream_add(c, STR(": alive\n\n"));
 	return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_PIECE_BYTES, stream_read,
 		c, NULL);
+}
+
+/* One listener too many is told so. */
+static void stream_check(struct transfer *c)
+{
+	if (!c->req.reply.stream || c->server->streams < STREAMS_MAX)
+		return;
+	c->req.reply = (struct api_reply){.status = 0};
+	api_reply_problem(&c->req, PROBLEM_BUSY, "%u listen to events already", STREAMS_MAX);
 }
 
 static enum MHD_Result queue_reply(struct transfer *c)
@@ -242,6 +249,7 @@ static enum MHD_Result dispatch(struct transfer *c, const char *method)
 
 	c->dispatched = true;
 	api_dispatch(&c->req, &in);
+	stream_check(c);
 	if (c->req.reply.status != 0)
 		return queue_reply(c);
 	c->suspended = true;
@@ -429,7 +437,6 @@ void server_close(struct server *s)
 {
 	if (s == NULL)
 		return;
-	loop_timer_stop(&s->timer);
 	loop_timer_stop(&s->alive_timer);
 	loop_fd_remove(s->loop, &s->fd);
 	/* libmicrohttpd wants no connection suspended when it stops */
@@ -437,6 +444,7 @@ void server_close(struct server *s)
 		on_reply(&list_entry(l, struct transfer, link)->req);
 	if (s->mhd != NULL)
 		MHD_stop_daemon(s->mhd);
+	loop_timer_stop(&s->timer); /* not before: who is woken above sets it */
 	if (unlink(s->path) < 0 && errno != ENOENT)
 		log_info("api", "socket=%s msg=\"not removed: %s\"", s->path, strerror(errno));
 	free(s->path);

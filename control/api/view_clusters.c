@@ -357,7 +357,7 @@ static bool check_match(struct api_request *r)
 		return true;
 	if (e != NULL) {
 		api_etag_json(json_definition(e), etag);
-		if (etag_matches(r->in.if_match, etag))
+		if (etag_matches_strongly(r->in.if_match, etag))
 			return true;
 	}
 	api_reply_problem(r, PROBLEM_PRECONDITION_FAILED,

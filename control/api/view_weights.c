@@ -219,7 +219,7 @@ static bool check_match(struct api_request *r, const struct record *w)
 		return true;
 	if (w != NULL) {
 		api_etag_json(view_weight_record(w), etag);
-		if (etag_matches(r->in.if_match, etag))
+		if (etag_matches_strongly(r->in.if_match, etag))
 			return true;
 	}
 	api_reply_problem(r, PROBLEM_PRECONDITION_FAILED,

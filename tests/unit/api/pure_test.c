@@ -77,6 +77,9 @@ static void if_none_match_takes_lists_weak_tags_and_star(void **state)
 	assert_true(etag_matches(STR("\"0123456789abcdef\""), tag));
 	assert_true(etag_matches(STR("\"x\", W/\"0123456789abcdef\""), tag));
 	assert_true(etag_matches(STR("*"), tag));
+	assert_true(etag_matches_strongly(STR("\"x\", \"0123456789abcdef\""), tag));
+	assert_true(etag_matches_strongly(STR("*"), tag));
+	assert_false(etag_matches_strongly(STR("W/\"0123456789abcdef\""), tag));
 	assert_false(etag_matches(STR("\"0123456789abcdee\""), tag));
 	assert_false(etag_matches(STR("0123456789abcdef"), tag));
 	assert_false(etag_matches(STR(""), tag));

@@ -9,11 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include <nng/nng.h>
 
+#include "control/api/server.h"
 #include "dataplane/base/clock.h"
 #include "tests/unit/api/world.h"
 
@@ -217,6 +221,36 @@ static void a_weight_ends_when_its_time_is_over(void **state)
 	assert_int_equal(weight_of(registry, STR("east")), 100);
 }
 
+static void a_server_ends_while_somebody_listens(void **state)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	static const char get[] = "GET /api/v1/events HTTP/1.1\r\nHost: x\r\n\r\n";
+	struct server_options opt = {.socket = addr.sun_path,
+		.mode = 0600,
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1};
+	struct loop_timer stop;
+	struct server *s;
+	struct err err;
+	char answer[512] = "";
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/api.sock", world.dir);
+	if (server_open(world.loop, &opt, &world.source, &s, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(write(fd, get, sizeof(get) - 1), sizeof(get) - 1);
+	loop_timer_init(&stop, on_stop, NULL);
+	loop_timer_set(world.loop, &stop, 200000);
+	loop_run(world.loop);
+	assert_true(read(fd, answer, sizeof(answer) - 1) > 0);
+	assert_non_null(strstr(answer, "text/event-stream"));
+	server_close(s);
+	loop_timer_set(world.loop, &stop, 1000); /* nothing of the server's runs any more */
+	loop_run(world.loop);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +261,7 @@ int main(void)
 		cmocka_unit_test(a_drain_is_an_order_like_a_weight),
 		cmocka_unit_test(a_site_alone_is_a_site),
 		cmocka_unit_test(a_weight_ends_when_its_time_is_over),
+		cmocka_unit_test(a_server_ends_while_somebody_listens),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
