@@ -68,18 +68,14 @@ static uint32_t usable_weight(const struct pick *p, const struct endpoint *e)
 	return weight_of(p, e);
 }
 
-/* The endpoint that lies at <pos> on the line of usable weights. */
-static const struct endpoint *at_weight(const struct pick *p, uint64_t pos)
+/* The place in the window that lies at <pos>, below the sum, on the line of usable weights. */
+static uint32_t at_weight(const uint32_t *w, uint64_t pos)
 {
-	for (uint32_t i = 0; i < p->count; i++) {
-		const struct endpoint *e = window_at(p, i);
-		uint32_t w = usable_weight(p, e);
+	uint32_t i = 0;
 
-		if (pos < w)
-			return e;
-		pos -= w;
-	}
-	return NULL;
+	while (pos >= w[i])
+		pos -= w[i++];
+	return i;
 }
 
 static uint64_t busy(struct upstream *u, const struct endpoint *e)
@@ -91,17 +87,23 @@ static uint64_t busy(struct upstream *u, const struct endpoint *e)
 
 static const struct endpoint *pick_in_window(const struct pick *p, uint32_t turn)
 {
+	uint32_t w[PICK_WINDOW]; /* looked at once: verdicts change under us, the sum must stay */
 	const struct endpoint *a, *b;
 	uint64_t total = 0;
+	uint32_t i, k;
 
-	for (uint32_t i = 0; i < p->count; i++)
-		total += usable_weight(p, window_at(p, i));
+	for (i = 0; i < p->count; i++) {
+		w[i] = usable_weight(p, window_at(p, i));
+		total += w[i];
+	}
 	if (total == 0)
 		return NULL;
-	a = at_weight(p, (total * turn) >> 32);
-	b = at_weight(p, rng_below(p->u->rng, total));
+	i = at_weight(w, (total * turn) >> 32);
+	k = at_weight(w, rng_below(p->u->rng, total));
+	a = window_at(p, i);
+	b = window_at(p, k);
 	/* busy(b) / weight(b) < busy(a) / weight(a), without dividing */
-	return busy(p->u, b) * weight_of(p, a) < busy(p->u, a) * weight_of(p, b) ? b : a;
+	return busy(p->u, b) * w[i] < busy(p->u, a) * w[k] ? b : a;
 }
 
 static const struct endpoint *pick_in_tier(struct pick *p, uint32_t turn)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "dataplane/upstream/endpoint.h"
 
@@ -298,6 +299,42 @@ static void one_that_comes_up_gets_its_part_of_its_weight(void **state)
 	spanning_free(&s);
 }
 
+/* The agent, which writes verdicts and slow starts whenever it likes. */
+struct writer {
+	struct health_board *board;
+	uint32_t slots;
+	_Atomic(bool) stop;
+};
+
+static void *write_verdicts(void *arg)
+{
+	struct writer *w = arg;
+
+	for (uint32_t n = 0; !atomic_load(&w->stop); n++)
+		for (uint32_t i = 1; i <= w->slots; i++) {
+			__atomic_store_n(&w->board->verdict[i], n % 3 != 0, __ATOMIC_RELAXED);
+			__atomic_store_n(&w->board->slow[i], n % 2 ? HEALTH_SLOW_WHOLE * 3 / 4 : 0,
+				__ATOMIC_RELAXED);
+		}
+	return NULL;
+}
+
+static void verdicts_may_change_under_a_pick(void **state)
+{
+	struct fixture *f = *state;
+	struct spanning s = make_spanning(40, 1, 40, 1);
+	struct writer w = {.board = f->board, .slots = 80};
+	pthread_t t;
+
+	s.set->slow_start = true;
+	assert_int_equal(pthread_create(&t, NULL, write_verdicts, &w), 0);
+	for (int i = 0; i < 30000; i++)
+		assert_in_range(pick(f, &s, 0, 0), 1, 80);
+	atomic_store(&w.stop, true);
+	pthread_join(t, NULL);
+	spanning_free(&s);
+}
+
 #define ROW(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -313,6 +350,7 @@ int main(void)
 		ROW(in_panic_verdicts_are_not_heeded),
 		ROW(without_panic_rather_nobody),
 		ROW(one_that_comes_up_gets_its_part_of_its_weight),
+		ROW(verdicts_may_change_under_a_pick),
 	};
 
 	return cmocka_run_group_tests(rows, NULL, NULL);
