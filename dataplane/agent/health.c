@@ -90,7 +90,7 @@ bool health_publish(struct health *h, uint32_t slot, uint64_t now_us)
 
 static struct suspicion_cluster *cluster_of(struct health *h, const struct health_endpoint *e)
 {
-	return e->cluster == 0 ? NULL : suspicion_cluster(&h->suspicion, e->cluster);
+	return e->cluster == 0 ? NULL : suspicion_find(&h->suspicion, e->cluster);
 }
 
 /*

@@ -48,6 +48,7 @@ struct health_endpoint {
 	bool probed;
 	bool remote;
 	bool suspected;
+	bool fresh; /* since the listing that is under way */
 	struct verdict verdict;
 	struct sentence sentence; /* the newest of anybody, while it holds */
 	uint64_t silent_us;	/* sent time of the first of the unanswered probes; 0: it answers */

@@ -106,6 +106,7 @@ void health_list_add(struct health *h, const struct health_listed *l)
 	if (e->id != l->id) {
 		wipe(h, l->slot);
 		e->id = l->id;
+		e->fresh = true;
 	}
 	if (l->slot >= h->top)
 		h->top = l->slot + 1;
@@ -132,6 +133,9 @@ static void settle(struct health *h, uint32_t slot, uint64_t now_us)
 	const struct probe_check *k = &h->policies[e->policy].check;
 
 	e->probed = e->probed && k->kind != BUILD_PROBE_NONE;
+	if (e->fresh) /* workers may remember it, and what they had against it */
+		__atomic_store_n(&h->board->entry[slot].pardon_us, now_us, __ATOMIC_RELAXED);
+	e->fresh = false;
 	if (e->probed) {
 		h->probed++;
 		h->interval_us = k->interval_us > h->interval_us ? k->interval_us : h->interval_us;
@@ -143,25 +147,37 @@ static void settle(struct health *h, uint32_t slot, uint64_t now_us)
 	show_rules(h, slot);
 }
 
-static void join_cluster(struct health *h, struct health_endpoint *e)
+/* False: there is no place to watch its cluster from. */
+static bool join_cluster(struct health *h, const struct health_endpoint *e)
 {
-	struct suspicion_cluster *c =
-		e->cluster == 0 ? NULL : suspicion_cluster(&h->suspicion, e->cluster);
+	struct suspicion_cluster *c;
 
-	if (e->cluster != 0 && c == NULL)
-		h->counters[HEALTH_C_UNWATCHED]++;
+	if (!e->probed || e->cluster == 0)
+		return true;
+	c = suspicion_cluster(&h->suspicion, e->cluster);
 	if (c == NULL)
-		return;
+		return false;
 	c->remote = e->remote;
-	if (e->probed)
-		suspicion_count(c, e->silent_us);
+	suspicion_count(c, e->silent_us);
+	return true;
+}
+
+/* How many endpoints are in clusters that nobody watches. */
+static uint32_t join_clusters(struct health *h, uint64_t now_us)
+{
+	uint32_t unwatched = 0;
+
+	suspicion_recount(&h->suspicion);
+	for (uint32_t i = 0; i < h->top; i++)
+		unwatched += h->ep[i].id != 0 && !join_cluster(h, &h->ep[i]);
+	suspicion_recounted(&h->suspicion, now_us);
+	return unwatched;
 }
 
 void health_list_end(struct health *h, uint64_t now_us)
 {
 	h->probed = 0;
 	h->interval_us = 0;
-	suspicion_recount(&h->suspicion);
 	for (uint32_t i = 0; i < h->top; i++) {
 		if (h->ep[i].id == 0)
 			continue;
@@ -171,16 +187,17 @@ void health_list_end(struct health *h, uint64_t now_us)
 			continue;
 		}
 		settle(h, i, now_us);
-		join_cluster(h, &h->ep[i]);
 	}
-	suspicion_recounted(&h->suspicion, now_us);
+	/* the second time in the places of those who have left */
+	if (join_clusters(h, now_us) != 0)
+		h->counters[HEALTH_C_UNWATCHED] += join_clusters(h, now_us);
 	for (uint32_t i = 0; i < h->top; i++) {
 		struct health_endpoint *e = &h->ep[i];
 		const struct suspicion_cluster *c;
 
 		if (e->id == 0)
 			continue;
-		c = e->cluster == 0 ? NULL : suspicion_cluster(&h->suspicion, e->cluster);
+		c = e->cluster == 0 ? NULL : suspicion_find(&h->suspicion, e->cluster);
 		e->suspected = c != NULL && c->suspected;
 		health_publish(h, i, now_us);
 	}

@@ -382,6 +382,78 @@ static void a_listing_in_between_changes_nothing(void **state)
 	lab_free(l);
 }
 
+/* Endpoints <first> to <end>, each in a remote cluster of its own; those before <probed> are not. */
+static void list_many(struct lab *l, uint32_t first, uint32_t end, uint32_t probed)
+{
+	struct health_policy p[2] = {{.rise = 1}, {.rise = 1, .fall = 1}};
+
+	p[1].check = (struct probe_check){.kind = BUILD_PROBE_TCP,
+		.interval_us = 250 * MS,
+		.timeout_us = 250 * MS};
+	health_list_begin(&l->h, p, 2);
+	for (uint32_t i = first; i < end; i++)
+		health_list_add(&l->h,
+			&(struct health_listed){.id = 1000 + i,
+				.cluster = 1 + i,
+				.slot = i,
+				.port = 80,
+				.policy = i >= probed,
+				.remote = true});
+	health_list_end(&l->h, l->now_us);
+}
+
+static void all_fall_silent(struct lab *l, uint32_t first, uint32_t end)
+{
+	l->now_us += 300 * MS;
+	for (uint32_t i = first; i < end; i++) {
+		struct probe_report r = {.id = 1000 + i,
+			.slot = i,
+			.sent_us = l->now_us - 250 * MS,
+			.done_us = l->now_us,
+			.result = PROBE_TIMEOUT};
+
+		health_reports(&l->h, &r, 1, l->now_us);
+		assert_true(health_verdict(l->board, i) != 0);
+	}
+}
+
+#define TOO_MANY (SUSPICION_CLUSTERS_MAX + 6)
+
+static void more_clusters_than_are_watched_are_judged_as_well(void **state)
+{
+	struct lab *l = lab_new(1, 250, 250, 1);
+
+	list_many(l, 0, TOO_MANY, 0);
+	assert_int_equal(counter(l, HEALTH_C_UNWATCHED), 6);
+	all_fall_silent(l, 0, TOO_MANY);
+	lab_free(l);
+}
+
+static void places_of_clusters_that_have_left_go_to_others(void **state)
+{
+	struct lab *l = lab_new(1, 250, 250, 1);
+
+	list_many(l, 0, TOO_MANY, 0);
+	list_many(l, SUSPICION_CLUSTERS_MAX, TOO_MANY, 0);
+	assert_int_equal(counter(l, HEALTH_C_UNWATCHED), 6);
+	all_fall_silent(l, SUSPICION_CLUSTERS_MAX, TOO_MANY);
+	assert_true(l->h.suspicion.on);
+	list_many(l, 0, 1, 0);
+	assert_false(l->h.suspicion.on);
+	lab_free(l);
+}
+
+static void clusters_that_nobody_probes_take_no_place(void **state)
+{
+	struct lab *l = lab_new(1, 250, 250, 1);
+
+	list_many(l, 0, TOO_MANY, SUSPICION_CLUSTERS_MAX);
+	assert_int_equal(counter(l, HEALTH_C_UNWATCHED), 0);
+	all_fall_silent(l, SUSPICION_CLUSTERS_MAX, TOO_MANY);
+	assert_true(l->h.suspicion.on);
+	lab_free(l);
+}
+
 /* Traffic ------------------------------------------------------------------------------------ */
 
 static void worker_saw(struct lab *l, uint32_t slot, enum verdict_why why)
@@ -414,6 +486,32 @@ static void a_workers_sentence_holds_for_all_until_a_probe_passes(void **state)
 	assert_int_equal(l->board->verdict[slot], 0);
 	assert_true(l->board->entry[slot].pardon_us > 0);
 	assert_int_equal(counter(l, HEALTH_C_PARDONED), 1);
+	lab_free(l);
+}
+
+/* A pod that restarts: refused, unready, ready again; the workers still have their sentence. */
+static void who_comes_back_has_served_what_workers_gave_him_before(void **state)
+{
+	struct lab *l = lab_new(2, 3600000, 250, 3);
+	struct health_traffic t = {0};
+	uint32_t slot = slot_of(WEST, 0);
+
+	l->now_us += SEC;
+	sentence_pass(&t.sentence, NULL, VERDICT_WHY_REFUSED, 30 * SEC, 300 * SEC, l->now_us);
+	health_traffic(&l->h, slot, &t, l->now_us);
+	assert_int_equal(l->board->verdict[slot], HEALTH_EJECTED);
+	l->now_us += SEC;
+	l->clusters = 1;
+	list_all(l);
+	l->now_us += SEC;
+	l->clusters = 2;
+	list_all(l);
+	health_traffic(&l->h, slot, &t, l->now_us);
+	assert_int_equal(l->board->verdict[slot], 0);
+	assert_true(l->board->entry[slot].pardon_us > t.sentence.since_us);
+	sentence_pass(&t.sentence, NULL, VERDICT_WHY_REFUSED, 30 * SEC, 300 * SEC, l->now_us + 1);
+	health_traffic(&l->h, slot, &t, l->now_us + 2);
+	assert_int_equal(l->board->verdict[slot], HEALTH_EJECTED);
 	lab_free(l);
 }
 
@@ -620,7 +718,11 @@ int main(void)
 		ROW(who_was_down_before_the_cut_stays_down_after_it),
 		ROW(one_cluster_with_its_silent_site_is_suspicion_too),
 		ROW(a_listing_in_between_changes_nothing),
+		ROW(more_clusters_than_are_watched_are_judged_as_well),
+		ROW(places_of_clusters_that_have_left_go_to_others),
+		ROW(clusters_that_nobody_probes_take_no_place),
 		ROW(a_workers_sentence_holds_for_all_until_a_probe_passes),
+		ROW(who_comes_back_has_served_what_workers_gave_him_before),
 		ROW(errors_are_not_forgiven_because_a_probe_passes),
 		ROW(timeouts_in_a_row_eject_who_answers_probes),
 		ROW(timeouts_eject_nobody_whom_probes_do_not_reach),
