@@ -221,6 +221,7 @@ void http_run(struct http *h, const struct config *cfg, uint64_t now_us)
 		timer_set(&h->wheel, &h->housekeeping, now_us);
 	}
 	upstream_heed(h->up, now_us);
+	probes_turn(h);
 	collect(h);
 	timer_wheel_run(&h->wheel, now_us, HTTP_TIMERS_PER_TURN, on_timer, h);
 	serve(h);

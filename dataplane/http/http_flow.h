@@ -105,6 +105,9 @@ void log_refused(struct http *h, struct http_down *d, enum outcome why, int h1_e
 struct probes *probes_new(uint32_t worker, uint64_t now_us); /* NULL: out of memory */
 void probes_join(struct http *h, const struct health_board *board);
 void probes_free(struct http *h);
+/* Before anything of this turn: which list holds. */
+void probes_turn(struct http *h);
+/* After the news of this turn: what is due. */
 void probes_run(struct http *h);
 uint64_t probes_next_us(const struct http *h);
 uint32_t probes_in_flight(const struct http *h);

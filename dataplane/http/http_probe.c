@@ -477,17 +477,24 @@ static void take_list(struct http *h)
 	p->taken = p->cursor == end;
 }
 
-void probes_run(struct http *h)
+void probes_turn(struct http *h)
 {
 	struct probes *p = h->probes;
 
 	if (unlikely(p->board == NULL))
 		return;
 	p->list = atomic_load_explicit(&p->board->probes, memory_order_acquire);
-	if (p->wheel.armed_count > 0 || p->list != NULL)
-		timer_wheel_run(&p->wheel, h->now_us, TIMERS_PER_TURN, on_timer, h);
 	if (p->list != NULL && unlikely(p->list->serial != p->serial || !p->taken))
 		take_list(h);
+}
+
+void probes_run(struct http *h)
+{
+	struct probes *p = h->probes;
+
+	if (p->wheel.armed_count > 0 || p->list != NULL)
+		timer_wheel_run(&p->wheel, h->now_us, TIMERS_PER_TURN, on_timer, h);
+	p->list = NULL; /* it may be gone before the next turn */
 }
 
 uint64_t probes_next_us(const struct http *h)

@@ -3,7 +3,8 @@
  * scenario_probe.c: pages about active health checks: who is to be probed, and what the agent would
  * hear of it.
  *
- *	probe http|tcp [interval=MS] [timeout=MS] [path=P] [host=H] [method=M] [status=A-B]... eN...
+ *	probe http|tcp [interval=MS] [timeout=MS] [path=P] [host=H] [method=M] [status=A-B]... [swapped] eN...
+ *		swapped: with each turn the list is another one of the same content
  *	probe none
  *	probed eN RESULT [STATUS]	the next result is this one; waits for it
  *	probed none			there is none
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "dataplane/base/bug.h"
 #include "dataplane/upstream/probe.h"
 #include "tests/scenario/gateway/scenario.h"
 
@@ -88,24 +90,51 @@ static void option_word(struct run *r, struct probing *l, const char *arg)
 		target_word(r, l, arg);
 }
 
+static struct probing *published;
+
+/* The agent may swap lists between any two turns; the one before is gone then. */
+static void swap_list(struct world *w)
+{
+	struct probing *l;
+
+	if (published == NULL)
+		return;
+	l = malloc(sizeof(*l));
+	bug_on(l == NULL);
+	*l = *published;
+	l->l.serial++;
+	l->l.checks = &l->check;
+	l->l.t = l->t;
+	atomic_store(&w->board->probes, &l->l);
+	free(published);
+	published = l;
+}
+
 static void verb_probe(struct run *r, int argc, char **argv, const struct pattern *t)
 {
 	static uint64_t serial;
 	struct probing *l;
 
-	if (strcmp(argv[1], "none") == 0) {
-		atomic_store(&r->w.board->probes, NULL);
+	atomic_store(&r->w.board->probes, NULL);
+	r->w.before_turn = NULL;
+	free(published);
+	published = NULL;
+	if (strcmp(argv[1], "none") == 0)
 		return;
-	}
-	l = arena_new(&r->arena, struct probing);
-	*l = (struct probing){.l = {.serial = ++serial, .checks = &l->check, .t = l->t},
+	l = published = malloc(sizeof(*l));
+	bug_on(l == NULL);
+	serial += 1u << 20; /* those of swap_list() lie between */
+	*l = (struct probing){.l = {.serial = serial, .checks = &l->check, .t = l->t},
 		.check = {.kind = strcmp(argv[1], "tcp") == 0 ? BUILD_PROBE_TCP : BUILD_PROBE_HTTP,
 			.interval_us = 1000000,
 			.timeout_us = 1000000,
 			.method = STR("GET"),
 			.path = STR("/")}};
 	for (int i = 2; i < argc; i++)
-		option_word(r, l, argv[i]);
+		if (strcmp(argv[i], "swapped") == 0)
+			r->w.before_turn = swap_list;
+		else
+			option_word(r, l, argv[i]);
 	if (!probe_check_is_sane(&l->check))
 		run_fail(r, "probe: not a check");
 	atomic_store(&r->w.board->probes, &l->l);

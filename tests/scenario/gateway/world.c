@@ -317,6 +317,8 @@ static void turn(struct world *w)
 	tcp_input(w->gw, &q, w->now_us);
 	tcp_timers_run(w->peer, w->now_us, 1000);
 	tcp_timers_run(w->gw, w->now_us, 1000);
+	if (w->before_turn != NULL)
+		w->before_turn(w);
 	http_run(w->http, w->cfg != NULL ? &w->cfg->cfg : NULL, w->now_us);
 	peers_run(w);
 	tcp_output(w->gw, w->now_us);
@@ -466,6 +468,7 @@ const char *world_leftovers(struct world *w)
 	struct tcp_usage t;
 
 	atomic_store(&w->board->probes, NULL);
+	w->before_turn = NULL;
 	for (unsigned i = 0; i < WORLD_CONNS; i++)
 		if (w->conn[i].used)
 			world_reset(w, &w->conn[i]);

@@ -66,11 +66,12 @@ struct world {
 	struct rte_mempool *gw_pool, *peer_pool; /* borrowed */
 	struct tcp *gw, *peer;			 /* owned */
 	struct http_config http_cfg;
-	struct http *http;		     /* owned */
-	struct access_ring *log;	     /* owned */
-	struct health_board *board;	     /* owned: what the agent would say */
-	const struct upstream *upstreams[1]; /* of the one worker */
-	struct world_config *cfg;	     /* owned; NULL: none yet */
+	struct http *http;		      /* owned */
+	struct access_ring *log;	      /* owned */
+	struct health_board *board;	      /* owned: what the agent would say */
+	void (*before_turn)(struct world *w); /* or NULL: what it does between two turns */
+	const struct upstream *upstreams[1];  /* of the one worker */
+	struct world_config *cfg;	      /* owned; NULL: none yet */
 	uint64_t generation;
 	struct tcp_listeners *gw_listeners, *peer_listeners; /* owned */
 	enum world_endpoint_mode mode[WORLD_ENDPOINTS + 1];
