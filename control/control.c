@@ -303,6 +303,7 @@ int control_open(struct control *c, const char *config_path, struct err *err)
 void control_close(struct control *c)
 {
 	server_close(c->server);
+	c->server = NULL; /* what closes now still has something to tell */
 	status_free(c->status);
 	c->status = NULL;
 	sources_free(c->sources);

@@ -166,9 +166,13 @@ static void stream_add(struct transfer *c, struct str text)
 
 void server_tell(struct server *s, const char *event, json_t *data)
 {
-	char *text = json_dumps(data, JSON_COMPACT), *line = NULL;
+	char *text = s != NULL ? json_dumps(data, JSON_COMPACT) : NULL, *line = NULL;
 	int n = text != NULL ? asprintf(&line, "event: %s\ndata: %s\n\n", event, text) : -1;
 
+	if (s == NULL) {
+		json_decref(data);
+		return;
+	}
 	list_for_each (l, &s->transfers)
 		if (n > 0)
 			stream_add(list_entry(l, struct transfer, link), str_make(line, (size_t)n));

@@ -28,7 +28,8 @@ int server_open(struct loop *loop, const struct server_options *opt,
 	const struct api_source *source, struct server **ret_server, struct err *err);
 /*
  * Tells everybody who listens to /api/v1/events; <data> is taken over. Who reads too slowly is told
- * once, by an event "lost", that he has missed some and should read everything again.
+ * once, by an event "lost", that he has missed some and should read everything again. <s> NULL: there
+ * is nobody.
  */
 void server_tell(struct server *s, const char *event, json_t *data);
 /* Answers in flight are dropped. Removes the socket file. */
