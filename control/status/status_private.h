@@ -29,6 +29,9 @@
 #define RETRY_CONFLICT_US 50000u /* doubled each time, and jittered */
 #define RETRY_FAILED_US 1000000u
 #define RETRY_MAX_US 30000000u
+#define RETRY_SCOUT_US 6000000u	 /* the most that a scout waits, but for chance */
+#define RETRY_WAKE_US 5000000u	 /* from one waking of all to the next */
+#define RETRY_SPREAD_US 1000000u /* those that are woken do not come all at once */
 #define RETRY_DENIED_US 4000000u /* doubled, too: a server that starts knows no roles yet */
 
 struct writer;
@@ -84,6 +87,12 @@ struct writer {
 	struct list events;		     /* of event_wait */
 	uint32_t waiting, under_way, events_waiting, events_under_way;
 	uint64_t denied_logged; /* bits by kind: said once */
+	/*
+	 * By kind: of those that were refused for now, the one that goes on asking; when it gets
+	 * through the others need not wait out their time. NULL: none was refused.
+	 */
+	struct entry *scout[KIND_COUNT];
+	uint64_t woken_us;
 	uint64_t counters[STATUS_COUNTER_COUNT];
 };
 

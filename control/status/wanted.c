@@ -62,6 +62,8 @@ void entry_free(struct entry *e)
 	if (list_is_linked(&e->queue))
 		e->writer->waiting--;
 	list_del(&e->queue);
+	if (e->writer->scout[e->kind] == e)
+		e->writer->scout[e->kind] = NULL;
 	json_decref(e->desired);
 	json_decref(e->service);
 	json_decref(e->known);

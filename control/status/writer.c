@@ -73,14 +73,44 @@ static void delay(struct entry *e, uint64_t until_us)
 	writer_soon(e->writer->status, until_us > now ? until_us - now : 0);
 }
 
-/* <base> doubled with each failure, and up to that much again by chance. */
-static void retry(struct entry *e, uint64_t base_us)
+/* <base> doubled with each failure up to <max>, and up to that much again by chance. */
+static void retry(struct entry *e, uint64_t base_us, uint64_t max_us)
 {
 	uint64_t wait = base_us << (e->failures < 9 ? e->failures : 9);
 
-	wait = wait < RETRY_MAX_US ? wait : RETRY_MAX_US;
+	wait = wait < max_us ? wait : max_us;
 	e->failures++;
 	delay(e, clock_mono_us() + wait / 2 + rng_below(&e->writer->status->rng, wait));
+}
+
+/* Refused for a reason that is the server's, or the account's, and not the object's. */
+static void back_off(struct entry *e, uint64_t base_us)
+{
+	struct entry **scout = &e->writer->scout[e->kind];
+
+	if (*scout == NULL)
+		*scout = e;
+	retry(e, base_us, *scout == e ? RETRY_SCOUT_US : RETRY_MAX_US);
+}
+
+/* One of the kind got through: whoever waits because of a refusal may try, too. */
+static void wake_kind(struct writer *w, enum kind kind)
+{
+	uint64_t now = clock_mono_us(), at = w->woken_us + RETRY_WAKE_US;
+
+	if (w->scout[kind] == NULL)
+		return;
+	at = at > now ? at : now;
+	w->scout[kind] = NULL;
+	w->woken_us = at;
+	list_for_each (l, &w->delayed) {
+		struct entry *e = list_entry(l, struct entry, queue);
+		uint64_t mine = at + rng_below(&w->status->rng, RETRY_SPREAD_US);
+
+		if (e->kind == kind && e->failures != 0 && !e->refused && mine < e->not_before_us)
+			e->not_before_us = mine;
+	}
+	writer_soon(w->status, at - now);
 }
 
 /* --- answers --- */
@@ -122,6 +152,7 @@ static void on_success(struct entry *e, json_t *body)
 
 	e->failures = 0;
 	e->doubtful = false;
+	wake_kind(w, e->kind);
 	json_decref(e->known);
 	e->known = NULL;
 	e->known_after = e->sent_to;
@@ -157,7 +188,7 @@ static void on_conflict(struct entry *e)
 {
 	count(e->writer, STATUS_CONFLICTS);
 	e->doubtful = true;
-	retry(e, RETRY_CONFLICT_US);
+	retry(e, RETRY_CONFLICT_US, RETRY_MAX_US);
 }
 
 static void on_refusal(struct entry *e, int status, json_t *body, const char *why)
@@ -167,13 +198,13 @@ static void on_refusal(struct entry *e, int status, json_t *body, const char *wh
 	if (status == 404 && e->kind != KIND_SERVICE) {
 		/* The watch will say so, unless a server that starts knows no definitions yet. */
 		count(w, STATUS_GONE);
-		retry(e, RETRY_FAILED_US);
+		back_off(e, RETRY_FAILED_US);
 	} else if (status == 404 && e->sent == STATUS_SERVICES_DELETED) {
 		e->looked_at = e->sent_to;
 	} else if (status == 403 || status == 401 || status == 404) {
 		count(w, STATUS_DENIED);
 		log_denied(e, why_of(body, why));
-		retry(e, RETRY_DENIED_US);
+		back_off(e, RETRY_DENIED_US);
 	} else if (status >= 400 && status < 500 && status != 408 && status != 429) {
 		count(w, STATUS_REFUSED);
 		log_refused(e, status, why_of(body, why));
@@ -182,7 +213,7 @@ static void on_refusal(struct entry *e, int status, json_t *body, const char *wh
 		delay(e, clock_mono_us() + RETRY_MAX_US);
 	} else {
 		count(w, STATUS_FAILED);
-		retry(e, RETRY_FAILED_US);
+		back_off(e, RETRY_FAILED_US);
 	}
 }
 
@@ -224,7 +255,7 @@ static void send_step(struct entry *e, struct step *step)
 	e->sent_us = clock_mono_us();
 	if (kube_request(e->writer->kube, &r, NULL, &err) < 0) {
 		log_refused(e, 0, err.msg);
-		retry(e, RETRY_FAILED_US);
+		retry(e, RETRY_FAILED_US, RETRY_MAX_US);
 		return;
 	}
 	e->under_way = true;
