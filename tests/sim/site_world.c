@@ -392,8 +392,8 @@ static void witness(struct world_site *s, const struct record *r)
 			w->sites[owner].name);
 	if (was_made(w, &m, r->stamp))
 		return;
-	/* it speaks now, or says again after a restart what it had said */
-	if (is_own && (s->is_speaking || (r->kind != RECORD_WEIGHT && was_made(w, &m, 0))))
+	/* it speaks now, or says again what it had said: after a restart, or having lost its memory */
+	if (is_own && (s->is_speaking || was_made(w, &m, 0)))
 		made_add(w, &m);
 	else
 		world_wrong(w, "%s took a %s record that %s never made", s->name,
