@@ -38,7 +38,7 @@ const struct api_route api_routes[] = {
 	{"GET", "/api/v1/weights/{cluster}", view_weight, "scope", json},
 	{"PUT", "/api/v1/weights/{cluster}", view_weight_put, "scope", json},
 	{"PATCH", "/api/v1/weights/{cluster}", view_weight_patch, "scope", json},
-	{"DELETE", "/api/v1/weights/{cluster}", view_weight_delete, "scope", json},
+	{"DELETE", "/api/v1/weights/{cluster}", view_weight_delete, "scope actor reason", json},
 	{"GET", "/api/v1/dataplanes", view_dataplanes, "", json},
 	{"GET", "/api/v1/endpoints", view_endpoints, "", json},
 	{"GET", "/api/v1/counters", view_counters, "", json},

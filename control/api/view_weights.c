@@ -309,12 +309,20 @@ void view_weight_patch(struct api_request *r)
 void view_weight_delete(struct api_request *r)
 {
 	struct federation *f = federation_of(r);
-	struct record_weight w = {.weight = RECORD_WEIGHT_DEFAULT, .removed = true};
+	struct record_weight w = {.weight = RECORD_WEIGHT_DEFAULT,
+		.removed = true,
+		.actor = api_query_param(r, "actor"),
+		.reason = api_query_param(r, "reason")};
 	const struct record *was;
 	struct key k;
 
 	if (f == NULL || !take_key(r, &k) || !check_scope(r, &k))
 		return;
+	if (w.actor.len > RECORD_ACTOR_MAX || w.reason.len > RECORD_REASON_MAX) {
+		api_reply_problem(r, PROBLEM_BAD_REQUEST, "actor may have %u bytes, reason %u",
+			RECORD_ACTOR_MAX, RECORD_REASON_MAX);
+		return;
+	}
 	was = find(f, &k);
 	if (was == NULL) {
 		reply_none(r);

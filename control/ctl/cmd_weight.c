@@ -23,6 +23,8 @@ const char *weight_actor(void)
 	return pw != NULL ? pw->pw_name : "unknown";
 }
 
+#define PATH_BYTES 2000u
+
 static void path_of(char *path, size_t size, const char *cluster, const char *scope)
 {
 	snprintf(path, size, "/api/v1/weights");
@@ -102,7 +104,7 @@ static char *own_site(struct ctl *c)
 bool weight_call(struct ctl *c, const char *method, const char *cluster, bool local, json_t *body,
 	json_t **ret)
 {
-	char path[600], *scope = NULL;
+	char path[PATH_BYTES], *scope = NULL;
 
 	if (local) {
 		scope = own_site(c);
@@ -113,6 +115,15 @@ bool weight_call(struct ctl *c, const char *method, const char *cluster, bool lo
 	}
 	path_of(path, sizeof(path), cluster, scope);
 	free(scope);
+	if (strcmp(method, "DELETE") == 0) { /* it has no body: who and why stand in the query */
+		const char *key;
+		json_t *v;
+
+		json_object_foreach (body, key, v)
+			ctl_query_add(path, sizeof(path), key, json_string_value(v));
+		json_decref(body);
+		body = NULL;
+	}
 	*ret = ctl_call(c, method, path, body, NULL);
 	return *ret != NULL;
 }
@@ -149,11 +160,13 @@ static int set(struct ctl *c)
 
 static int clear(struct ctl *c)
 {
+	const char *reason = ctl_option(c, "--reason");
 	bool local = ctl_flag(c, "--local");
 
 	if (!ctl_args_ok(c, 1, 1))
 		return CTL_USAGE;
-	return call(c, "DELETE", c->argv[0], local, NULL);
+	return call(c, "DELETE", c->argv[0], local,
+		json_pack("{s:s, s:s*}", "actor", weight_actor(), "reason", reason));
 }
 
 int cmd_weight(struct ctl *c)

@@ -54,26 +54,45 @@ static void log_refused(const struct federation_event *e)
 		e->held_back, refusal_helps[e->refusal]);
 }
 
+/* Of a person: no byte of it looks like the end of the value or like another key. */
+static const char *tame(struct str s, bool is_word, char *buf, size_t size)
+{
+	size_t n = s.len < size - 1 ? s.len : size - 1;
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned char b = (unsigned char)s.p[i];
+
+		buf[i] = b < 0x20 || b == 0x7f ? '?' : b == '"' ? '\'' : (char)b;
+		if (is_word && (b == ' ' || b == '='))
+			buf[i] = '_';
+	}
+	buf[n] = '\0';
+	return buf;
+}
+
 static void log_conflict(const struct federation_event *e)
 {
 	const struct record *won = e->record, *lost = e->lost;
+	char a[RECORD_ACTOR_MAX + 1], b[RECORD_ACTOR_MAX + 1];
 
 	log_warn("site",
-		"cluster=%.*s scope=%.*s weight=%u by=%.*s@%.*s lost_weight=%u lost_by=%.*s@%.*s "
+		"cluster=%.*s scope=%.*s weight=%u by=%s@%.*s lost_weight=%u lost_by=%s@%.*s "
 		"msg=\"two sites wrote without knowing of each other, the later one holds\"",
 		STR_FMT(won->cluster), STR_FMT(won->scope), won->weight.weight,
-		STR_FMT(won->weight.actor), STR_FMT(won->site), lost->weight.weight,
-		STR_FMT(lost->weight.actor), STR_FMT(lost->site));
+		tame(won->weight.actor, true, a, sizeof(a)), STR_FMT(won->site),
+		lost->weight.weight, tame(lost->weight.actor, true, b, sizeof(b)),
+		STR_FMT(lost->site));
 }
 
 static void log_weight(const struct record *r)
 {
+	char actor[RECORD_ACTOR_MAX + 1], reason[RECORD_REASON_MAX + 1];
+
 	log_info("site",
-		"cluster=%.*s scope=%.*s weight=%u drain=%d removed=%d by=%.*s@%.*s "
-		"reason=\"%.*s\"",
+		"cluster=%.*s scope=%.*s weight=%u drain=%d removed=%d by=%s@%.*s reason=\"%s\"",
 		STR_FMT(r->cluster), STR_FMT(r->scope), r->weight.weight, r->weight.drain,
-		r->weight.removed, STR_FMT(r->weight.actor), STR_FMT(r->site),
-		STR_FMT(r->weight.reason));
+		r->weight.removed, tame(r->weight.actor, true, actor, sizeof(actor)),
+		STR_FMT(r->site), tame(r->weight.reason, false, reason, sizeof(reason)));
 }
 
 static void on_event(void *arg, const struct federation_event *e)

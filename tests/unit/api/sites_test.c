@@ -119,7 +119,11 @@ static const struct step {
 		"{\"weight\":50}", 201, 50},
 	{"the other one stays", "GET", WEIGHT, NULL, "", 200, 50},
 	{"without it the other one holds", "DELETE", WEIGHT "?scope=local", NULL, "", 200, 0},
-	{"taken back, what was said before holds", "DELETE", WEIGHT, NULL, "", 200, 100},
+	{"who takes it back has a name of 63 bytes at most", "DELETE",
+		WEIGHT "?actor=0123456789012345678901234567890123456789012345678901234567890123",
+		NULL, "", 400, 0},
+	{"taken back, what was said before holds", "DELETE",
+		WEIGHT "?actor=ann&reason=it%20is%20over", NULL, "", 200, 100},
 	{"and it is gone", "GET", WEIGHT, NULL, "", 404, 100},
 };
 
