@@ -42,7 +42,7 @@ SEED = int(sys.argv[sys.argv.index("--seed") + 1]) if "--seed" in sys.argv else 
     time.time_ns() // 1000 % 1000000
 RATE, OPS = 100, 8  # requests a second of each load, changes a second in each cluster
 HOSTS = {"pods": "mesh.demo.lab", "steady": "steady.demo.lab"}
-SETTLE = 30  # seconds
+SETTLE = 120  # seconds: what was refused while servers restarted waits out a back-off of up to 45
 QUIETLY = 15  # seconds at least, of churn alone
 API_DOWN = 15 if LONG else 8  # seconds
 BACK = 30  # until every kind of a server that is back is synced
