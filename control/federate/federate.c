@@ -306,7 +306,11 @@ static int64_t skew_of_tests(void)
 {
 	const char *ms = getenv("SLUICE_TEST_CLOCK_SKEW_MS");
 
-	return ms != NULL ? strtoll(ms, NULL, 10) : 0;
+	if (ms == NULL)
+		return 0;
+	log_warn("site", "clock_skew_ms=%s msg=\"this is a test: our clock is wrong by that much\"",
+		ms);
+	return strtoll(ms, NULL, 10);
 }
 
 int federate_open(const struct federate_config *cfg, struct federate **ret, struct err *err)

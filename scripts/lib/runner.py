@@ -12,6 +12,7 @@ Builds what it needs (build-asan with poisoned pools for everything but the benc
 system tests' release build, build-tsan for the programs with threads). Prints one line per row and
 last "N passed, N failed, N skipped". A row, or a test inside of one, that cannot run says why and
 is counted as skipped; with CI=true that is a failure, unless the reason is another kind of machine.
+A row that does not hold yet says so (Row.unsteady): it is run by name alone, and counted as skipped.
 """
 import argparse
 import os

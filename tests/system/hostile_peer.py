@@ -18,11 +18,7 @@ import sys
 import tempfile
 import time
 
-from common import check, finish, say
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts",
-                                "lib"))
-import lab  # noqa: E402
+from common import check, finish, lab, say
 
 BUILD = os.path.join(lab.TOP, "build-asan")
 TOOL = os.path.join(BUILD, "tests", "tools", "hostile_peer")

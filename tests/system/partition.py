@@ -17,12 +17,9 @@ import signal
 import sys
 import time
 
-from common import LONG, check, finish, say
+from common import LONG, check, finish, lab, say
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts",
-                                "lib"))
-import lab  # noqa: E402
-import sites  # noqa: E402
+import sites  # noqa: E402: common.py says where
 
 CUT_S = 60 if LONG else 10
 MINUTE_MS = 60000

@@ -13,12 +13,9 @@ import os
 import sys
 import time
 
-from common import check, finish, percentile, say
+from common import check, finish, lab, percentile, say
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts",
-                                "lib"))
-import lab  # noqa: E402
-import sites  # noqa: E402
+import sites  # noqa: E402: common.py says where
 
 CHANGES = 50
 RATE = 500
