@@ -111,7 +111,8 @@ static void load_record(struct federation *f, struct str bytes)
 	uint32_t slot;
 
 	if (!record_split((const uint8_t *)bytes.p, bytes.len, &b) ||
-		!record_decode(b.fields, b.fields_len, &r) || r.kind != RECORD_WEIGHT)
+		!record_decode(b.fields, b.fields_len, &r) || r.kind != RECORD_WEIGHT ||
+		!record_is_its_makers(&r))
 		return;
 	if (r.stamp > f->clock.last)
 		f->clock.last = r.stamp;

@@ -88,6 +88,8 @@ static enum verdict judge(struct federation *f, struct candidate *c,
 	site = site_of(f, c->record.site);
 	if (site < 0)
 		return refuse(c, REFUSAL_RECORD_SITE);
+	if (!record_is_its_makers(&c->record))
+		return refuse(c, REFUSAL_RECORD_SCOPE);
 	c->site = (uint16_t)site;
 	if (record_is_gone(&c->record, federation_time_ms(f)))
 		return IGNORE;

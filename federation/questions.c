@@ -78,6 +78,9 @@ int federation_set_weight(struct federation *f, struct str cluster, struct str s
 
 	if (rc < 0)
 		return rc;
+	if (scope.len > 0 && !str_eq(scope, f->name))
+		return err_set(err, EINVAL, "what holds at site %.*s alone is written there",
+			STR_FMT(scope));
 	r.weight.seen = seen_of(f, &r);
 	return merge_own(f, &r, err);
 }

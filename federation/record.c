@@ -76,6 +76,11 @@ bool record_name_is_valid(struct str name)
 	return true;
 }
 
+bool record_is_its_makers(const struct record *r)
+{
+	return r->scope.len == 0 || str_eq(r->scope, r->site);
+}
+
 static bool kind_is_valid(uint8_t kind)
 {
 	return kind >= RECORD_SITE && kind < RECORD_KIND_COUNT;

@@ -5,8 +5,8 @@
  *	SITE	a site about itself: state, load, VIPs
  *	HEALTH	a cluster as one site sees it; key (site, cluster): views are kept side by side,
  *		never merged, because whether A reaches a cluster says nothing about B
- *	WEIGHT	what an operator wants of a cluster, at all sites or at one; key (cluster, scope),
- *		whoever wrote last wins
+ *	WEIGHT	what an operator wants of a cluster, at all sites or at his own alone; key
+ *		(cluster, scope), whoever wrote last wins
  *
  * On the wire: length of the fields (16 bits), the fields (tag 8, length 16, value), and the
  * Ed25519 signature of the site that made it. So a record may come by way of any peer and is worth
@@ -72,7 +72,7 @@ struct record {
 	struct str site;    /* who made and signed it */
 	uint64_t stamp;	    /* hybrid logical clock, hlc.h */
 	struct str cluster; /* HEALTH, WEIGHT */
-	struct str scope;   /* WEIGHT: empty for all sites, or the one it is meant for */
+	struct str scope;   /* WEIGHT: empty for all sites, or <site> for it alone */
 	union {
 		struct record_site of_site;
 		struct record_health health;
@@ -91,6 +91,9 @@ struct record_bytes {
 	size_t fields_len;
 };
 bool record_split(const uint8_t *p, size_t len, struct record_bytes *ret);
+
+/* What is meant for one site alone comes before that for all: only that site itself may say it. */
+bool record_is_its_makers(const struct record *r);
 
 bool record_name_is_valid(struct str name); /* an RFC 1123 label */
 bool record_same_key(const struct record *a, const struct record *b);

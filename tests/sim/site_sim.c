@@ -125,7 +125,7 @@ static void edit(struct run *r, uint32_t site, const char *cluster)
 		.actor = STR("simon"),
 		.reason = STR("because")};
 	struct world *w = r->w;
-	const char *scope = below(r, 4) ? "" : w->sites[below(r, w->count)].name;
+	const char *scope = below(r, 4) ? "" : w->sites[site].name;
 
 	if (below(r, 6) == 0)
 		v.expires_ms = WORLD_START_MS + w->now_ms + below(r, 60000);

@@ -533,12 +533,15 @@ struct letter {
 };
 static struct letter letter;
 
-static void add_weight(const char *site, int signer, const char *cluster, uint64_t stamp)
+/* <scope> empty: for all sites. */
+static void add_scoped(const char *site, int signer, const char *cluster, const char *scope,
+	uint64_t stamp)
 {
 	struct record r = {.kind = RECORD_WEIGHT,
 		.site = str_of(site),
 		.stamp = stamp,
 		.cluster = str_of(cluster),
+		.scope = str_of(scope),
 		.weight.weight = 10};
 	static const char prefix[] = "sluice federation record 1";
 	uint8_t text[sizeof(prefix) + RECORD_BYTES_MAX], *to = letter.b + letter.len;
@@ -550,6 +553,11 @@ static void add_weight(const char *site, int signer, const char *cluster, uint64
 	assert_true(signing_signer(t.keys[signer])
 			    .sign(t.keys[signer], text, sizeof(prefix) + n, to + 2 + n));
 	letter.len += 2 + n + RECORD_SIGNATURE_BYTES;
+}
+
+static void add_weight(const char *site, int signer, const char *cluster, uint64_t stamp)
+{
+	add_scoped(site, signer, cluster, "", stamp);
 }
 
 static void post(uint64_t conn)
@@ -595,6 +603,40 @@ static void nor_for_us(void **state)
 	add_weight("mid", ANN, "us-west", stamp_now());
 	post(conn);
 	assert_refused(conn, REFUSAL_RECORD_FORGED);
+}
+
+/* Ours comes before that of all sites here: nobody else may put it there, or end it. */
+static void what_holds_at_one_site_alone_is_for_that_site_to_say(void **state)
+{
+	struct record_weight w = {.weight = 5};
+	uint64_t conn = ann();
+	struct err err;
+
+	add_scoped("ann", ANN, "us-west", "mid", stamp_now());
+	post(conn);
+	assert_refused(conn, REFUSAL_RECORD_SCOPE);
+	assert_null(federation_weight(t.f, STR("us-west")));
+	assert_int_equal(heard(conn).ack.refused, 1);
+	assert_int_equal(federation_set_weight(t.f, STR("us-west"), STR("mid"), &w, &err), 0);
+	add_scoped("ann", ANN, "us-west", "mid", stamp_now() + hlc_of_ms(1000));
+	post(conn);
+	assert_int_equal(federation_weight(t.f, STR("us-west"))->weight.weight, 5);
+	/* nor may a third one be spoken for; what ann wants of herself all may see */
+	add_scoped("ann", ANN, "us-west", "zoe", stamp_now());
+	post(conn);
+	assert_int_equal(federation_refusals(t.f, REFUSAL_RECORD_SCOPE), 3);
+	t.records = 0;
+	add_scoped("ann", ANN, "us-west", "ann", stamp_now());
+	post(conn);
+	assert_int_equal(t.records, 1);
+}
+
+static void we_do_not_speak_for_others_either(void **state)
+{
+	struct record_weight w = {.weight = 5};
+	struct err err;
+
+	assert_int_equal(federation_set_weight(t.f, STR("us-west"), STR("ann"), &w, &err), -EINVAL);
 }
 
 static void an_altered_record_is_refused(void **state)
@@ -884,6 +926,8 @@ int main(void)
 		T(a_peer_may_hand_on_what_another_site_has_signed),
 		T(a_peer_can_only_speak_for_itself),
 		T(nor_for_us),
+		T(what_holds_at_one_site_alone_is_for_that_site_to_say),
+		T(we_do_not_speak_for_others_either),
 		T(an_altered_record_is_refused),
 		T(a_record_of_a_site_that_is_not_configured_is_refused),
 		T(a_record_that_makes_no_sense_is_refused_and_the_next_is_not),

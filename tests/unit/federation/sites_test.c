@@ -115,7 +115,7 @@ static void a_local_weight_goes_before_that_of_all_and_is_seen_by_all(void **sta
 
 	begin(2);
 	set(0, "us-west", 80);
-	assert_int_equal(world_weight(w, 0, "us-west", "site-01", &v), 0);
+	assert_int_equal(world_weight(w, 1, "us-west", "site-01", &v), 0);
 	world_run(w, 100);
 	assert_int_equal(at(0, "us-west")->weight.weight, 80);
 	assert_int_equal(at(1, "us-west")->weight.weight, 5);
