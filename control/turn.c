@@ -55,24 +55,35 @@ static struct plan *plan_of(const struct control *c, struct view *view, struct c
 	return plan_build(&in);
 }
 
-static bool problem_was_there(const struct view *v, const struct problem *p)
+static bool was_there(const struct problem *list, uint32_t count, const struct problem *p)
 {
-	for (uint32_t i = 0; v != NULL && i < v->problem_count; i++)
-		if (str_eq(v->problems[i].text, p->text))
+	for (uint32_t i = 0; i < count; i++)
+		if (str_eq(list[i].text, p->text))
 			return true;
 	return false;
 }
 
-/* Each new sentence once; the whole list is in /api/v1/status. */
-static void log_problems(const struct view *old, const struct view *v)
+static void log_problem(const struct problem *p)
 {
-	for (uint32_t i = 0; i < v->problem_count && i < PROBLEMS_LOGGED_MAX; i++) {
-		const struct problem *p = &v->problems[i];
+	log_warn("store", "severity=%s stale=%s msg=\"%.*s\"", p->fatal ? "error" : "warning",
+		p->stale ? "yes" : "no", STR_FMT(p->text));
+}
 
-		if (!problem_was_there(old, p))
-			log_warn("store", "severity=%s stale=%s msg=\"%.*s\"",
-				p->fatal ? "error" : "warning", p->stale ? "yes" : "no",
-				STR_FMT(p->text));
+/* Each new sentence once; the whole lists are in /api/v1/status. */
+static void log_problems(const struct plan *old, const struct plan *p)
+{
+	const struct view *before = old != NULL ? old->view : NULL, *v = p->view;
+
+	for (uint32_t i = 0; i < v->problem_count && i < PROBLEMS_LOGGED_MAX; i++)
+		if (before == NULL ||
+			!was_there(before->problems, before->problem_count, &v->problems[i]))
+			log_problem(&v->problems[i]);
+	for (uint32_t i = 0, n = 0; i < p->notes_count && n < PROBLEMS_LOGGED_MAX; i++) {
+		if (!p->notes[i].fatal)
+			continue;
+		n++;
+		if (old == NULL || !was_there(old->notes, old->notes_count, &p->notes[i]))
+			log_problem(&p->notes[i]);
 	}
 }
 
@@ -197,7 +208,7 @@ void control_turn(struct control *c)
 	}
 	publish_plan(c, p, &out);
 	tell_vips(c);
-	log_problems(c->plan != NULL ? c->plan->view : NULL, p->view);
+	log_problems(c->plan, p);
 	remember_addresses(c, p);
 	plan_take(c, p);
 	status_update(c->status, p, false);

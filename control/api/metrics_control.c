@@ -63,6 +63,13 @@ static void add_objects(struct prom *p, const struct plan *plan)
 				PROM_LABELS({"cluster", v->kinds[k].objects[i]->cluster},
 					{"kind", kind_info[k].name}),
 				1);
+	for (uint32_t i = 0; i < v->kinds[KIND_ENDPOINT_SLICE].count; i++) {
+		const struct object *o = v->kinds[KIND_ENDPOINT_SLICE].objects[i];
+
+		prom_add(p, PROM_GAUGE, "sluice_endpoints_refused",
+			"Endpoints whose addresses cannot be a pod's, by cluster.",
+			PROM_LABELS({"cluster", o->cluster}), o->endpoint_slice->refused);
+	}
 	prom_add(p, PROM_GAUGE, "sluice_problems", "Sentences about files and objects.",
 		PROM_LABELS({"severity", STR("error")}), v->fatal_count);
 	prom_add(p, PROM_GAUGE, "sluice_problems", "", PROM_LABELS({"severity", STR("warning")}),

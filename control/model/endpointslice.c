@@ -55,30 +55,30 @@ static const struct yaml_field port_fields[] = {
 };
 static const struct yaml_schema port_schema = YAML_SCHEMA(struct slice_port, port_fields);
 
+/* Of the slice's family, and none that leads to no pod (ValidateEndpointIP, and 240/4 besides). */
+static bool is_address(struct str text, bool v4)
+{
+	struct ip_addr a;
+
+	return ip_parse(text, &a) && ip_is_v4(&a) == v4 && !check_is_special(&a);
+}
+
 /*
- * What an API server refuses: addresses that do not fit the slice's type, and unspecified, loopback,
- * link-local and multicast ones (ValidateEndpointIP).
+ * API servers refuse unspecified, loopback, link-local and multicast addresses, and those of the
+ * other family; reserved ones (240/4) they let through. One such address costs its endpoint only:
+ * whoever can make one pod with it must not take the other pods out of service.
  */
 static void slice_finish(struct yaml_decoder *d, const struct yaml_node *n, void *obj)
 {
-	const struct endpoint_slice *s = obj;
+	struct endpoint_slice *s = obj;
+	struct slice_endpoint *list = (struct slice_endpoint *)s->endpoints; /* the decoder's */
 	bool v4 = str_eq(s->address_type, STR("IPv4"));
 
 	if (str_eq(s->address_type, STR("FQDN")))
 		return;
 	for (uint32_t i = 0; i < s->endpoints_count; i++) {
-		for (uint32_t k = 0; k < s->endpoints[i].addresses_count; k++) {
-			struct str text = s->endpoints[i].addresses[k];
-			struct ip_addr a;
-
-			if (!ip_parse(text, &a) || ip_is_v4(&a) != v4)
-				yaml_report(d, n, "endpoints", "\"%.*s\" is not an %s address",
-					STR_FMT(str_first(text, 60)), v4 ? "IPv4" : "IPv6");
-			else if (check_is_special(&a))
-				yaml_report(d, n, "endpoints",
-					"\"%.*s\" cannot be the address of an endpoint",
-					STR_FMT(text));
-		}
+		list[i].refused = !is_address(list[i].addresses[0], v4);
+		s->refused += list[i].refused;
 	}
 }
 

@@ -26,6 +26,7 @@ struct slice_endpoint {
 	uint32_t addresses_count;
 	enum tristate ready, serving, terminating;
 	struct str target_name; /* targetRef.name, the pod; may be absent */
+	bool refused;		/* its address, the first, cannot be one: it is not used */
 };
 
 struct slice_port {
@@ -40,6 +41,7 @@ struct endpoint_slice {
 	const struct slice_endpoint *endpoints;
 	const struct slice_port *ports;
 	uint32_t endpoints_count, ports_count;
+	uint32_t refused; /* of the endpoints */
 };
 
 #define LABEL_SERVICE_NAME STR("kubernetes.io/service-name")

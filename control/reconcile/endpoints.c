@@ -9,7 +9,7 @@
  * terminating. Not ready but serving and terminating is kept as draining: it answers when nothing
  * is ready, as kube-proxy does (KEP-1669). One that is not ready and does not terminate is counted:
  * it belongs to what its cluster should be able to take.
- * Addresses that are names (FQDN) are refused. A slice that a mesh has copied from another cluster
+ * Addresses that are names (FQDN) are refused, and those that lead to no pod. A slice that a mesh has copied from another cluster
  * is left out where we read that cluster ourselves: its endpoints would count twice, and under the
  * wrong cluster. service.cilium.io/weight on a slice is the weight of its endpoints.
  * Standard: discovery.k8s.io/v1, EndpointConditions; KEP-1645, labels of EndpointSlices.
@@ -73,6 +73,24 @@ static uint16_t slice_weight(struct reconcile *r, const struct object *o)
 	return SLICE_WEIGHT_DEFAULT;
 }
 
+/* The first of those whose addresses are not used, for all of them. */
+static void note_refused(struct reconcile *r, const struct object *o)
+{
+	const struct endpoint_slice *s = o->endpoint_slice;
+	uint32_t i = 0;
+
+	if (s->refused == 0)
+		return;
+	while (!s->endpoints[i].refused)
+		i++;
+	note_add(r, true, o,
+		"endpoints[%u].addresses: \"%.*s\" cannot be the address of an %.*s endpoint: %u "
+		"of "
+		"%u endpoints are not used",
+		i, STR_FMT(str_first(s->endpoints[i].addresses[0], 60)), STR_FMT(s->address_type),
+		s->refused, s->endpoints_count);
+}
+
 static bool slice_counts(struct reconcile *r, const struct object *o)
 {
 	struct str source = kv_find(&o->labels, LABEL_SOURCE_CLUSTER);
@@ -94,6 +112,7 @@ void endpoints_prepare(struct reconcile *r)
 		const struct object *o = vk->objects[i];
 		struct str service = kv_find(&o->labels, LABEL_SERVICE_NAME);
 
+		note_refused(r, o);
 		if (service.len == 0 || !slice_counts(r, o))
 			continue;
 		r->slices[r->slices_count++] = (struct slice_ref){o->cluster, o->ns, service,
@@ -162,7 +181,7 @@ static void add_slice(struct reconcile *r, const struct object *service,
 			.draining = how == DRAINING,
 			.cluster = service->cluster};
 
-		if (!ip_parse(e->addresses[0], &pe.addr))
+		if (e->refused || !ip_parse(e->addresses[0], &pe.addr))
 			continue;
 		if (how == NOT_USED) {
 			out->clusters[out->clusters_count - 1].unready +=

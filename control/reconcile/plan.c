@@ -27,6 +27,9 @@ void note_add(struct reconcile *r, bool fatal, const struct object *o, const cha
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	for (char *p = text; *p != '\0'; p++) /* what a manifest holds may be anything */
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
 	n->text = arena_printf(r->arena, "%s: %.*s %.*s%s%.*s: %s",
 		object_place(o, place, sizeof(place)), STR_FMT(kind_info[o->kind].name),
 		STR_FMT(o->ns), o->ns.len ? "/" : "", STR_FMT(o->name), text);
