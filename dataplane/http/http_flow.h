@@ -53,6 +53,8 @@ enum outcome route_choose(struct http *h, struct exchange *x, uint32_t rule_inde
  * may fail over, of another backend, if the same one has nobody left who is not known to be bad.
  */
 enum outcome route_endpoint(struct http *h, struct exchange *x, uint64_t exclude_id);
+/* False: the endpoints of <x>'s backend all drain by now, or there is none. */
+bool route_has_ready(struct http *h, const struct exchange *x);
 
 /* The endpoints of <x>'s backend as they are configured now, or NULL. */
 const struct endpoint_set *route_set(struct http *h, const struct exchange *x);

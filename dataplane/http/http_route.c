@@ -219,6 +219,16 @@ enum outcome route_endpoint(struct http *h, struct exchange *x, uint64_t exclude
 	return set == NULL ? OUTCOME_NO_ENDPOINT : choose_endpoint(h, x, set, false, exclude_id);
 }
 
+bool route_has_ready(struct http *h, const struct exchange *x)
+{
+	const struct endpoint_set *set = route_set(h, x);
+
+	for (uint32_t i = 0; set != NULL && i < set->count; i++)
+		if (!set->e[i].draining)
+			return true;
+	return false;
+}
+
 uint32_t route_listener(struct http *h, struct http_down *d)
 {
 	struct route_request req = {.path = STR("/"), .head = &h->head};

@@ -11,6 +11,10 @@
  *   it dies before any byte of a response, an idempotent request without content is sent again,
  *   on a fresh connection (RFC 9112 9.3.1, RFC 9110 9.2.2). What must not be repeated is only put
  *   on a connection that was in use within the last second: no server closes those.
+ *
+ * A backend whose endpoints all drain is served by them as long as they can. Each may end at any
+ * moment, before anybody can say so: a connection to it counts as one from the pool, and when they
+ * refuse, the backend has nobody left, which is 503 and not the failure of an endpoint.
  */
 #include "dataplane/http/http_flow.h"
 
@@ -221,6 +225,8 @@ static void connect_failed(struct http *h, struct exchange *x, enum outcome why)
 	x->connects_failed++;
 	if (!may_connect_again(x, why) || route_endpoint(h, x, failed_id) != OUTCOME_OK ||
 		((x->rec.flags & ACCESS_PANIC) && x->connects_failed > 1)) {
+		if (why != OUTCOME_NO_PORT && !route_has_ready(h, x))
+			why = OUTCOME_NO_ENDPOINT;
 		exchange_fail(h, x, why, 0);
 		return;
 	}
@@ -282,11 +288,12 @@ void up_lost(struct http *h, struct exchange *x)
 {
 	bool reused = x->up->requests > 1;
 	bool silent = mbufq_is_empty(&x->up->c.rx) && x->up->c.head_buf == NULL && x->interim == 0;
+	bool excused = reused || !route_has_ready(h, x);
 	enum outcome why;
 
 	if (!reused)
 		up_note_failure(h, x, UPSTREAM_RESET);
-	if (!reused || !silent || !x->repeatable || x->retried_reused) {
+	if (!excused || !silent || !x->repeatable || x->retried_reused) {
 		exchange_fail(h, x, OUTCOME_UP_RESET, 0);
 		return;
 	}
