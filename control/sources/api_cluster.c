@@ -188,7 +188,7 @@ static void tell(struct api_kind *k, enum store_change change)
 {
 	struct sources *s = k->cluster->sources;
 
-	if (change == STORE_CHANGED)
+	if (change >= STORE_CHANGED) /* the worst of many may be that one is not valid */
 		cache_changed(k->cluster->cache, k->kind);
 	/* Those of a client that was opened anew are the store's already, and yet news to it. */
 	if (k->kind == KIND_REMOTE_CLUSTER)
@@ -203,12 +203,8 @@ static void tell(struct api_kind *k, enum store_change change)
 
 static void take_empty(struct api_kind *k)
 {
-	uint32_t before = store_api_count(k->store);
-
 	store_api_begin(k->store);
-	store_api_end(k->store, true);
-	if (before != 0)
-		tell(k, STORE_CHANGED);
+	tell(k, store_api_end(k->store, true));
 }
 
 /*
@@ -252,11 +248,10 @@ static bool is_kept(const struct api_kind *k, const json_t *o)
 static void on_replace(void *arg, struct kube_items *items, bool whole)
 {
 	struct api_kind *k = arg;
-	enum store_change worst = STORE_SAME;
-	uint32_t before = store_api_count(k->store);
+	enum store_change worst = STORE_SAME, gone;
 	json_t *o;
 
-	if (kube_items_count(items) == 0 && whole && before != 0) {
+	if (kube_items_count(items) == 0 && whole && store_api_count(k->store) != 0) {
 		k->emptied = true;
 		loop_timer_set(k->cluster->sources->loop, &k->settle, 0);
 		return;
@@ -270,9 +265,8 @@ static void on_replace(void *arg, struct kube_items *items, bool whole)
 		worst = change > worst ? change : worst;
 		definition_changed(k, o);
 	}
-	store_api_end(k->store, whole);
-	if (store_api_count(k->store) < before)
-		worst = STORE_CHANGED;
+	gone = store_api_end(k->store, whole);
+	worst = gone > worst ? gone : worst;
 	cache_listed(k->cluster->cache, k->kind);
 	tell(k, worst);
 }

@@ -178,7 +178,8 @@ static enum store_change take_object(struct store_kind *k, struct store_entry *e
 {
 	struct object *old = e->object;
 	bool had_problem = e->problem != NULL;
-	bool same = old != NULL && old->content_digest == fresh->content_digest &&
+	/* one that was not valid meanwhile is news even when it is as it was before */
+	bool same = !had_problem && old != NULL && old->content_digest == fresh->content_digest &&
 		str_eq(old->uid, fresh->uid);
 
 	if (!has_room(k, old, fresh)) {
@@ -191,7 +192,7 @@ static enum store_change take_object(struct store_kind *k, struct store_entry *e
 	e->object = fresh;
 	e->disk = false;
 	object_put(old);
-	if (!same || had_problem)
+	if (!same)
 		changed(k);
 	return same ? STORE_STATUS : STORE_CHANGED;
 }
@@ -250,9 +251,9 @@ void store_api_begin(struct store_kind *k)
 		k->entries[i].seen = false;
 }
 
-void store_api_end(struct store_kind *k, bool whole)
+enum store_change store_api_end(struct store_kind *k, bool whole)
 {
-	uint32_t kept = 0;
+	uint32_t kept = 0, count = k->count;
 
 	for (uint32_t i = 0; i < k->count; i++) {
 		struct store_entry *e = &k->entries[i];
@@ -262,9 +263,11 @@ void store_api_end(struct store_kind *k, bool whole)
 		else
 			entry_clear(k, e);
 	}
-	if (kept != k->count)
-		changed(k);
 	k->count = kept;
+	if (kept == count)
+		return STORE_SAME;
+	changed(k);
+	return STORE_CHANGED;
 }
 
 /* --- kinds and clusters --- */

@@ -42,9 +42,12 @@ void store_api_bound(struct store *s, size_t cluster_bytes_max);
 /* The same pointer each time, valid until store_remove_cluster(). */
 struct store_kind *store_api_kind(struct store *s, struct str cluster, enum kind kind);
 
-/* A list: what is not given between begin and end is gone at the end, if the list was <whole>. */
+/*
+ * A list: what is not given between begin and end is gone at the end, if the list was <whole>. The
+ * answer: did anything go, and be it what was never valid, whose problem goes with it.
+ */
 void store_api_begin(struct store_kind *k);
-void store_api_end(struct store_kind *k, bool whole);
+enum store_change store_api_end(struct store_kind *k, bool whole);
 enum store_change store_api_upsert(struct store_kind *k, const json_t *object);
 /* Needs metadata's namespace and name only. */
 enum store_change store_api_delete(struct store_kind *k, const json_t *object);

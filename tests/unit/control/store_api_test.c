@@ -161,6 +161,30 @@ static void a_list_forgets_what_it_does_not_name(void **state)
 	store_free(s);
 }
 
+static void the_end_of_a_problem_is_news(void **state)
+{
+	struct store *s = store_new();
+	struct store_kind *k = store_api_kind(s, EAST, KIND_SERVICE);
+	uint64_t revision;
+
+	store_api_gate(s, EAST);
+	service(s, "a", 80);
+	assert_int_equal(service(s, "b", 0), STORE_BROKEN);
+	revision = store_revision(s);
+	store_api_begin(k);
+	service(s, "a", 80);
+	assert_int_equal(store_api_end(k, true), STORE_CHANGED);
+	assert_true(store_revision(s) > revision);
+	assert_string_equal(services(s), "a:80");
+	assert_int_equal(service(s, "a", 0), STORE_BROKEN);
+	assert_int_equal(service(s, "a", 80), STORE_CHANGED);
+	store_api_begin(k);
+	service(s, "a", 80);
+	assert_int_equal(store_api_end(k, true), STORE_SAME);
+	assert_string_equal(services(s), "a:80");
+	store_free(s);
+}
+
 static void a_deletion_needs_only_the_name(void **state)
 {
 	struct store *s = store_new();
@@ -468,6 +492,7 @@ int main(void)
 		cmocka_unit_test(an_object_that_is_not_valid_keeps_its_last_good_version),
 		cmocka_unit_test(what_is_written_wrongly_again_and_again_makes_no_new_view),
 		cmocka_unit_test(a_list_forgets_what_it_does_not_name),
+		cmocka_unit_test(the_end_of_a_problem_is_news),
 		cmocka_unit_test(a_deletion_needs_only_the_name),
 		cmocka_unit_test(a_change_of_status_alone_makes_no_new_view),
 		cmocka_unit_test(what_the_server_knows_of_an_object_stays_with_it),
