@@ -6,6 +6,12 @@
  * is, it proves by its Ed25519 key over both nonces, both names and both epochs. The verifier's
  * fresh nonce makes an old hello worthless, the order of the names keeps a hello from being sent
  * back to its maker.
+ *
+ * Why nobody can stand between two sites and pass their greeting on, though a hello says nothing of
+ * the TLS connection (nng 1.5.2 cannot tell what it was made of): of two sites always the same one
+ * dials, and it goes on only with who shows the other's certificate. Its hello, over a nonce that
+ * came by that connection, is the only one by which it is admitted, so the nonce's maker holds the
+ * other end of the very same connection.
  */
 #include "dataplane/base/bug.h"
 #include "dataplane/base/bytes.h"
@@ -58,7 +64,7 @@ static enum refusal action_dial(struct peer *p, const struct proto_message *m, u
 	const struct carrier *c = &p->federation->cfg.carrier;
 
 	/* 0: it cannot just now; the state's limit will end this attempt too */
-	p->conn = c->open(c->ctx, p->remote->url);
+	p->conn = c->open(c->ctx, p->remote->url, p->remote->certificate_name);
 	return REFUSAL_NONE;
 }
 
@@ -88,6 +94,8 @@ static enum refusal action_prove(struct peer *p, const struct proto_message *m, 
 		return REFUSAL_NAME_UNKNOWN;
 	if (p->dialed && r != p->remote)
 		return REFUSAL_NAME_OTHER;
+	if (!p->dialed && federation_dials(f, r))
+		return REFUSAL_DIRECTION;
 	p->remote = r;
 	if (hlc_ms_is_ahead(m->challenge.wall_ms, federation_wall_ms(f)))
 		return REFUSAL_CLOCK;

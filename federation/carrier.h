@@ -9,7 +9,8 @@
  * federation_open(): a connection that a peer made shows as on_up() with <dialed> false.
  *
  * Transport security is the carrier's: on_up() says that TLS has been agreed and that the other
- * side's certificate comes from the federation's CA. Which site it is, it proves afterwards.
+ * side's certificate comes from the federation's CA, and, of a connection that we made, bears the
+ * name that was asked for. Which site it is, it proves afterwards.
  */
 #pragma once
 
@@ -46,8 +47,11 @@ struct carrier_stats {
 
 struct carrier {
 	void *ctx;
-	/* Begins to connect; on_up() or on_down() follows. 0: not now (no memory, bad url). */
-	uint64_t (*open)(void *ctx, const char *url);
+	/*
+	 * Begins to connect; on_up() or on_down() follows. 0: not now (no memory, bad url). Who answers
+	 * must show a certificate of <name>.
+	 */
+	uint64_t (*open)(void *ctx, const char *url, const char *name);
 	/* Takes a copy. False: its queue is full; federation asks again with the next tick. */
 	bool (*send)(void *ctx, uint64_t conn, const void *data, size_t len);
 	/* Whom to call from now on; NULL: nobody, and nothing is kept for later. */

@@ -206,11 +206,16 @@ void channel_begin(struct channel *ch, nng_stream *s)
 	conn_receive(ch->conn);
 }
 
-int channel_dial(struct channel *ch, const char *url)
+int channel_dial(struct channel *ch, const char *url, const char *name)
 {
-	if (nng_stream_dialer_alloc(&ch->dialer, url) != 0 ||
-		nng_stream_dialer_set_ptr(ch->dialer, NNG_OPT_TLS_CONFIG, ch->n->client) != 0 ||
-		nng_aio_alloc(&ch->dial, on_dialed, ch) != 0)
+	nng_tls_config *tls = carrier_tls_client(&ch->n->tls, name);
+	bool ok = tls != NULL && nng_stream_dialer_alloc(&ch->dialer, url) == 0 &&
+		nng_stream_dialer_set_ptr(ch->dialer, NNG_OPT_TLS_CONFIG, tls) == 0 &&
+		nng_aio_alloc(&ch->dial, on_dialed, ch) == 0;
+
+	if (tls != NULL)
+		nng_tls_config_free(tls); /* the dialer has its own reference */
+	if (!ok)
 		return -1;
 	snprintf(ch->address, sizeof(ch->address), "%s", url);
 	nng_aio_set_timeout(ch->dial, CARRIER_NNG_CONNECT_MS);

@@ -75,7 +75,7 @@ int listen_begin(struct carrier_nng *n)
 	int rv = nng_stream_listener_alloc(&new, n->listen);
 
 	if (rv == 0)
-		rv = nng_stream_listener_set_ptr(new, NNG_OPT_TLS_CONFIG, n->server);
+		rv = nng_stream_listener_set_ptr(new, NNG_OPT_TLS_CONFIG, n->tls.server);
 	if (rv == 0)
 		rv = nng_stream_listener_listen(new);
 	if (rv != 0) {

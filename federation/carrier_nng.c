@@ -101,7 +101,7 @@ void carrier_nng_dispatch(struct carrier_nng *n)
 
 /* --- the six functions --- */
 
-static uint64_t carrier_open(void *ctx, const char *url)
+static uint64_t carrier_open(void *ctx, const char *url, const char *name)
 {
 	struct carrier_nng *n = ctx;
 	struct channel *ch;
@@ -110,7 +110,7 @@ static uint64_t carrier_open(void *ctx, const char *url)
 		return 0;
 	ch = channel_new(n, true);
 	ch->number = ++n->last_number;
-	if (channel_dial(ch, url) < 0) {
+	if (channel_dial(ch, url, name) < 0) {
 		channel_free(ch);
 		return 0;
 	}
@@ -193,7 +193,7 @@ int carrier_nng_open(const struct carrier_nng_config *cfg, struct carrier_nng **
 	n->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	bug_on(n->event_fd < 0); /* out of descriptors */
 	listen_init(n);
-	rv = carrier_tls_load(cfg, &n->server, &n->client, err);
+	rv = carrier_tls_load(cfg, &n->tls, err);
 	if (rv < 0) {
 		carrier_nng_close(n);
 		return rv;
@@ -225,10 +225,7 @@ void carrier_nng_close(struct carrier_nng *n)
 		channel_free(list_entry(l, struct channel, link));
 	for (unsigned i = 0; i < n->incoming_count; i++)
 		stream_drop(n->incoming[i]);
-	if (n->server != NULL)
-		nng_tls_config_free(n->server);
-	if (n->client != NULL)
-		nng_tls_config_free(n->client);
+	carrier_tls_fini(&n->tls);
 	close(n->event_fd);
 	pthread_mutex_destroy(&n->lock);
 	free(n->listen);
@@ -251,21 +248,19 @@ static void listen_stop(struct carrier_nng *n)
 
 int carrier_nng_reload(struct carrier_nng *n, const struct carrier_nng_config *cfg, struct err *err)
 {
-	nng_tls_config *server, *client;
+	struct carrier_tls tls;
 	int rc;
 
 	if (cfg->ca == NULL) {
 		listen_stop(n);
 		return 0;
 	}
-	rc = carrier_tls_load(cfg, &server, &client, err);
+	rc = carrier_tls_load(cfg, &tls, err);
 	if (rc < 0)
 		return rc;
 	listen_stop(n);
-	nng_tls_config_free(n->server);
-	nng_tls_config_free(n->client);
-	n->server = server;
-	n->client = client;
+	carrier_tls_fini(&n->tls);
+	n->tls = tls;
 	n->listen = cfg->listen != NULL ? strdup(cfg->listen) : NULL;
 	if (n->listen == NULL || listen_begin(n) == 0)
 		return 0;

@@ -6,8 +6,9 @@
  * between control and dataplane (dataplane/link/link_conn.h), for the same reason: nng 1.5.2's
  * sockets can hang for good on a connection that ends within a message (nng issue 1543). TLS is
  * nng's engine (mbedTLS in Debian 12: TLS 1.2). Both sides need a certificate of the federation's
- * own CA; the name in it is not looked at, nng 1.5.2 cannot say it: which site is at the other end
- * is proved by the signed hello (federation.h).
+ * own CA. Who dials asks for the name of the site that he means (a dNSName, else the common name);
+ * who listens cannot know it of the other, nng 1.5.2 does not say it: that is proved by the signed
+ * hello (actions.c).
  *
  * nng's callbacks run on its threads and only move bytes, note what happened and write an eventfd;
  * the sink is called by carrier_nng_dispatch() alone, on the owner's thread.

@@ -35,11 +35,17 @@ struct channel {
 	struct carrier_stats stats;
 };
 
+/* Texts of the files; every site that is dialed has a configuration of its own, with its name. */
+struct carrier_tls {
+	char *ca, *certificate, *key; /* owned, PEM */
+	nng_tls_config *server;	      /* owned: a reference */
+};
+
 struct carrier_nng {
-	char *listen;			 /* owned */
-	nng_tls_config *server, *client; /* owned: a reference */
-	nng_stream_listener *listener;	 /* owned; NULL: none now */
-	nng_aio *accept, *pause;	 /* owned */
+	char *listen; /* owned */
+	struct carrier_tls tls;
+	nng_stream_listener *listener; /* owned; NULL: none now */
+	nng_aio *accept, *pause;       /* owned */
 	int event_fd;
 	struct list channels; /* owner: rw */
 	unsigned count;
@@ -73,7 +79,7 @@ void channel_free(struct channel *ch);
 /* One that is not closed, or NULL. */
 struct channel *channel_find(struct carrier_nng *n, uint64_t number);
 /* -1: there is no such URL. */
-int channel_dial(struct channel *ch, const char *url);
+int channel_dial(struct channel *ch, const char *url, const char *name);
 /* A stream that was found becomes the connection. */
 void channel_begin(struct channel *ch, nng_stream *s);
 /* The next message, or NULL; the caller frees it. */
@@ -93,6 +99,9 @@ void listen_take(struct carrier_nng *n);
 /* A listener that could not be had is tried again, when its pause is over. */
 void listen_check(struct carrier_nng *n);
 
-/* carrier_tls.c: of these files; references that the caller drops. */
-int carrier_tls_load(const struct carrier_nng_config *cfg, nng_tls_config **ret_server,
-	nng_tls_config **ret_client, struct err *err);
+/* carrier_tls.c: <ret> is whole, or left as it was. */
+int carrier_tls_load(const struct carrier_nng_config *cfg, struct carrier_tls *ret,
+	struct err *err);
+void carrier_tls_fini(struct carrier_tls *t);
+/* For a site that must show a certificate of <name>; a reference that the caller drops. NULL: none. */
+nng_tls_config *carrier_tls_client(const struct carrier_tls *t, const char *name);

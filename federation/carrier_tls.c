@@ -39,18 +39,17 @@ static void pem_free(char *pem)
 	free(pem);
 }
 
-struct pems {
-	char *ca, *certificate, *key; /* owned */
-};
-
-static void pems_free(struct pems *p)
+void carrier_tls_fini(struct carrier_tls *t)
 {
-	pem_free(p->ca);
-	pem_free(p->certificate);
-	pem_free(p->key);
+	pem_free(t->ca);
+	pem_free(t->certificate);
+	pem_free(t->key);
+	if (t->server != NULL)
+		nng_tls_config_free(t->server);
+	*t = (struct carrier_tls){0};
 }
 
-static int pems_read(const struct carrier_nng_config *cfg, struct pems *ret, struct err *err)
+static int pems_read(const struct carrier_nng_config *cfg, struct carrier_tls *ret, struct err *err)
 {
 	int rc = pem_read(cfg->ca, &ret->ca, err);
 
@@ -61,49 +60,57 @@ static int pems_read(const struct carrier_nng_config *cfg, struct pems *ret, str
 	return rc;
 }
 
-/* Both sides show a certificate and look at the other's. */
-static int tls_new(nng_tls_mode mode, const struct carrier_nng_config *cfg, const struct pems *p,
-	nng_tls_config **ret, struct err *err)
+/*
+ * Both sides show a certificate and look at the other's. <name>: what the other's must say; NULL:
+ * whatever it likes. An error of nng's, and *ret_ca when the CA's file is not good.
+ */
+static int tls_new(nng_tls_mode mode, const struct carrier_tls *t, const char *name,
+	nng_tls_config **ret, bool *ret_ca)
 {
-	const char *what = "TLS";
 	nng_tls_config *c = NULL;
 	int rv = nng_tls_config_alloc(&c, mode);
 
 	if (rv == 0)
 		rv = nng_tls_config_auth_mode(c, NNG_TLS_AUTH_MODE_REQUIRED);
+	if (rv == 0 && name != NULL)
+		rv = nng_tls_config_server_name(c, name);
 	if (rv == 0) {
-		what = cfg->ca;
-		rv = nng_tls_config_ca_chain(c, p->ca, NULL);
+		rv = nng_tls_config_ca_chain(c, t->ca, NULL);
+		*ret_ca = rv != 0;
 	}
-	if (rv == 0) {
-		what = cfg->certificate;
-		rv = nng_tls_config_own_cert(c, p->certificate, p->key, NULL);
-	}
-	if (rv == 0) {
+	if (rv == 0)
+		rv = nng_tls_config_own_cert(c, t->certificate, t->key, NULL);
+	if (rv == 0)
 		*ret = c;
-		return 0;
-	}
-	if (c != NULL)
+	else if (c != NULL)
 		nng_tls_config_free(c);
-	return err_set(err, EINVAL, "%s: not a certificate or key that can be used: %s", what,
-		nng_strerror(rv));
+	return rv;
 }
 
-int carrier_tls_load(const struct carrier_nng_config *cfg, nng_tls_config **ret_server,
-	nng_tls_config **ret_client, struct err *err)
+int carrier_tls_load(const struct carrier_nng_config *cfg, struct carrier_tls *ret, struct err *err)
 {
-	struct pems p = {0};
-	int rc = pems_read(cfg, &p, err);
+	struct carrier_tls t = {NULL};
+	bool ca = false;
+	int rc = pems_read(cfg, &t, err), rv;
 
-	if (rc == 0)
-		rc = tls_new(NNG_TLS_MODE_SERVER, cfg, &p, ret_server, err);
 	if (rc == 0) {
-		rc = tls_new(NNG_TLS_MODE_CLIENT, cfg, &p, ret_client, err);
-		if (rc < 0) {
-			nng_tls_config_free(*ret_server);
-			*ret_server = NULL;
-		}
+		rv = tls_new(NNG_TLS_MODE_SERVER, &t, NULL, &t.server, &ca);
+		if (rv != 0)
+			rc = err_set(err, EINVAL,
+				"%s: not a certificate or key that can be used: %s",
+				ca ? cfg->ca : cfg->certificate, nng_strerror(rv));
 	}
-	pems_free(&p);
+	if (rc < 0)
+		carrier_tls_fini(&t);
+	else
+		*ret = t;
 	return rc;
+}
+
+nng_tls_config *carrier_tls_client(const struct carrier_tls *t, const char *name)
+{
+	nng_tls_config *c = NULL;
+	bool ca;
+
+	return tls_new(NNG_TLS_MODE_CLIENT, t, name, &c, &ca) == 0 ? c : NULL;
 }

@@ -51,6 +51,11 @@ struct remote *federation_remote(struct federation *f, struct str name)
 	return NULL;
 }
 
+bool federation_dials(const struct federation *f, const struct remote *r)
+{
+	return str_cmp(f->name, r->name) < 0;
+}
+
 void federation_tell(struct federation *f, const struct federation_event *e)
 {
 	if (f->cfg.on_event != NULL)
@@ -287,13 +292,15 @@ static int remote_add(struct federation *f, const struct federation_peer *peer, 
 		.url = peer->url != NULL ? strdup(peer->url) : NULL,
 		.site = (uint16_t)(++f->remote_count),
 		.outbox = calloc(1, sizeof(*r->outbox))};
-	bug_on(r->outbox == NULL);
+	r->certificate_name =
+		strdup(peer->certificate_name != NULL ? peer->certificate_name : r->name.p);
+	bug_on(r->outbox == NULL || r->certificate_name == NULL);
 	memcpy(r->key, peer->key, sizeof(r->key));
 	r->dialer = (struct peer){.federation = f,
 		.actions = &federation_actions,
 		.remote = r,
 		.dialed = true};
-	if (r->url != NULL && str_cmp(f->name, r->name) < 0)
+	if (r->url != NULL && federation_dials(f, r))
 		r->dialer.due_ms = now > 0 ? now : 1;
 	budget_init(&r->records, RECORDS_PER_S, 2ll * FEDERATION_RECORDS_MAX, now);
 	budget_init(&r->messages, MESSAGES_PER_S, 4 * MESSAGES_PER_S, now);
@@ -349,6 +356,7 @@ void federation_close(struct federation *f)
 			f->cfg.carrier.close(f->cfg.carrier.ctx, r->dialer.conn);
 		free(r->outbox);
 		free(r->url);
+		free(r->certificate_name);
 		free((char *)r->name.p);
 	}
 	edits_fini(f);

@@ -58,7 +58,8 @@ struct federation;
 
 struct federation_peer {
 	struct str name;
-	const char *url; /* where it listens */
+	const char *url;	      /* where it listens */
+	const char *certificate_name; /* what its certificate calls it; NULL: <name> */
 	uint8_t key[FEDERATION_KEY_BYTES];
 };
 

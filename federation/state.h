@@ -28,7 +28,7 @@
 /* A configured site. */
 struct remote {
 	struct str name;
-	char *url;
+	char *url, *certificate_name;
 	uint8_t key[FEDERATION_KEY_BYTES];
 	uint16_t site;	     /* index */
 	struct peer dialer;  /* used if our name sorts before its: one of two dials */
@@ -78,6 +78,8 @@ uint64_t federation_wall_ms(const struct federation *f);
 void federation_refused(struct federation *f, struct peer *p, enum refusal why);
 void federation_tell(struct federation *f, const struct federation_event *e);
 struct remote *federation_remote(struct federation *f, struct str name);
+/* Of two sites one dials: we, or <r>. */
+bool federation_dials(const struct federation *f, const struct remote *r);
 bool federation_send(struct peer *p, struct proto_message *m);
 
 /* actions.c, sync.c */

@@ -70,9 +70,10 @@ enum config_distance { SITE_NEAR = 0, SITE_FAR };
 
 struct config_peer {
 	struct str name;
-	const char *url;	 /* nng: tls+tcp://... */
-	const char *signing_key; /* path: PEM, public */
-	int distance;		 /* enum config_distance */
+	const char *url;	      /* nng: tls+tcp://... */
+	const char *certificate_name; /* what its certificate calls it; NULL: <name> */
+	const char *signing_key;      /* path: PEM, public */
+	int distance;		      /* enum config_distance */
 	uint32_t line;
 };
 

@@ -51,6 +51,7 @@ static const struct yaml_field peer_fields[] = {
 	YAML_STR(struct config_peer, "name", name, .required = true, .min = 1, .max = 63,
 		.check = config_check_label),
 	YAML_CSTR(struct config_peer, "url", url, .required = true, .max = 127, .check = check_url),
+	YAML_CSTR(struct config_peer, "certificateName", certificate_name, .min = 1, .max = 253),
 	YAML_CSTR(struct config_peer, "signingKey", signing_key, .required = true, .min = 1,
 		.max = 4000),
 	YAML_ENUM(struct config_peer, "distance", distance, distances, .def = "near"),

@@ -139,7 +139,7 @@ static void on_carrier(void *arg, uint32_t events)
 
 /* --- a carrier for those who are alone --- */
 
-static uint64_t nobody_open(void *ctx, const char *url)
+static uint64_t nobody_open(void *ctx, const char *url, const char *name)
 {
 	return 0;
 }
@@ -222,7 +222,9 @@ static int read_peer(const struct config_peer *p, struct federation_peer *ret, s
 
 	if (rc < 0)
 		return rc;
-	*ret = (struct federation_peer){.name = p->name, .url = p->url};
+	*ret = (struct federation_peer){.name = p->name,
+		.url = p->url,
+		.certificate_name = p->certificate_name};
 	ok = signing_public_parse(str_make(data, len), ret->key);
 	free(data);
 	return ok ? 0

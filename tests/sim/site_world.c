@@ -112,7 +112,7 @@ static uint64_t arrival(struct world *w, uint32_t conn, uint32_t side)
 }
 
 /* "sim:3" is site 3. */
-static uint64_t carrier_open(void *ctx, const char *url)
+static uint64_t carrier_open(void *ctx, const char *url, const char *name)
 {
 	struct world_site *s = ctx;
 	struct world *w = s->world;

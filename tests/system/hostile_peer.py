@@ -26,6 +26,7 @@ TOOL = os.path.join(BUILD, "tests", "tools", "hostile_peer")
 # (case, what the counter is called, how the connection is at the end)
 CASES = [
     ("unknown-name", "name_unknown", "closed"),
+    ("in-the-middle", "direction", "closed"),
     ("altered-hello", "signature", "closed"),
     ("replayed-hello", "replayed", "closed"),
     ("clock-ahead", "clock", "closed"),
@@ -36,6 +37,7 @@ CASES = [
     ("other-version", "version", "closed"),
     ("too-long", "length", "closed"),
     ("forged-record", "record_forged", "open"),
+    ("record-scope", "record_scope", "open"),
     ("stranger-record", "record_site", "open"),
     ("record-ahead", "record_ahead", "open"),
     ("many-records", "record_many", "open"),
@@ -101,7 +103,7 @@ def attack(folder, east, case, pair="attic", sign="attic", ca="keys"):
     """What the tool printed, and how its connection was after three seconds."""
     p = subprocess.Popen([TOOL, f"tls+tcp://127.0.0.1:{east.port}", f"{folder}/{ca}/ca.crt",
                           f"{folder}/{ca}/{pair}.pem", f"{folder}/keys/{sign}.sign", "attic", "east",
-                          case], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                          "west", case], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(3)
     there = lab.run("ss", "-Htn", "state", "established", f"( sport = :{east.port} )").strip()
     out, err = p.communicate(timeout=60)

@@ -2,10 +2,10 @@
 /*
  * hostile_peer.c: a site that misbehaves, over the real carrier, against a real control.
  *
- *	hostile_peer URL CA PAIR SIGN-KEY NAME VICTIM CASE
+ *	hostile_peer URL CA PAIR SIGN-KEY NAME VICTIM DIALED CASE
  *
  * Connects with certificate and key of PAIR, calls itself NAME, signs with SIGN-KEY (PEM, Ed25519),
- * and does to VICTIM what CASE says. Prints one line: "up" when TLS was agreed, "welcome" when its
+ * and does to VICTIM, who dials DIALED, what CASE says. Prints one line: "up" when TLS was agreed, "welcome" when its
  * hello was believed, "refused=REASON" when it was told one, and "acked=N refused_records=M" of what
  * it sent. What it may and may not do is the victim's to say, and whether the connection is still
  * there the kernel's: nng 1.5.2 may keep to itself an end that comes between two reads.
@@ -35,6 +35,7 @@ static struct {
 	struct carrier_nng *n;
 	struct carrier c;
 	const char *name, *victim, *what;
+	const char *dialed; /* a site that the victim dials */
 	struct signing_key *key;
 	uint64_t conn, first; /* <first>: replay's first connection */
 	bool up, welcome, closed, greeted;
@@ -84,8 +85,9 @@ static void say(struct proto_message m)
 
 static void say_challenge(void)
 {
+	const char *name = is("unknown-name") ? "nobody" : is("in-the-middle") ? t.dialed : t.name;
 	struct proto_message m = {.type = PROTO_CHALLENGE,
-		.challenge = {.site = str_of(is("unknown-name") ? "nobody" : t.name),
+		.challenge = {.site = str_of(name),
 			.wall_ms = wall_ms() + (is("clock-ahead") ? AHEAD_MS : 0)}};
 
 	memcpy(m.challenge.nonce, t.nonce, sizeof(t.nonce));
@@ -130,12 +132,13 @@ static void say_hello(void)
 static uint8_t letter[PROTO_MAX];
 static size_t letter_len;
 
-static void add_weight(const char *site, const char *cluster, uint64_t stamp)
+static void add_scoped(const char *site, const char *cluster, const char *scope, uint64_t stamp)
 {
 	struct record r = {.kind = RECORD_WEIGHT,
 		.site = str_of(site),
 		.stamp = stamp,
 		.cluster = str_of(cluster),
+		.scope = str_of(scope),
 		.weight = {.weight = 1, .actor = STR("mallory")}};
 	static const char prefix[] = "sluice federation record 1";
 	uint8_t text[sizeof(prefix) + RECORD_BYTES_MAX], *to = letter + letter_len;
@@ -147,6 +150,11 @@ static void add_weight(const char *site, const char *cluster, uint64_t stamp)
 	memcpy(text + sizeof(prefix), to + 2, n);
 	bug_on(!signing_signer(t.key).sign(t.key, text, sizeof(prefix) + n, to + 2 + n));
 	letter_len += 2 + n + RECORD_SIGNATURE_BYTES;
+}
+
+static void add_weight(const char *site, const char *cluster, uint64_t stamp)
+{
+	add_scoped(site, cluster, "", stamp);
 }
 
 static void post(void)
@@ -193,6 +201,8 @@ static void misbehave(void)
 		say_bytes(noise, PROTO_MAX + 1);
 	else if (is("forged-record"))
 		add_weight(t.victim, "us-west", now), post();
+	else if (is("record-scope"))
+		add_scoped(t.name, "us-west", t.victim, now), post();
 	else if (is("stranger-record"))
 		add_weight("nobody", "us-west", now), post();
 	else if (is("record-ahead"))
@@ -258,6 +268,18 @@ static void on_down(void *arg, uint64_t conn, enum carrier_end why)
 	t.closed = conn == t.conn;
 }
 
+/* Once it is believed it is not silent: what ends its connection is what it does. */
+static void beat(void)
+{
+	static uint64_t last_us;
+	uint64_t now_us = clock_mono_us();
+
+	if (!t.welcome || now_us - last_us < FEDERATION_HEARTBEAT_MS * 1000u)
+		return;
+	last_us = now_us;
+	say((struct proto_message){.type = PROTO_HEARTBEAT, .heartbeat.wall_ms = wall_ms()});
+}
+
 static void run_for(unsigned seconds, const bool *until)
 {
 	uint64_t end = clock_mono_us() + seconds * 1000000u;
@@ -268,6 +290,7 @@ static void run_for(unsigned seconds, const bool *until)
 		if (poll(&p, 1, 20) > 0)
 			carrier_nng_dispatch(t.n);
 		flood();
+		beat();
 	}
 }
 
@@ -278,14 +301,15 @@ int main(int argc, char **argv)
 	struct carrier_nng_config cfg;
 	struct err err;
 
-	if (argc != 8) {
-		fprintf(stderr, "hostile_peer URL CA PAIR SIGN-KEY NAME VICTIM CASE\n");
+	if (argc != 9) {
+		fprintf(stderr, "hostile_peer URL CA PAIR SIGN-KEY NAME VICTIM DIALED CASE\n");
 		return 2;
 	}
 	cfg = (struct carrier_nng_config){.ca = argv[2], .certificate = argv[3]};
 	t.name = argv[5];
 	t.victim = argv[6];
-	t.what = argv[7];
+	t.dialed = argv[7];
+	t.what = argv[8];
 	if (signing_key_read(argv[4], &t.key, &err) < 0 || carrier_nng_open(&cfg, &t.n, &err) < 0) {
 		fprintf(stderr, "hostile_peer: %s\n", err.msg);
 		return 2;
@@ -293,12 +317,12 @@ int main(int argc, char **argv)
 	memset(t.nonce, 0x5a, sizeof(t.nonce));
 	t.c = carrier_nng_carrier(t.n);
 	t.c.receive(t.c.ctx, &sink);
-	t.first = t.conn = t.c.open(t.c.ctx, argv[1]);
+	t.first = t.conn = t.c.open(t.c.ctx, argv[1], t.victim);
 	if (is("replayed-hello")) {
 		run_for(SECONDS, &t.welcome);
 		t.c.close(t.c.ctx, t.conn);
 		t.welcome = t.closed = false;
-		t.conn = t.c.open(t.c.ctx, argv[1]);
+		t.conn = t.c.open(t.c.ctx, argv[1], t.victim);
 	}
 	run_for(SECONDS, &never);
 	printf("%s%s%s%s acked=%u refused_records=%u\n", t.up ? "up " : "",

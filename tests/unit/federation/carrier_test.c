@@ -157,7 +157,7 @@ static void messages_arrive_whole_and_in_order_both_ways(void **state)
 	struct carrier_stats st;
 
 	two_start(&t, "b.pem", "ca.pem");
-	c = t.client.c.open(t.client.c.ctx, t.url);
+	c = t.client.c.open(t.client.c.ctx, t.url, "a");
 	assert_int_not_equal(c, 0);
 	until(t.client.ups == 1 && t.server.ups == 1, &t.client, &t.server);
 	assert_true(t.client.dialed[0] && !t.server.dialed[0]);
@@ -195,7 +195,7 @@ static void a_sink_may_close_within_a_message(void **state)
 	uint64_t c;
 
 	two_start(&t, "b.pem", "ca.pem");
-	c = t.client.c.open(t.client.c.ctx, t.url);
+	c = t.client.c.open(t.client.c.ctx, t.url, "a");
 	until(t.client.ups == 1 && t.server.ups == 1, &t.client, &t.server);
 	t.server.close_at = 2;
 	for (uint64_t i = 0; i < 5; i++) {
@@ -224,7 +224,7 @@ static void certificates_that_are_not_good_are_refused(void **state)
 
 		print_message("%s\n", b->name);
 		two_start(&t, b->pair, b->ca);
-		t.client.c.open(t.client.c.ctx, t.url);
+		t.client.c.open(t.client.c.ctx, t.url, "a");
 		until(t.client.downs == 1 && t.server.downs == 1, &t.client, &t.server);
 		assert_int_equal(t.client.ups + t.server.ups, 0);
 		assert_int_equal(t.server.down[0], 0);
@@ -232,6 +232,21 @@ static void certificates_that_are_not_good_are_refused(void **state)
 			t.server.why[0] == CARRIER_CERTIFICATE);
 		two_end(&t);
 	}
+}
+
+/* One of the federation, but not the site that we dial: it may not stand between us and that one. */
+static void a_listener_with_the_certificate_of_another_site_is_refused(void **state)
+{
+	struct two t;
+
+	two_start(&t, "b.pem", "ca.pem");
+	t.client.c.open(t.client.c.ctx, t.url, "c");
+	until(t.client.downs == 1, &t.client, &t.server);
+	assert_int_equal(t.client.why[0], CARRIER_CERTIFICATE);
+	assert_int_equal(t.client.ups, 0);
+	t.client.c.open(t.client.c.ctx, t.url, "a"); /* the name is asked each time anew */
+	until(t.client.ups == 1, &t.client, &t.server);
+	two_end(&t);
 }
 
 static int tcp_connect(uint16_t port)
@@ -338,7 +353,7 @@ static void bytes_that_are_not_tls_are_refused_and_silence_ends(void **state)
 	until(t.server.downs >= CARRIER_NNG_STRANGERS_MAX, &t.server, NULL);
 	assert_int_equal(t.server.ups, 0);
 	assert_true(clock_mono_us() - start < 2000 * CARRIER_NNG_GREETING_MS);
-	t.client.c.open(t.client.c.ctx, t.url);
+	t.client.c.open(t.client.c.ctx, t.url, "a");
 	until(t.client.ups == 1 && t.server.ups == 1, &t.client, &t.server);
 	for (unsigned i = 0; i < sizeof(s) / sizeof(s[0]); i++)
 		close(s[i]);
@@ -364,12 +379,12 @@ static void nobody_there_is_told_within_the_time_for_it(void **state)
 	carrier_start(&h, "b.pem", "ca.pem", NULL);
 	snprintf(url, sizeof(url), "tls+tcp://127.0.0.1:%u", ntohs(a.sin_port));
 	start = clock_mono_us();
-	h.c.open(h.c.ctx, url);
+	h.c.open(h.c.ctx, url, "a");
 	until(h.downs == 1, &h, NULL);
 	assert_int_equal(h.why[0], CARRIER_UNREACHABLE);
 	assert_in_range((clock_mono_us() - start) / 1000, CARRIER_NNG_CONNECT_MS - 200,
 		CARRIER_NNG_CONNECT_MS + 1000);
-	assert_int_equal(h.c.open(h.c.ctx, "no url at all"), 0);
+	assert_int_equal(h.c.open(h.c.ctx, "no url at all", "a"), 0);
 	for (unsigned i = 0; i < 8; i++)
 		close(fill[i]);
 	close(full);
@@ -384,7 +399,7 @@ static void new_certificates_serve_new_connections_and_old_ones_stay(void **stat
 	uint8_t m[8] = {0};
 
 	two_start(&t, "b.pem", "ca.pem");
-	t.client.c.open(t.client.c.ctx, t.url);
+	t.client.c.open(t.client.c.ctx, t.url, "a");
 	until(t.client.ups == 1 && t.server.ups == 1, &t.client, &t.server);
 	cfg = (struct carrier_nng_config){.listen = t.url,
 		.ca = in_folder("otherca.pem"),
@@ -392,7 +407,7 @@ static void new_certificates_serve_new_connections_and_old_ones_stay(void **stat
 	assert_int_equal(carrier_nng_reload(t.server.n, &cfg, &err), 0);
 	cfg.listen = NULL;
 	assert_int_equal(carrier_nng_reload(t.client.n, &cfg, &err), 0);
-	t.client.c.open(t.client.c.ctx, t.url);
+	t.client.c.open(t.client.c.ctx, t.url, "a");
 	until(t.client.ups == 2 && t.server.ups == 2, &t.client, &t.server);
 	assert_true(t.client.c.send(t.client.c.ctx, t.client.up[0], m, sizeof(m)));
 	until(t.server.messages == 1, &t.client, &t.server);
@@ -411,7 +426,7 @@ static void a_site_that_speaks_to_nobody_any_more_has_no_port(void **state)
 
 	two_start(&t, "b.pem", "ca.pem");
 	assert_int_equal(carrier_nng_reload(t.server.n, &nobody, &err), 0);
-	t.client.c.open(t.client.c.ctx, t.url);
+	t.client.c.open(t.client.c.ctx, t.url, "a");
 	until(t.client.downs == 1, &t.client, &t.server);
 	assert_int_equal(t.client.ups + t.server.ups, 0);
 	two_end(&t);
@@ -452,6 +467,7 @@ int main(void)
 		cmocka_unit_test(messages_arrive_whole_and_in_order_both_ways),
 		cmocka_unit_test(a_sink_may_close_within_a_message),
 		cmocka_unit_test(certificates_that_are_not_good_are_refused),
+		cmocka_unit_test(a_listener_with_the_certificate_of_another_site_is_refused),
 		cmocka_unit_test(who_shows_no_certificate_is_refused),
 		cmocka_unit_test(a_message_too_long_ends_the_connection_unread),
 		cmocka_unit_test(bytes_that_are_not_tls_are_refused_and_silence_ends),

@@ -46,13 +46,15 @@ static struct {
 	size_t last_len[CONNS];
 	uint32_t sent[CONNS][PROTO_TYPE_COUNT];
 	uint32_t told[REFUSAL_COUNT], records, dials;
+	const char *dialed; /* by which name */
 	bool is_disk_full;
 	uint32_t writes;
 } t;
 
-static uint64_t carrier_open(void *ctx, const char *url)
+static uint64_t carrier_open(void *ctx, const char *url, const char *name)
 {
 	t.dials++;
+	t.dialed = name;
 	return DIALED_CONN;
 }
 
@@ -125,7 +127,7 @@ static void on_event(void *arg, const struct federation_event *e)
 static int site_open(void)
 {
 	struct federation_peer peers[2] = {{.name = STR("ann"), .url = "x"},
-		{.name = STR("zoe"), .url = "x"}};
+		{.name = STR("zoe"), .url = "x", .certificate_name = "zoe.example.com"}};
 	struct federation_store store = {NULL, load, keep, keep};
 	struct federation_config cfg = {.name = STR("mid"),
 		.peers = peers,
@@ -321,6 +323,25 @@ static void another_site_than_the_one_dialed_is_refused(void **state)
 	t.sink.on_up(t.sink.arg, DIALED_CONN, true);
 	say(DIALED_CONN, challenge("ann"));
 	assert_refused(DIALED_CONN, REFUSAL_NAME_OTHER);
+}
+
+/*
+ * Whom we dial has shown zoe's certificate; nobody shows ours anything when he dials. So eve, who
+ * passes on what zoe and we say, can only be dialed for zoe or dial us in her name.
+ */
+static void a_site_that_is_to_be_dialed_may_not_dial_and_gets_no_hello(void **state)
+{
+	uint64_t conn = connect_in();
+
+	say(conn, challenge("zoe"));
+	assert_refused(conn, REFUSAL_DIRECTION);
+	assert_int_equal(t.sent[conn][PROTO_HELLO], 0);
+}
+
+static void a_site_is_dialed_by_the_name_of_its_certificate(void **state)
+{
+	federation_tick(t.f);
+	assert_string_equal(t.dialed, "zoe.example.com");
 }
 
 static void a_hello_of_another_connection_is_a_replay(void **state)
@@ -905,6 +926,8 @@ int main(void)
 		T(an_unknown_name_is_refused),
 		T(our_own_name_is_unknown_too),
 		T(another_site_than_the_one_dialed_is_refused),
+		T(a_site_that_is_to_be_dialed_may_not_dial_and_gets_no_hello),
+		T(a_site_is_dialed_by_the_name_of_its_certificate),
 		T(a_hello_of_another_connection_is_a_replay),
 		T(a_replay_that_names_the_new_challenge_is_not_signed),
 		T(an_altered_hello_is_refused),
