@@ -98,7 +98,7 @@ static void channel_failed(struct conn *c, enum conn_fault fault)
 
 	carrier_lock(ch->n);
 	if (!ch->failed)
-		ch->why = why[fault];
+		ch->why = !ch->met && fault == CONN_ENDED ? CARRIER_UNREACHABLE : why[fault];
 	ch->failed = true;
 	carrier_unlock(ch->n);
 	carrier_wake(ch->n);
@@ -178,13 +178,14 @@ struct channel *channel_find(struct carrier_nng *n, uint64_t number)
 	return NULL;
 }
 
-static void address_note(struct channel *ch, nng_stream *s)
+/* False: TCP knows no other side. */
+static bool address_note(struct channel *ch, nng_stream *s)
 {
 	nng_sockaddr sa;
 	char host[64];
 
 	if (nng_stream_get_addr(s, NNG_OPT_REMADDR, &sa) != 0)
-		return;
+		return false;
 	if (sa.s_family == NNG_AF_INET) {
 		const uint8_t *b = (const uint8_t *)&sa.s_in.sa_addr;
 
@@ -195,13 +196,21 @@ static void address_note(struct channel *ch, nng_stream *s)
 			snprintf(ch->address, sizeof(ch->address), "[%s]:%u", host,
 				ntohs(sa.s_in6.sa_port));
 	}
+	return true;
 }
 
-/* A stream that was found becomes the connection. */
+/*
+ * A stream that was found becomes the connection. nng's poller may see a socket before its
+ * connect() (EPOLLHUP without an error) and call it connected: such a stream has the time of an
+ * attempt left for TCP and TLS, and what never comes of it was unreachable.
+ */
 void channel_begin(struct channel *ch, nng_stream *s)
 {
-	address_note(ch, s);
-	ch->conn = conn_new(&conn_ops, ch, CARRIER_MESSAGE_MAX, CARRIER_NNG_GREETING_MS, s);
+	uint32_t ms;
+
+	ch->met = address_note(ch, s);
+	ms = ch->met ? CARRIER_NNG_GREETING_MS : CARRIER_NNG_CONNECT_MS;
+	ch->conn = conn_new(&conn_ops, ch, CARRIER_MESSAGE_MAX, ms, s);
 	conn_send(ch->conn, NULL);
 	conn_receive(ch->conn);
 }

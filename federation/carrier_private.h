@@ -23,6 +23,7 @@ struct channel {
 	nng_stream_dialer *dialer;    /* owned; NULL: accepted */
 	nng_aio *dial;		      /* owned; NULL: accepted */
 	struct conn *conn;	      /* owned; owner: rw */
+	bool met;		      /* TCP knew the other side; written before <conn> begins */
 	char address[CARRIER_PEER_ID_MAX];
 	/* Under the lock: */
 	nng_stream *stream; /* owned: to become <conn> */
