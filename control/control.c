@@ -201,11 +201,14 @@ static int open_book(struct control *c, struct err *err)
 
 static int open_registry(struct control *c, struct err *err)
 {
-	char *journal = NULL;
+	char *journal = NULL, *drains = NULL;
 	int rc;
 
-	if (asprintf(&journal, "%s/clusters.yaml", c->config->state_directory) < 0)
+	if (asprintf(&journal, "%s/clusters.yaml", c->config->state_directory) < 0 ||
+		asprintf(&drains, "%s/drains", c->config->state_directory) < 0)
 		bug_on(true);
+	drains_open(&c->drains, drains);
+	free(drains);
 	rc = registry_new(journal, &c->registry, err);
 	free(journal);
 	if (rc == 0)

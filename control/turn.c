@@ -168,23 +168,25 @@ static struct clusters *clusters_now(struct control *c)
 	bool moving;
 
 	clusters = drains_take(&c->drains, target, &moving);
-	if (!moving || loop_timer_is_set(&c->drain_timer))
-		return clusters;
-	clusters = drains_step(&c->drains, target, c->config->ramp_points, &moving);
-	if (moving)
-		loop_timer_set(c->loop, &c->drain_timer, DRAIN_STEP_US);
+	if (moving && !loop_timer_is_set(&c->drain_timer)) {
+		clusters = drains_step(&c->drains, target, c->config->ramp_points, &moving);
+		if (moving)
+			loop_timer_set(c->loop, &c->drain_timer, DRAIN_STEP_US);
+	}
+	drains_save(&c->drains);
 	return clusters;
 }
 
 /* NULL: there is nothing new, or too little is known yet for any plan. */
 static struct plan *plan_next(struct control *c)
 {
-	struct clusters *clusters = clusters_now(c);
+	struct clusters *clusters;
 	struct plan *p = NULL;
 	struct view *view;
 
 	if (c->plan == NULL && !sources_ready(c->sources))
-		return NULL;
+		return NULL; /* drains wait as well: nobody would see their steps */
+	clusters = clusters_now(c);
 	view = store_view(c->store);
 	if (c->plan == NULL || c->plan->view != view || c->plan->config != c->config ||
 		c->plan->clusters != clusters)

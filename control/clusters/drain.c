@@ -4,6 +4,7 @@
  */
 #include "control/clusters/drain.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static uint16_t towards(uint16_t from, uint16_t to, uint32_t step)
@@ -20,6 +21,30 @@ static const struct cluster *find(const struct clusters *list, struct str name)
 	return str_eq(c->name, name) ? c : NULL;
 }
 
+/* How far <name> was in a former life, asked once; false: it is not known. */
+static bool take_kept(struct drains *r, struct str name, uint16_t *ret)
+{
+	for (uint32_t i = 0; i < r->kept_count; i++) {
+		if (!str_eq(str_of(r->kept[i].name), name))
+			continue;
+		*ret = r->kept[i].withheld;
+		r->kept[i] = r->kept[--r->kept_count];
+		return true;
+	}
+	return false;
+}
+
+/* How far it is now; false: it is where it shall be. */
+static bool withheld_now(struct drains *r, const struct cluster *target, uint16_t *ret)
+{
+	const struct cluster *was = find(r->now, target->name);
+	bool kept = take_kept(r, target->name, ret);
+
+	if (was != NULL)
+		*ret = was->withheld;
+	return (was != NULL || kept) && target->admin != CLUSTER_DISABLED;
+}
+
 static struct clusters *move(struct drains *r, const struct clusters *target, uint32_t step,
 	bool *ret_moving)
 {
@@ -29,12 +54,11 @@ static struct clusters *move(struct drains *r, const struct clusters *target, ui
 	*ret_moving = false;
 	memcpy(items, target->items, target->count * sizeof(items[0]));
 	for (uint32_t i = 0; i < target->count; i++) {
-		const struct cluster *was = find(r->now, items[i].name);
-		uint16_t to = items[i].withheld;
+		uint16_t to = items[i].withheld, was;
 
-		if (was == NULL || items[i].admin == CLUSTER_DISABLED)
+		if (!withheld_now(r, &items[i], &was))
 			continue;
-		items[i].withheld = towards(was->withheld, to, step);
+		items[i].withheld = towards(was, to, step);
 		*ret_moving |= items[i].withheld != to;
 	}
 	fresh = clusters_new(items, target->count);
@@ -62,5 +86,6 @@ struct clusters *drains_take(struct drains *r, const struct clusters *target, bo
 void drains_fini(struct drains *r)
 {
 	clusters_put(r->now);
-	r->now = NULL;
+	free(r->path);
+	*r = (struct drains){.now = NULL};
 }

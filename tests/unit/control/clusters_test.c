@@ -292,6 +292,70 @@ static void weights_and_the_end_of_a_cluster_act_at_once(void **state)
 	clusters_put(disabled);
 }
 
+static void begin_anew(struct drains *r, const char *path)
+{
+	drains_save(r);
+	drains_fini(r);
+	drains_open(r, path);
+}
+
+static void a_drain_goes_on_where_it_was_in_the_next_life(void **state)
+{
+	struct clusters *active = list_of(100, CLUSTER_ACTIVE),
+			*drain = list_of(100, CLUSTER_DRAIN), *none = clusters_new(NULL, 0);
+	struct drains r = {NULL};
+	bool moving;
+
+	unlink(journal);
+	drains_open(&r, journal);
+	drains_take(&r, active, &moving);
+	begin_anew(&r, journal); /* killed between the order and the first step */
+	assert_int_equal(withheld(drains_take(&r, drain, &moving)), 0);
+	assert_int_equal(withheld(drains_step(&r, drain, 430, &moving)), 430);
+	begin_anew(&r, journal);
+	drains_take(&r, none, &moving); /* its RemoteClusterConfiguration comes later */
+	begin_anew(&r, journal);
+	assert_int_equal(withheld(drains_take(&r, drain, &moving)), 430);
+	assert_true(moving);
+	assert_int_equal(withheld(drains_step(&r, drain, 10, &moving)), 440);
+	begin_anew(&r, journal);
+	assert_int_equal(withheld(drains_step(&r, active, 10, &moving)),
+		430); /* taken back meanwhile */
+	/* what it was is asked once: a cluster that comes back is where it shall be, as always */
+	drains_take(&r, none, &moving);
+	assert_int_equal(withheld(drains_take(&r, drain, &moving)), CLUSTER_WHOLE);
+	drains_fini(&r);
+	clusters_put(active);
+	clusters_put(drain);
+	clusters_put(none);
+}
+
+static void a_damaged_file_of_drains_says_nothing(void **state)
+{
+	static const char *const damaged[] = {"", "drains 1 ",
+		"drains 1   11 00000000\n"
+		"east 430\n",
+		"drains 1 9999 00000000\n"
+		"east 430\n",
+		"something else\n"};
+	struct clusters *drain = list_of(100, CLUSTER_DRAIN);
+	bool moving;
+
+	for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++) {
+		struct drains r = {NULL};
+		FILE *f = fopen(journal, "w");
+
+		assert_non_null(f);
+		fputs(damaged[i], f);
+		fclose(f);
+		drains_open(&r, journal);
+		assert_int_equal(r.kept_count, 0);
+		assert_int_equal(withheld(drains_take(&r, drain, &moving)), CLUSTER_WHOLE);
+		drains_fini(&r);
+	}
+	clusters_put(drain);
+}
+
 static void what_has_not_moved_is_the_same_list(void **state)
 {
 	struct clusters *a = list_of(100, CLUSTER_DRAIN), *b = list_of(100, CLUSTER_DRAIN), *now;
@@ -320,6 +384,8 @@ int main(void)
 		cmocka_unit_test(a_journal_that_is_none_is_an_error),
 		cmocka_unit_test(there_are_at_most_so_many),
 		cmocka_unit_test(a_drain_goes_by_steps_and_back_again),
+		cmocka_unit_test(a_drain_goes_on_where_it_was_in_the_next_life),
+		cmocka_unit_test(a_damaged_file_of_drains_says_nothing),
 		cmocka_unit_test(weights_and_the_end_of_a_cluster_act_at_once),
 		cmocka_unit_test(what_has_not_moved_is_the_same_list),
 	};
