@@ -17,6 +17,7 @@
 #endif
 
 #include "dataplane/base/hash.h"
+#include "dataplane/base/prefetch.h"
 #include "dataplane/tcp/tcp.h"
 
 #define TCP_TABLE_SLOTS 8
@@ -122,5 +123,5 @@ static inline uint32_t tcp_table_first(const struct tcp_table *t, struct tcp_tab
 
 static inline void tcp_table_prefetch(const struct tcp_table *t, uint64_t hash)
 {
-	__builtin_prefetch(&t->b[(uint32_t)hash & t->mask]);
+	prefetch(&t->b[(uint32_t)hash & t->mask]);
 }
