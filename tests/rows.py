@@ -148,6 +148,9 @@ def make(Row, top):
         Row("system", "server-answers", "409, 403, 422, 429 and 5xx to writes, clusters that come and "
             "go, Secrets that are late, kinds that appear and vanish", system("server_answers.py"),
             build=ASAN, needs=ROOT, timeout=900),
+        Row("system", "kube-rights", "accounts that may not see everything, roles given while control "
+            "runs: what works goes on, no plan is made of half", system("kube_rights.py"),
+            build=ASAN, needs=ROOT, timeout=900),
         Row("system", "same-objects", "manifests mean the same by directory and by API server, through "
             "stops, lost CRDs, REST and RemoteClusterConfigurations", system("same_objects.py"),
             build=ASAN, needs=ROOT, timeout=3600),

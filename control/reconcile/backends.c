@@ -212,7 +212,7 @@ void backends_resolve(struct reconcile *r, const struct object *route,
 	}
 	o = view_find(r->view, kind, route->cluster, ns, ref->name);
 	if (o == NULL)
-		refuse(r, ret, REF_BACKEND_NOT_FOUND, "does not exist");
+		refuse(r, ret, REF_BACKEND_NOT_FOUND, plan_why_absent(r, kind, route->cluster));
 	else if (kind == KIND_SERVICE_IMPORT)
 		resolve_import(r, o, ret);
 	else

@@ -36,7 +36,7 @@ static void judge_ca(struct reconcile *r, const struct object *policy, uint32_t 
 	} else {
 		o = view_find(r->view, KIND_CONFIG_MAP, policy->cluster, policy->ns, ref->name);
 		if (o == NULL)
-			why = "does not exist";
+			why = plan_why_absent(r, KIND_CONFIG_MAP, policy->cluster);
 		else if (!has_certificate(o->config_map->ca))
 			why = "has no certificate in PEM under the key ca.crt";
 		if (why != NULL)

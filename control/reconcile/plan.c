@@ -54,6 +54,15 @@ uint32_t view_first(const struct view_kind *vk, struct str cluster, struct str n
 	return lo;
 }
 
+const char *plan_why_absent(struct reconcile *r, enum kind kind, struct str cluster)
+{
+	if (!view_is_unseen(r->view, kind, cluster))
+		return "does not exist";
+	return arena_printf(r->arena,
+		"cannot be seen: %s of cluster %.*s could not be listed, may the account do that?",
+		kind_info[kind].plural, STR_FMT(cluster));
+}
+
 /* Of other clusters' objects we serve none, and tell none of them anything. */
 bool plan_may_serve(const struct reconcile *r, const struct object *o)
 {

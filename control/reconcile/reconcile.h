@@ -97,6 +97,9 @@ bool namespace_selected(const struct reconcile *r, const struct label_selector *
 /* plan.c: index of the first object of a namespace, or of what stands behind. */
 uint32_t view_first(const struct view_kind *vk, struct str cluster, struct str ns);
 
+/* Why an object is not found, as the end of a sentence. */
+const char *plan_why_absent(struct reconcile *r, enum kind kind, struct str cluster);
+
 /* refs.c: a reference that crosses namespaces; <from> is an HTTPRoute. */
 bool refs_permitted(const struct view *v, const struct object *from, struct str to_group,
 	struct str to_kind, struct str to_ns, struct str to_name);

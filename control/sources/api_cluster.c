@@ -11,65 +11,8 @@
 #include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 
-struct watched {
-	enum kind kind;
-	unsigned roles;
-	bool mandatory;
-	const char *field_selector;
-};
-
-/* A cluster's other Secrets are none of our business. */
-#define SECRET_SELECTOR "type=kubernetes.io/tls"
-
-static const struct watched watched[] = {
-	{KIND_GATEWAY_CLASS, CLUSTER_ROLE_CONFIG, true, NULL},
-	{KIND_GATEWAY, CLUSTER_ROLE_CONFIG, true, NULL},
-	{KIND_LISTENER_SET, CLUSTER_ROLE_CONFIG, false, NULL},
-	{KIND_HTTP_ROUTE, CLUSTER_ROLE_CONFIG, true, NULL},
-	{KIND_GRPC_ROUTE, CLUSTER_ROLE_CONFIG, false, NULL},
-	{KIND_TLS_ROUTE, CLUSTER_ROLE_CONFIG, false, NULL},
-	{KIND_TCP_ROUTE, CLUSTER_ROLE_CONFIG, false, NULL},
-	{KIND_UDP_ROUTE, CLUSTER_ROLE_CONFIG, false, NULL},
-	{KIND_REFERENCE_GRANT, CLUSTER_ROLE_CONFIG, true, NULL},
-	{KIND_BACKEND_TLS_POLICY, CLUSTER_ROLE_CONFIG, false, NULL},
-	{KIND_TRAFFIC_POLICY, CLUSTER_ROLE_CONFIG, false, NULL},
-	{KIND_SECRET, CLUSTER_ROLE_CONFIG, true, SECRET_SELECTOR},
-	{KIND_CONFIG_MAP, CLUSTER_ROLE_CONFIG, true, NULL},
-	{KIND_NAMESPACE, CLUSTER_ROLES_ALL, true, NULL},
-	{KIND_SERVICE, CLUSTER_ROLES_ALL, true, NULL},
-	{KIND_ENDPOINT_SLICE, CLUSTER_ROLES_ALL, true, NULL},
-	{KIND_SERVICE_IMPORT, CLUSTER_ROLES_ALL, false, NULL},
-	{KIND_SERVICE_EXPORT, CLUSTER_ROLES_ALL, false, NULL},
-	{KIND_IP_POOL, CLUSTER_ROLE_CONFIG, false, NULL},
-	{KIND_REMOTE_CLUSTER, CLUSTER_ROLE_CONFIG, false, NULL},
-	{KIND_CRD, CLUSTER_ROLES_ALL, false, NULL},
-};
-
-#define WATCHED_COUNT (sizeof(watched) / sizeof(watched[0]))
 #define REDISCOVER_TIMES 4u
 #define REDISCOVER_US 250000u
-
-static const struct watched *watched_find(enum kind kind)
-{
-	for (size_t i = 0; i < WATCHED_COUNT; i++)
-		if (watched[i].kind == kind)
-			return &watched[i];
-	return NULL;
-}
-
-bool api_is_watched(enum kind kind, unsigned roles)
-{
-	const struct watched *w = watched_find(kind);
-
-	return w != NULL && (w->roles & roles) != 0;
-}
-
-bool api_is_mandatory(enum kind kind)
-{
-	const struct watched *w = watched_find(kind);
-
-	return w != NULL && w->mandatory;
-}
 
 /* --- taking part --- */
 
@@ -78,25 +21,31 @@ static bool kinds_known(const struct api_cluster *c)
 	for (unsigned i = 0; i < KIND_COUNT; i++) {
 		const struct api_kind *k = &c->kinds[i];
 
-		if (k->awaited && !k->known && (k->mandatory || !c->optional_over))
+		if (k->awaited && !k->known && (k->needed || !c->optional_over))
 			return false;
 	}
 	return true;
 }
 
-static bool mandatory_known(const struct api_cluster *c)
+static bool needed_known(const struct api_cluster *c)
 {
 	for (unsigned i = 0; i < KIND_COUNT; i++)
-		if (c->kinds[i].awaited && c->kinds[i].mandatory && !c->kinds[i].known)
+		if (c->kinds[i].awaited && c->kinds[i].needed && !c->kinds[i].known)
 			return false;
 	return true;
 }
 
-/* A cluster that took part already was in use as disk or an older connection had it. */
+/*
+ * A cluster that took part already was in use as disk or an older connection had it; what a new
+ * role asks for comes into use now, all at once.
+ */
 static void synced(struct api_cluster *c)
 {
 	struct sources *s = c->sources;
 
+	for (unsigned i = 0; i < KIND_COUNT; i++)
+		if (c->kinds[i].watch != NULL)
+			store_api_hide(c->kinds[i].store, false);
 	if (store_api_gate_is_open(s->store, c->name)) {
 		log_info("source", "cluster=%.*s msg=\"is known anew\"", STR_FMT(c->name));
 		store_touch(s->store); /* a plan for whoever writes to it */
@@ -114,10 +63,20 @@ static void gate_look(struct api_cluster *c)
 	bool was = c->synced;
 
 	c->synced = kinds_known(c);
-	if (!c->synced && mandatory_known(c) && !loop_timer_is_set(&c->optional))
+	if (!c->synced && needed_known(c) && !loop_timer_is_set(&c->optional))
 		loop_timer_set(c->sources->loop, &c->optional, SOURCES_OPTIONAL_US);
 	if (c->synced && !was)
 		synced(c);
+}
+
+static void go_on_without(struct api_kind *k)
+{
+	struct kube_watch_state st;
+
+	kube_watch_state(k->watch, &st);
+	log_warn("source", "cluster=%.*s kind=%.*s why=\"%s\" msg=\"goes on without\"",
+		STR_FMT(k->cluster->name), STR_FMT(kind_info[k->kind].name), st.why);
+	store_api_unseen(k->store, true);
 }
 
 static void on_optional(void *arg)
@@ -126,8 +85,7 @@ static void on_optional(void *arg)
 
 	for (unsigned i = 0; i < KIND_COUNT; i++)
 		if (c->kinds[i].awaited && !c->kinds[i].known)
-			log_warn("source", "cluster=%.*s kind=%.*s msg=\"goes on without\"",
-				STR_FMT(c->name), STR_FMT(kind_info[i].name));
+			go_on_without(&c->kinds[i]);
 	c->optional_over = true;
 	gate_look(c);
 }
@@ -296,8 +254,10 @@ static void on_state(void *arg, enum kube_watch_phase phase, const char *why)
 	struct api_kind *k = arg;
 
 	settle(k, phase == KUBE_WATCH_ABSENT);
-	if (phase == KUBE_WATCH_SYNCED || phase == KUBE_WATCH_ABSENT)
+	if (!k->known && (phase == KUBE_WATCH_SYNCED || phase == KUBE_WATCH_ABSENT)) {
 		k->known = true;
+		tell(k, store_api_unseen(k->store, false));
+	}
 	gate_look(k->cluster);
 }
 
@@ -316,42 +276,59 @@ static void kind_watch(struct api_cluster *c, const struct watched *w)
 		.field_selector = w->field_selector,
 		.metadata_only = w->kind == KIND_CRD,
 	};
+	struct store *store = c->sources->store;
+	bool fresh = store_api_find(store, c->name, w->kind) == NULL;
 	struct err err;
 
 	if (k->watch != NULL)
 		return;
-	k->store = store_api_kind(c->sources->store, c->name, w->kind);
-	k->mandatory = w->mandatory;
+	k->store = store_api_kind(store, c->name, w->kind);
+	/* a list half of which is here must not be part of a plan */
+	if (fresh && store_api_gate_is_open(store, c->name))
+		store_api_hide(k->store, true);
+	if (c->optional_over) {
+		loop_timer_stop(&c->optional);
+		c->optional_over = false;
+	}
 	if (kube_watch(c->kube, &r, &events, k, &k->watch, &err) < 0)
 		log_error("source", "cluster=%.*s kind=%.*s msg=\"%s\"", STR_FMT(c->name),
 			STR_FMT(info->name), err.msg);
 }
 
-static void kind_unwatch(struct api_kind *k)
+/* Also of a kind that only an older client of the cluster has watched. */
+static void kind_unwatch(struct api_cluster *c, enum kind kind)
 {
-	if (k->watch == NULL)
-		return;
+	struct api_kind *k = &c->kinds[kind];
+
+	k->store = store_api_find(c->sources->store, c->name, kind);
 	kube_unwatch(k->watch);
 	k->watch = NULL;
 	k->known = k->emptied = k->kept = k->awaited = false;
 	loop_timer_stop(&k->settle);
+	if (k->store == NULL)
+		return;
+	take_empty(k);
+	store_api_unseen(k->store, false);
+	store_api_hide(k->store, true);
+	cache_listed(c->cache, kind);
 }
 
 void api_cluster_roles(struct api_cluster *c, unsigned roles)
 {
-	for (size_t i = 0; i < WATCHED_COUNT; i++) {
-		struct api_kind *k = &c->kinds[watched[i].kind];
+	const struct watched *w;
 
-		if (watched[i].roles & roles) {
-			kind_watch(c, &watched[i]);
-			/* Who only lends endpoints need not show us which kinds he has. */
-			k->awaited = k->watch != NULL &&
-				(k->kind != KIND_CRD || (roles & CLUSTER_ROLE_CONFIG) != 0);
-		} else if (k->watch != NULL) {
-			kind_unwatch(k);
-			take_empty(k);
-			cache_listed(c->cache, k->kind);
+	for (size_t i = 0; (w = api_watched(i)) != NULL; i++) {
+		struct api_kind *k = &c->kinds[w->kind];
+
+		if ((w->roles & roles) == 0) {
+			kind_unwatch(c, w->kind);
+			continue;
 		}
+		kind_watch(c, w);
+		k->needed = (w->needed & roles) != 0;
+		/* Who only lends endpoints need not show us which kinds he has. */
+		k->awaited = k->watch != NULL &&
+			(k->kind != KIND_CRD || (roles & CLUSTER_ROLE_CONFIG) != 0);
 	}
 	gate_look(c);
 }

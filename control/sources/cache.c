@@ -73,17 +73,24 @@ static void save_kind(struct cache *c, enum kind kind)
 	k->file = true;
 }
 
+/* Without a file of it a cluster does not count as complete. Of guards none is needed: no objects. */
+static bool needs_file(enum kind kind, unsigned roles)
+{
+	return api_is_needed(kind, roles) && !api_is_guard(kind);
+}
+
 /*
- * Kinds that a cluster may do without come first: once the others are there the cluster counts as
- * complete, and a kill in between must not make it so too early.
+ * Kinds that need no file come first: once the others are there the cluster counts as complete, and
+ * a kill in between must not make it so too early.
  */
 static void save_cluster(struct cache *c)
 {
 	if (!store_api_gate_is_open(c->caches->store, c->name))
 		return;
-	for (int mandatory = 0; mandatory <= 1; mandatory++)
+	for (int needed = 0; needed <= 1; needed++)
 		for (unsigned i = 0; i < KIND_COUNT; i++)
-			if (c->kinds[i].dirty && api_is_mandatory((enum kind)i) == mandatory)
+			if (c->kinds[i].dirty &&
+				needs_file((enum kind)i, CLUSTER_ROLES_ALL) == needed)
 				save_kind(c, (enum kind)i);
 }
 
@@ -295,7 +302,7 @@ void cache_listed(struct cache *c, enum kind kind)
 	k->disk = false;
 	k->listed = true;
 	objects = store_api_count(store_api_kind(c->caches->store, c->name, kind));
-	if (!k->file && (k->refused || objects != 0 || api_is_mandatory(kind)))
+	if (!k->file && (k->refused || objects != 0 || needs_file(kind, CLUSTER_ROLES_ALL)))
 		cache_changed(c, kind);
 }
 
@@ -321,8 +328,10 @@ bool cache_suffices(const struct cache *c, unsigned roles, bool strict)
 		any |= k->disk;
 		if (!api_is_watched((enum kind)i, roles) || !object_is_remembered((enum kind)i))
 			continue;
-		if (api_is_mandatory((enum kind)i) ? !k->disk && !k->listed
-						   : strict && k->refused && !k->listed)
+		if (k->listed || k->disk)
+			continue;
+		if (needs_file((enum kind)i, roles) ||
+			(k->refused && (strict || api_is_guard((enum kind)i))))
 			return false;
 	}
 	return any;

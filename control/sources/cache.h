@@ -69,7 +69,7 @@ void cache_seen(struct cache *c);
 
 /*
  * Files and lists together make a cluster that can take part. Not <strict>: of kinds that it may do
- * without, files that were refused are.
+ * without, files that were refused are no matter.
  */
 bool cache_suffices(const struct cache *c, unsigned roles, bool strict);
 bool cache_kind_is_from_disk(const struct cache *c, enum kind kind);

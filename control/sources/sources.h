@@ -7,9 +7,9 @@
  *	    └─ RemoteClusterConfigurations ←────────────┘
  *
  * Which kinds are watched follows from a cluster's roles. A cluster of an API server takes part once
- * all of them were listed; kinds that a cluster may do without (Calico's, the Multi-Cluster
- * Services API's) are waited for SOURCES_OPTIONAL_US more, because the account may not be allowed
- * to see them. Whatever is lost later stays as it was last and is called stale, kinds that the
+ * all of them were listed; kinds that a cluster may do without (kinds.c) are waited for
+ * SOURCES_OPTIONAL_US more, because the account may not be allowed to see them. Kinds that a new
+ * role asks for stay out of views until that holds again. Whatever is lost later stays as it was last and is called stale, kinds that the
  * server no longer serves included; what the server says was deleted is gone, also when it was with
  * its definition.
  *

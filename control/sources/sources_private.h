@@ -16,7 +16,7 @@ struct remote;
 struct api_kind {
 	struct api_cluster *cluster;
 	enum kind kind;
-	bool mandatory;
+	bool needed;
 	bool awaited;		  /* before the cluster takes part */
 	bool look;		  /* at what is served: its definition may have changed */
 	struct kube_watch *watch; /* owned; NULL: not watched */
@@ -90,15 +90,26 @@ void disk_seen(const struct source *c);
 /* Clusters that went while nobody looked; the remote ones are known by their config clusters. */
 void disk_sweep(struct sources *s);
 
+/* kinds.c */
+struct watched {
+	enum kind kind;
+	unsigned roles;	 /* for which it is watched */
+	unsigned needed; /* of these: a cluster cannot take part without knowing it */
+	bool guard;	 /* it closes what would be open without it */
+	const char *field_selector;
+};
+
+const struct watched *api_watched(size_t i); /* NULL behind the last */
+bool api_is_watched(enum kind kind, unsigned roles);
+bool api_is_needed(enum kind kind, unsigned roles);
+bool api_is_guard(enum kind kind);
+
 /* api_cluster.c */
 int api_cluster_open(struct sources *s, const struct cluster_def *def, struct cache *cache,
 	struct api_cluster **ret, struct err *err);
 void api_cluster_close(struct api_cluster *c);
 /* Watches what the roles ask for and nothing else. */
 void api_cluster_roles(struct api_cluster *c, unsigned roles);
-bool api_is_watched(enum kind kind, unsigned roles);
-/* A cluster cannot take part without knowing it. */
-bool api_is_mandatory(enum kind kind);
 struct kube_source kube_source_of(const struct cluster_def *def);
 
 /* remote.c: RemoteClusterConfigurations of a config cluster, with their Secrets */

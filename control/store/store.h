@@ -33,7 +33,8 @@ struct problem {
 
 struct view_kind {
 	struct object *const *objects; /* by cluster, namespace, name */
-	uint32_t count;
+	uint32_t count, unseen_count;
+	struct str *unseen; /* clusters of which nobody knows what they have of it */
 };
 
 struct view {
@@ -82,3 +83,5 @@ struct view *view_get(struct view *v);
 void view_put(struct view *v); /* NULL is fine */
 const struct object *view_find(const struct view *v, enum kind kind, struct str cluster,
 	struct str ns, struct str name);
+/* The cluster takes part without it: there may be objects of the kind, or there may be none. */
+bool view_is_unseen(const struct view *v, enum kind kind, struct str cluster);

@@ -99,7 +99,7 @@ static void entry_clear(struct store_kind *k, struct store_entry *e)
 
 static void changed(struct store_kind *k)
 {
-	if (k->cluster->open)
+	if (k->cluster->open && !k->hidden)
 		k->store->revision++;
 }
 
@@ -307,6 +307,31 @@ struct store_kind *store_api_kind(struct store *s, struct str cluster, enum kind
 	return k;
 }
 
+struct store_kind *store_api_find(const struct store *s, struct str cluster, enum kind kind)
+{
+	const struct store_cluster *c = cluster_find(s, cluster);
+
+	return c != NULL ? c->kinds[kind] : NULL;
+}
+
+void store_api_hide(struct store_kind *k, bool hidden)
+{
+	if (k->hidden == hidden)
+		return;
+	k->hidden = false; /* either way views change */
+	changed(k);
+	k->hidden = hidden;
+}
+
+enum store_change store_api_unseen(struct store_kind *k, bool unseen)
+{
+	if (k->unseen == unseen)
+		return STORE_SAME;
+	k->unseen = unseen;
+	changed(k);
+	return STORE_CHANGED;
+}
+
 static void kind_free(struct store_kind *k)
 {
 	if (k == NULL)
@@ -389,8 +414,7 @@ uint64_t store_api_broken(const struct store_kind *k)
 const struct object *store_api_latest(const struct store *s, enum kind kind, struct str cluster,
 	struct str ns, struct str name)
 {
-	const struct store_cluster *c = cluster_find(s, cluster);
-	const struct store_kind *k = c != NULL ? c->kinds[kind] : NULL;
+	const struct store_kind *k = store_api_find(s, cluster, kind);
 	const struct store_entry *e = k != NULL ? entry_find(k, ns, name) : NULL;
 
 	return e != NULL ? e->object : NULL;

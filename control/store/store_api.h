@@ -10,7 +10,8 @@
  *	the kind is gone, or the server	all stays; whoever feeds us says "stale"
  *
  * A cluster takes part in views once its gate is open, which its source does when all kinds have
- * been listed once: half a cluster would be a wrong one. The gate does not close again.
+ * been listed once: half a cluster would be a wrong one. The gate does not close again; kinds that
+ * come behind it, with a new role of the cluster, are hidden until all of these were listed.
  *
  * A change that is one of status alone (our own writes come back as such) makes no new view: plans
  * do not depend on it. Who compares status asks store_latest().
@@ -41,6 +42,12 @@ void store_api_bound(struct store *s, size_t cluster_bytes_max);
 
 /* The same pointer each time, valid until store_remove_cluster(). */
 struct store_kind *store_api_kind(struct store *s, struct str cluster, enum kind kind);
+/* NULL: it was never asked for. */
+struct store_kind *store_api_find(const struct store *s, struct str cluster, enum kind kind);
+/* Its objects are no part of views, though the gate is open. */
+void store_api_hide(struct store_kind *k, bool hidden);
+/* Views say that nobody knows which objects there are (view_is_unseen()). */
+enum store_change store_api_unseen(struct store_kind *k, bool unseen);
 
 /*
  * A list: what is not given between begin and end is gone at the end, if the list was <whole>. The

@@ -34,6 +34,8 @@ struct store_kind {
 	struct store_entry *entries; /* owned, by namespace and name */
 	uint32_t count, room;
 	uint32_t objects, problems; /* entries that have one */
+	bool hidden;		    /* no part of views */
+	bool unseen;		    /* which objects there are is not known */
 	uint64_t broken;
 };
 

@@ -87,7 +87,8 @@ static void each_kind(const struct store *s, kind_fn fn, void *arg)
 {
 	for (unsigned kind = 0; kind < KIND_COUNT; kind++)
 		for (uint32_t i = 0; i < s->clusters_count; i++)
-			if (s->clusters[i]->open && s->clusters[i]->kinds[kind] != NULL)
+			if (s->clusters[i]->open && s->clusters[i]->kinds[kind] != NULL &&
+				!s->clusters[i]->kinds[kind]->hidden)
 				fn(arg, s->clusters[i]->kinds[kind]);
 }
 
@@ -197,6 +198,18 @@ static void sort_problems(struct building *b)
 	b->view->problem_count = n;
 }
 
+static void take_unseen(void *arg, const struct store_kind *k)
+{
+	struct view *v = arg;
+	struct view_kind *vk = &v->kinds[k->kind];
+
+	if (!k->unseen)
+		return;
+	if (vk->unseen == NULL)
+		vk->unseen = arena_array(&v->arena, struct str, k->store->clusters_count);
+	vk->unseen[vk->unseen_count++] = arena_str(&v->arena, k->cluster->name);
+}
+
 struct view *view_build(const struct store *s, const struct view *previous)
 {
 	struct view *v = calloc(1, sizeof(*v));
@@ -215,6 +228,7 @@ struct view *view_build(const struct store *s, const struct view *previous)
 		for (uint32_t k = 0; k < s->files[i]->problems_count; k++)
 			add_problem(&b, s->files[i]->problems[k]);
 	each_kind(s, kind_problems, &b);
+	each_kind(s, take_unseen, v);
 	collect(s, all);
 	qsort(all, n.objects, sizeof(*all), cmp_placed);
 	take_objects(&b, previous, all, n.objects);
@@ -239,6 +253,16 @@ void view_put(struct view *v)
 			object_put(v->kinds[k].objects[i]);
 	arena_fini(&v->arena);
 	free(v);
+}
+
+bool view_is_unseen(const struct view *v, enum kind kind, struct str cluster)
+{
+	const struct view_kind *vk = &v->kinds[kind];
+
+	for (uint32_t i = 0; i < vk->unseen_count; i++)
+		if (str_eq(vk->unseen[i], cluster))
+			return true;
+	return false;
 }
 
 const struct object *view_find(const struct view *v, enum kind kind, struct str cluster,

@@ -161,6 +161,50 @@ static void a_list_forgets_what_it_does_not_name(void **state)
 	store_free(s);
 }
 
+/* A role that comes later brings kinds of which half a list may be here. */
+static void a_kind_may_be_hidden_behind_an_open_gate(void **state)
+{
+	struct store *s = store_new();
+	struct store_kind *k;
+	uint64_t revision;
+
+	store_api_gate(s, EAST);
+	assert_null(store_api_find(s, EAST, KIND_SERVICE));
+	k = store_api_kind(s, EAST, KIND_SERVICE);
+	assert_ptr_equal(store_api_find(s, EAST, KIND_SERVICE), k);
+	store_api_hide(k, true);
+	revision = store_revision(s);
+	service(s, "a", 80);
+	service(s, "b", 0);
+	assert_string_equal(services(s), "");
+	assert_int_equal(store_revision(s), revision);
+	store_api_hide(k, false);
+	assert_true(store_revision(s) > revision);
+	assert_string_equal(services(s), "a:80!");
+	store_free(s);
+}
+
+static void a_view_knows_what_could_not_be_seen(void **state)
+{
+	struct store *s = store_new();
+	struct store_kind *k = store_api_kind(s, EAST, KIND_CONFIG_MAP);
+	struct view *v;
+
+	store_api_gate(s, EAST);
+	assert_int_equal(store_api_unseen(k, true), STORE_CHANGED);
+	assert_int_equal(store_api_unseen(k, true), STORE_SAME);
+	v = store_view(s);
+	assert_true(view_is_unseen(v, KIND_CONFIG_MAP, EAST));
+	assert_false(view_is_unseen(v, KIND_CONFIG_MAP, STR("us-west")));
+	assert_false(view_is_unseen(v, KIND_SECRET, EAST));
+	view_put(v);
+	assert_int_equal(store_api_unseen(k, false), STORE_CHANGED);
+	v = store_view(s);
+	assert_false(view_is_unseen(v, KIND_CONFIG_MAP, EAST));
+	view_put(v);
+	store_free(s);
+}
+
 static void the_end_of_a_problem_is_news(void **state)
 {
 	struct store *s = store_new();
@@ -492,6 +536,8 @@ int main(void)
 		cmocka_unit_test(an_object_that_is_not_valid_keeps_its_last_good_version),
 		cmocka_unit_test(what_is_written_wrongly_again_and_again_makes_no_new_view),
 		cmocka_unit_test(a_list_forgets_what_it_does_not_name),
+		cmocka_unit_test(a_kind_may_be_hidden_behind_an_open_gate),
+		cmocka_unit_test(a_view_knows_what_could_not_be_seen),
 		cmocka_unit_test(the_end_of_a_problem_is_news),
 		cmocka_unit_test(a_deletion_needs_only_the_name),
 		cmocka_unit_test(a_change_of_status_alone_makes_no_new_view),
