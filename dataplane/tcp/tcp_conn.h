@@ -3,12 +3,16 @@
  * tcp_conn.h: the connection, open to tcp/ and its tests only.
  *
  * Names are RFC 9293's (3.3.1). SND.UNA and SND.NXT live in the scoreboard (c->sack.una, .nxt),
- * which also holds our SYN and FIN as the one sequence number each of them is. Hot fields first,
- * grouped by cache line as the input and output paths touch them.
+ * which also holds our SYN and FIN as the one sequence number each of them is.
  */
 #pragma once
 
+#include <assert.h>
+#include <stdalign.h>
+#include <stddef.h>
+
 #include "dataplane/base/list.h"
+#include "dataplane/base/prefetch.h"
 #include "dataplane/base/timer_wheel.h"
 #include "dataplane/net/ip.h"
 #include "dataplane/tcp/tcp.h"
@@ -38,7 +42,7 @@ enum tcp_phase {
 #define TCP_RTX_LOG 6
 #define TCP_ACK_EVERY 2u /* segments, RFC 9293 3.8.6.3 */
 
-/* Loss recovery (tcp_recovery.c). */
+/* Loss recovery (tcp_recovery.c). What is looked at without a loss comes first. */
 struct tcp_recovery {
 	uint8_t phase;	   /* enum tcp_phase */
 	uint8_t dupacks;   /* without SACK: duplicate ACKs since SND.UNA moved */
@@ -52,8 +56,9 @@ struct tcp_recovery {
 	bool tlp_rtx;	      /* ... and it was a retransmission */
 	bool go_back;	      /* the last phase was LOSS: duplicate ACKs may be of our making */
 	bool cwnd_limited;    /* cwnd, not data or the peer's window, stopped the sender */
-	uint32_t recover;     /* SND.NXT when the phase began; RFC 6582 recover */
 	uint32_t reno_sacked; /* without SACK: bytes that duplicate ACKs say have arrived */
+	uint32_t prr_out;     /* RFC 6937, with prr_delivered and prr_flight */
+	uint32_t recover;     /* SND.NXT when the phase began; RFC 6582 recover */
 	uint32_t rtx_ts;      /* TSval of the first retransmission of the phase (Eifel) */
 	struct tcp_sack_block rtx_log[TCP_RTX_LOG]; /* retransmissions not proved needless yet */
 	uint32_t rtx_count;    /* retransmissions of the phase; many: no undo by DSACK */
@@ -62,17 +67,22 @@ struct tcp_recovery {
 	uint32_t rto_us;       /* time of the timeout, low 32 bits (F-RTO) */
 	uint32_t undo_una;     /* SND.UNA when the phase began */
 	uint32_t undo_cwnd, undo_ssthresh;
-	uint32_t prr_delivered, prr_out, prr_flight; /* RFC 6937 */
+	uint32_t prr_delivered, prr_flight;
 };
 
+/*
+ * Drawn by cache line: with many connections every line of this is a miss. Lines 5, 7, 8, 10 and 11
+ * are of no use to a stream to which nothing unusual happens: there lie the tails of structures
+ * whose heads end the line before. tcp_conn_prefetch() leaves them out.
+ */
 struct tcp_conn {
-	/* line 0: who it is, and what lists it is on */
-	struct tcp_flow flow;
+	/* line 0: who it is, whose, and does it owe something */
+	alignas(64) struct tcp_flow flow;
 	uint8_t state;	      /* enum tcp_state; written by tcp_set_state() only */
 	uint8_t reason;	      /* enum tcp_reason, once dead */
 	uint8_t events;	      /* TCP_EV_* not taken by the owner yet */
 	bool in_use;	      /* the slot holds a connection */
-	uint64_t hash;	      /* of the flow, for the table */
+	void *user;	      /* owner's */
 	struct list out_link; /* on tcp.out while something may have to be sent */
 
 	/* line 1: receiving */
@@ -106,50 +116,74 @@ struct tcp_conn {
 	bool fin_queued;      /* a FIN follows snd_end */
 	bool probe_out;	      /* the only thing in flight is the byte of a window probe */
 
-	/* the scoreboard's head, then its first ranges */
-	struct tcp_sack sack;
-
-	/* timers */
+	/* line 3: lists and times */
 	struct timer timer;
-	uint64_t due_us[TCP_DUE_COUNT];
-	uint64_t rcvd_us; /* last segment received */
-	uint64_t sent_us; /* last data sent */
-	struct tcp_rtt rtt;
-	struct tcp_rack rack;
-
-	/* congestion and loss */
-	struct tcp_cc cc;
-	struct tcp_recovery rec;
-
-	/* colder */
-	struct tcp_reasm reasm;
 	struct list ready_link; /* on tcp.ready with events; an orphan: on tcp.orphans */
-	void *user;		/* owner's */
-	struct tcp_note note;	/* owner's, from before it was parked */
-	struct net_dst dst;
-	uint64_t linger_us;    /* orphan: incoming data after this time is answered with RST */
+	uint64_t rcvd_us;	/* last segment received */
+	uint64_t sent_us;	/* last data sent */
+
+	/* line 4: deadlines; 5: the rest of congestion control */
+	uint64_t due_us[TCP_DUE_COUNT];
+	struct tcp_cc cc;
+
+	/* line 6: where to, and whether anything is unusual; 7, 8: losses, and what is cold */
 	uint64_t ts_recent_us; /* when ts_recent was taken, RFC 7323 5.5 */
-	uint64_t bytes_in, bytes_out;
-	uint32_t iss, irs;
-	uint32_t ts_offset; /* of our timestamps, random per flow */
-	uint32_t bind;
-	uint32_t fin_seq;  /* of the peer's FIN, when has_fin */
+	uint64_t bytes_in;
 	uint32_t released; /* charges of sent mbufs that were freed */
-	uint32_t retransmits, retransmits_spurious;
-	uint16_t mss_peer; /* as received, or the default */
-	uint16_t mtu;	   /* of the path, IP bytes */
-	uint8_t retries;   /* timeouts since the peer last acknowledged something */
+	struct net_dst dst;
+	uint16_t mtu;	 /* of the path, IP bytes */
+	uint8_t retries; /* timeouts since the peer last acknowledged something */
 	uint8_t persist_backoff;
 	uint8_t probes;	     /* keepalive or window probes without an answer */
-	uint8_t ports_tried; /* SYN_SENT: ports given up because of a stale peer */
 	bool persist;	     /* TCP_DUE_REXMIT is the persist timer */
 	bool has_fin;	     /* the peer's FIN was seen, maybe not in order yet */
 	bool orphan;	     /* the owner has called tcp_close() */
-	bool active;	     /* we sent the first SYN */
 	bool syn_rtx;	     /* our SYN was retransmitted, RFC 6298 5.7 */
+	bool active;	     /* we sent the first SYN */
 	bool counted;	     /* in the per-source table */
+	uint8_t ports_tried; /* SYN_SENT: ports given up because of a stale peer */
+	struct tcp_recovery rec;
+	uint16_t mss_peer;    /* as received, or the default */
+	uint64_t hash;	      /* of the flow, for the table */
+	struct tcp_note note; /* owner's, from before it was parked */
+	uint64_t linger_us;   /* orphan: incoming data after this time is answered with RST */
+
+	/* line 9: the scoreboard's head and its first range; 10, 11: the others, and what is cold */
+	alignas(64) uint64_t bytes_out;
+	struct tcp_sack sack;
+	uint32_t iss, irs;
+	uint32_t bind;
+	uint32_t fin_seq; /* of the peer's FIN, when has_fin */
+	uint32_t retransmits, retransmits_spurious;
+
+	/* lines 12, 13: what is out of order, and round-trip times */
+	alignas(64) struct tcp_rack rack;
+	struct tcp_reasm reasm;
+	struct tcp_rtt rtt;
+	uint32_t ts_offset; /* of our timestamps, random per flow */
 };
 static_assert(sizeof(struct tcp_conn) <= 14 * 64, "a connection is at most 14 cache lines");
+static_assert(offsetof(struct tcp_conn, rcv_nxt) == 64 && offsetof(struct tcp_conn, sndq) == 128 &&
+		offsetof(struct tcp_conn, timer) == 192 &&
+		offsetof(struct tcp_conn, due_us) == 256 &&
+		offsetof(struct tcp_conn, cc.mss) == 5 * 64 &&
+		offsetof(struct tcp_conn, ts_recent_us) == 6 * 64 &&
+		offsetof(struct tcp_conn, rec.recover) == 7 * 64 &&
+		offsetof(struct tcp_conn, bytes_out) == 9 * 64 &&
+		offsetof(struct tcp_conn, sack.small[1]) <= 10 * 64 &&
+		offsetof(struct tcp_conn, rack) == 12 * 64,
+	"lines as drawn");
+
+/* Asks for all that a stream needs to which nothing unusual happens. */
+static inline void tcp_conn_prefetch(const struct tcp_conn *c)
+{
+	const char *p = (const char *)c;
+
+	prefetch_lines(p, (size_t)5 * 64);
+	prefetch(p + (size_t)6 * 64);
+	prefetch(p + (size_t)9 * 64);
+	prefetch_lines(p + (size_t)12 * 64, (size_t)2 * 64);
+}
 
 static inline bool tcp_is_dead(const struct tcp_conn *c)
 {

@@ -2,7 +2,6 @@
 /*
  * tcp_info.c: looking at connections and counters without changing them.
  */
-#include "dataplane/base/prefetch.h"
 #include "dataplane/tcp/tcp_stack.h"
 
 static const char *const state_names[TCP_STATE_COUNT] = {
@@ -95,7 +94,7 @@ void *tcp_user(const struct tcp_conn *c)
 
 void tcp_prefetch(const struct tcp_conn *c)
 {
-	prefetch_lines(c, sizeof(*c));
+	tcp_conn_prefetch(c);
 }
 
 void tcp_set_user(struct tcp_conn *c, void *user)

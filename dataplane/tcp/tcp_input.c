@@ -356,7 +356,7 @@ static const struct tcp_conn *ask_conn(const struct tcp *t, uint64_t hash, uint6
 	if (ref == TCP_TABLE_NONE || (ref & TCP_REF_KIND) != TCP_REF_CONN)
 		return NULL;
 	c = &t->conns[ref & TCP_REF_INDEX];
-	prefetch_lines(c, sizeof(*c));
+	tcp_conn_prefetch(c);
 	return c;
 }
 

@@ -13,10 +13,10 @@
 #define TCP_MERGE_MAX 256	 /* payloads up to this are copied behind others where they fit */
 
 struct tcp_reasm {
-	struct mbufq q;					 /* owned; sorted by pkt.seq, disjoint */
-	struct tcp_sack_block sack[TCP_SACK_BLOCKS_MAX]; /* newest first, each inside q's bytes */
+	struct mbufq q;		     /* owned; sorted by pkt.seq, disjoint */
 	struct tcp_sack_block dsack; /* a duplicate to report once; empty when start == end */
 	uint8_t sack_count;
+	struct tcp_sack_block sack[TCP_SACK_BLOCKS_MAX]; /* newest first, each inside q's bytes */
 };
 
 enum tcp_reasm_result {
