@@ -5,6 +5,9 @@
 #include "control/model/check.h"
 #include "control/model/gateway.h"
 #include "control/model/schema.h"
+#include "dataplane/yaml/yaml_tree.h"
+
+#define SALVAGED_MAX 256u /* a manifest may hold anything; the API allows 16 */
 
 static const struct yaml_field target_fields[] = {
 	YAML_STR(struct policy_target, "group", group, .required = true, .max = 253,
@@ -98,3 +101,42 @@ static const struct yaml_schema spec_schema =
 	YAML_SCHEMA(struct backend_tls_policy, policy_fields, .finish = policy_finish);
 
 SCHEMA_WITH_SPEC(backend_tls_policy, struct backend_tls_policy, spec_schema);
+
+/* --- one that is not valid --- */
+
+static struct str text_of(struct arena *a, const struct yaml_node *map, const char *key,
+	struct str otherwise)
+{
+	const struct yaml_node *n = yaml_get(map, key);
+
+	return n != NULL && n->kind == YAML_KIND_SCALAR ? arena_str(a, n->text) : otherwise;
+}
+
+/* A port that cannot be one means all of them. */
+static void salvage(struct arena *a, const struct yaml_node *n, struct backend_tls_policy *ret)
+{
+	struct policy_target *t = (struct policy_target *)&ret->targets[ret->targets_count];
+
+	*t = (struct policy_target){
+		.group = text_of(a, n, "group", STR("")),
+		.kind = text_of(a, n, "kind", STR("Service")),
+		.name = text_of(a, n, "name", STR("")),
+		.section_name = text_of(a, n, "sectionName", STR("")),
+	};
+	if (t->section_name.len != 0 && check_dns_name(t->section_name) != NULL)
+		t->section_name = STR("");
+	if (t->name.len != 0 && ret->targets_count < SALVAGED_MAX)
+		ret->targets_count++;
+}
+
+bool backend_tls_policy_salvage(struct arena *a, const struct yaml_node *doc, const char *why,
+	struct backend_tls_policy *ret)
+{
+	const struct yaml_node *spec = yaml_get(doc, "spec");
+
+	*ret = (struct backend_tls_policy){.invalid = arena_str(a, str_of(why)).p};
+	ret->targets = arena_array(a, struct policy_target, SALVAGED_MAX + 1);
+	yaml_for_each(n, yaml_get(spec, "targetRefs")) salvage(a, n, ret);
+	salvage(a, yaml_get(spec, "targetRef"), ret); /* as v1alpha2 had it */
+	return ret->targets_count != 0;
+}

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "control/model/check.h"
+#include "control/model/gateway.h"
 #include "control/model/json_tree.h"
 #include "control/model/remember.h"
 #include "control/model/schema.h"
@@ -55,11 +56,18 @@ struct decoding {
 	enum kind kind;
 	struct str ns, name; /* empty while unknown */
 	struct str kind_text;
+	char fault[512]; /* the first that is fatal: "field: what"; "": none */
 };
 
 /* Bytes from the manifest may be anything: only printable ones reach logs and terminals. */
-static void say(const struct decoding *d, bool fatal, uint32_t line, const char *path,
-	const char *what)
+static void make_printable(char *text)
+{
+	for (char *p = text; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+}
+
+static void say(struct decoding *d, bool fatal, uint32_t line, const char *path, const char *what)
 {
 	char text[1024];
 
@@ -72,9 +80,10 @@ static void say(const struct decoding *d, bool fatal, uint32_t line, const char 
 	snprintf(text, sizeof(text), "%s: %.*s%s%.*s%s%.*s: %s%s%s", place,
 		STR_FMT(str_first(d->kind_text, 64)), d->name.len ? " " : "", STR_FMT(d->ns),
 		d->ns.len ? "/" : "", STR_FMT(d->name), path, path[0] ? ": " : "", what);
-	for (char *p = text; *p != '\0'; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
+	make_printable(text);
+	if (fatal && d->fault[0] == '\0')
+		snprintf(d->fault, sizeof(d->fault), "%s%s%s", path, path[0] ? ": " : "", what);
+	make_printable(d->fault);
 	d->handler->on_problem(d->handler->ctx, fatal, text);
 }
 
@@ -256,6 +265,13 @@ static bool spec_take(struct yaml_decoder *dec, const struct yaml_node *doc, str
 	return yaml_decode(dec, doc, schema, spec) == 0;
 }
 
+/* Known by its name, not valid, and yet of consequence: what it forbids stays forbidden. */
+static bool is_salvaged(const struct decoding *d, const struct yaml_node *doc, struct object *o)
+{
+	return o->kind == KIND_BACKEND_TLS_POLICY && o->name.len != 0 &&
+		backend_tls_policy_salvage(&o->arena, doc, d->fault, (void *)o->spec);
+}
+
 /* <status>, <text>: JSON, borrowed; of an API server's objects only. */
 static void decode_known(struct decoding *d, const struct yaml_node *doc, struct str status,
 	struct str text)
@@ -280,7 +296,7 @@ static void decode_known(struct decoding *d, const struct yaml_node *doc, struct
 		o->text = arena_str(&o->arena, text);
 		o->content_digest = content_digest(doc);
 	}
-	if (good) {
+	if ((good && d->fault[0] == '\0') || is_salvaged(d, doc, o)) {
 		d->handler->on_object(d->handler->ctx, o);
 		return;
 	}
@@ -306,6 +322,16 @@ static void name_guess(struct decoding *d, const struct yaml_node *doc)
 	d->name = name != NULL ? str_first(name->text, 253) : STR("");
 }
 
+/* It means to forbid plaintext, in whatever version. */
+static bool is_guard_of_other_version(struct str version, struct str kind)
+{
+	struct str group = version;
+
+	group = str_cut(&group, '/');
+	return str_eq(kind, kind_info[KIND_BACKEND_TLS_POLICY].name) &&
+		str_eq(group, GATEWAY_GROUP) && kind_of(version, kind) == KIND_COUNT;
+}
+
 void object_decode(const struct yaml_file *f, const struct yaml_node *doc, struct str cluster,
 	const struct decode_handler *h)
 {
@@ -326,6 +352,11 @@ void object_decode(const struct yaml_file *f, const struct yaml_node *doc, struc
 	}
 	d.kind_text = kind->text;
 	d.kind = kind_of(version->text, kind->text);
+	if (is_guard_of_other_version(version->text, kind->text)) {
+		d.kind = KIND_BACKEND_TLS_POLICY;
+		name_guess(&d, doc);
+		say(&d, true, version->line, "apiVersion", "this version is not known");
+	}
 	if (d.kind != KIND_COUNT) {
 		decode_known(&d, doc, STR(""), STR(""));
 	} else if (str_ends(kind->text, STR("List")) && yaml_get(doc, "items") != NULL) {

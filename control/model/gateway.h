@@ -170,4 +170,14 @@ struct backend_tls_policy {
 	struct str well_known; /* absent: cas */
 	struct str hostname;
 	bool has_options;
+	const char *invalid; /* what is wrong with it: then only its targets are known; or NULL */
 };
+
+struct yaml_node;
+
+/*
+ * A policy that is not valid still says whom it is for, and he must not be reached as if there were
+ * none. Fills <ret> with what of <doc>'s targets can be read; false: none can.
+ */
+bool backend_tls_policy_salvage(struct arena *a, const struct yaml_node *doc, const char *why,
+	struct backend_tls_policy *ret);

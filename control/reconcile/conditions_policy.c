@@ -3,7 +3,9 @@
  * conditions_policy.c: what a BackendTLSPolicy is told, the same for each of its ancestors.
  *
  * Its references are judged as if TLS were built, so that they are right on the day it is; a policy
- * against which nothing else speaks is Invalid, because nobody can carry it out.
+ * against which nothing else speaks is Invalid, because nobody can carry it out. So is one that its
+ * schema refuses and that came all the same, in a file or from a server with other rules: it forbids
+ * plaintext to the targets that can be read of it, and says what is wrong.
  */
 #include <string.h>
 
@@ -84,6 +86,13 @@ static void say(struct reconcile *r, const struct plan_policy *policy, struct co
 	const struct object *o = policy->obj;
 	const char *missing = missing_target(r, o);
 
+	if (o->backend_tls_policy->invalid != NULL) {
+		condition_set(c, o, "Accepted", false, "Invalid",
+			arena_printf(r->arena,
+				"%s: requests to its targets are answered 500 until it is valid",
+				o->backend_tls_policy->invalid));
+		return;
+	}
 	if (policy->conflicted)
 		condition_set(c, o, "Accepted", false, "Conflicted",
 			"spec.targetRefs: an older policy has this target: change one of them");

@@ -69,20 +69,35 @@ static bool same_target(const struct policy_use *a, const struct policy_use *b)
 		0;
 }
 
-/* Of several policies for one target and section the oldest wins. */
+/* By target and section, and of one section the oldest first. */
+static int cmp_claims(const void *a, const void *b)
+{
+	const struct policy_use *x = *(struct policy_use *const *)a,
+				*y = *(struct policy_use *const *)b;
+	int c = cmp_target(x, y->policy->obj, y->target->group, y->target->kind, y->target->name);
+
+	if (c == 0)
+		c = str_cmp(x->target->section_name, y->target->section_name);
+	return c != 0 ? c : object_cmp_age(x->policy->obj, y->policy->obj);
+}
+
+/* Of several policies for one target and section the oldest wins; one that is not valid claims none. */
 static void find_conflicts(struct reconcile *r)
 {
-	for (uint32_t i = 0; i < r->policy_uses_count; i++) {
-		struct policy_use *u = &r->policy_uses[i];
+	struct policy_use **claims =
+		arena_array(r->arena, struct policy_use *, r->policy_uses_count);
+	uint32_t n = 0;
 
-		if (!demands_tls(u))
-			continue;
-		for (uint32_t k = i; k > 0 && same_target(u, &r->policy_uses[k - 1]); k--)
-			if (demands_tls(&r->policy_uses[k - 1]) &&
-				str_eq(u->target->section_name,
-					r->policy_uses[k - 1].target->section_name))
-				u->policy->conflicted = true;
-	}
+	for (uint32_t i = 0; i < r->policy_uses_count; i++)
+		if (demands_tls(&r->policy_uses[i]) &&
+			r->policy_uses[i].policy->obj->backend_tls_policy->invalid == NULL)
+			claims[n++] = &r->policy_uses[i];
+	qsort(claims, n, sizeof(struct policy_use *), cmp_claims);
+	for (uint32_t i = 1; i < n; i++)
+		if (same_target(claims[i], claims[i - 1]) &&
+			str_eq(claims[i]->target->section_name,
+				claims[i - 1]->target->section_name))
+			claims[i]->policy->conflicted = true;
 }
 
 static void take_kind(struct reconcile *r, enum kind kind)
@@ -267,9 +282,26 @@ static void add_own_target(struct reconcile *r, struct plan_policy *policy)
 	policy->ancestors_count = 1;
 }
 
+/* What no condition may tell, as long as no Gateway is concerned. Of files it is a problem already. */
+static void note_policy(struct reconcile *r, const struct object *o)
+{
+	const struct backend_tls_policy *p = o->backend_tls_policy;
+
+	if (p->invalid != NULL && o->file == NULL)
+		note_add(r, true, o, "%s: its targets are answered 500", p->invalid);
+	for (uint32_t i = 0; i < p->targets_count; i++)
+		if (!str_eq(p->targets[i].kind, kind_info[KIND_SERVICE].name) &&
+			!str_eq(p->targets[i].kind, kind_info[KIND_SERVICE_IMPORT].name))
+			note_add(r, true, o,
+				"spec.targetRefs[%u].kind: %.*s is not supported, and its requests "
+				"are sent without TLS: use Service",
+				i, STR_FMT(str_first(p->targets[i].kind, 63)));
+}
+
 static void tell(struct reconcile *r, struct plan_policy *policy)
 {
 	if (policy->obj->kind == KIND_BACKEND_TLS_POLICY) {
+		note_policy(r, policy->obj);
 		conditions_policy(r, policy);
 		return;
 	}

@@ -226,6 +226,7 @@ enum store_change store_api_upsert(struct store_kind *k, const json_t *object)
 	}
 	if (a.object == NULL)
 		return take_broken(k, e, a.problem);
+	k->broken += a.problem != NULL; /* a policy of which its targets are left */
 	free(a.problem);
 	return take_object(k, e, a.object);
 }

@@ -134,6 +134,59 @@ static void an_invalid_object_keeps_its_last_good_version(void **state)
 	store_free(s);
 }
 
+/* "web, db! " of the targets of the present policies, '!' behind those of one that is not valid. */
+static const char *guarded(struct store *s)
+{
+	static char buf[256];
+	struct view *v = store_view(s);
+	size_t n = 0;
+
+	buf[0] = '\0';
+	for (uint32_t i = 0; i < v->kinds[KIND_BACKEND_TLS_POLICY].count; i++) {
+		const struct backend_tls_policy *p =
+			v->kinds[KIND_BACKEND_TLS_POLICY].objects[i]->backend_tls_policy;
+
+		for (uint32_t k = 0; k < p->targets_count; k++)
+			n += (size_t)snprintf(buf + n, sizeof(buf) - n, "%.*s%s ",
+				STR_FMT(p->targets[k].name), p->invalid != NULL ? "!" : "");
+	}
+	view_put(v);
+	return buf;
+}
+
+static void policy(struct store *s, const char *version, const char *spec)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		"apiVersion: gateway.networking.k8s.io/%s\nkind: BackendTLSPolicy\n"
+		"metadata: {name: p, namespace: demo}\nspec: {%s}\n",
+		version, spec);
+	store_put_text(s, EAST, "p.yaml", str_of(text));
+}
+
+#define TARGET(name) "{group: '', kind: Service, name: " name "}"
+#define VALIDATION "validation: {hostname: a.lab, wellKnownCACertificates: System}"
+
+static void what_forbids_plaintext_does_so_as_long_as_its_targets_can_be_read(void **state)
+{
+	struct store *s = store_new();
+
+	policy(s, "v1", "targetRefs: [" TARGET("web") "], " VALIDATION);
+	assert_string_equal(guarded(s), "web ");
+	policy(s, "v1", "targetRefs: [" TARGET("web") ", " TARGET("db") "], validation: 7");
+	assert_string_equal(guarded(s), "web! db! ");
+	policy(s, "v1", "targetRefs: 7, " VALIDATION); /* whom it means is not known: the old one */
+	assert_string_equal(guarded(s), "web! db! ");
+	policy(s, "v1alpha2", "targetRef: " TARGET("web") ", " VALIDATION);
+	assert_string_equal(guarded(s), "web! ");
+	policy(s, "v2", "targetRefs: [" TARGET("db") "], " VALIDATION);
+	assert_string_equal(guarded(s), "db! ");
+	policy(s, "v1", "targetRefs: [" TARGET("db") "], " VALIDATION);
+	assert_string_equal(guarded(s), "db ");
+	store_free(s);
+}
+
 static void an_object_without_a_readable_name_may_be_any(void **state)
 {
 	struct store *s = store_new();
@@ -329,6 +382,7 @@ int main(void)
 		cmocka_unit_test(an_edit_replaces_the_objects_of_its_file_only),
 		cmocka_unit_test(a_half_written_file_keeps_its_objects),
 		cmocka_unit_test(an_invalid_object_keeps_its_last_good_version),
+		cmocka_unit_test(what_forbids_plaintext_does_so_as_long_as_its_targets_can_be_read),
 		cmocka_unit_test(an_object_without_a_readable_name_may_be_any),
 		cmocka_unit_test(of_two_equal_objects_the_first_by_path_counts),
 		cmocka_unit_test(generations_count_changes_of_the_spec_alone),
