@@ -27,7 +27,7 @@
 #include "control/store/store.h"
 
 #define CONTROL_DEBOUNCE_US 10000u /* followers of a change wait no longer */
-#define CONTROL_RETIRED_MAX 4	   /* configurations that a plan may still point into */
+#define CONTROL_RETIRED_MAX 8	   /* configurations that a plan may still point into */
 
 /* A plan as the dataplanes were told it. */
 struct compiled {

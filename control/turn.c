@@ -150,7 +150,7 @@ static void retired_sweep(struct control *c)
 	for (int i = 0; i < CONTROL_RETIRED_MAX; i++) {
 		struct control_config *old = c->retired[i];
 
-		if (old == NULL || c->plan->config == old ||
+		if (old == NULL || c->plan->config == old || status_uses(c->status, old) ||
 			(c->acked != NULL && c->acked->config == old) ||
 			(c->compiled != NULL && c->compiled->plan->config == old))
 			continue;
@@ -290,6 +290,8 @@ static int reload(struct control *c, struct err *err)
 	const char *key;
 	int rc, slot = 0;
 
+	if (c->plan != NULL)
+		retired_sweep(c);
 	while (slot < CONTROL_RETIRED_MAX && c->retired[slot] != NULL)
 		slot++;
 	bug_on(new == NULL);

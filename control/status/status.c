@@ -241,6 +241,12 @@ void status_update(struct status *s, struct plan *p, bool acked)
 		loop_timer_set(s->loop, &s->grace_timer, STATUS_GRACE_US);
 }
 
+bool status_uses(const struct status *s, const struct control_config *config)
+{
+	return (s->plan != NULL && s->plan->config == config) ||
+		(s->next != NULL && s->next->config == config);
+}
+
 static void on_grace(void *arg)
 {
 	struct status *s = arg;

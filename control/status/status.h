@@ -41,6 +41,8 @@ void status_instance(const char *state_dir, char *buf, size_t size);
  */
 void status_update(struct status *s, struct plan *p, bool acked);
 #define STATUS_GRACE_US 1000000u
+/* A plan that waits to be told was made from it. */
+bool status_uses(const struct status *s, const struct control_config *config);
 /* Objects came back with another status or version. */
 void status_on_change(struct status *s);
 /* Before kube_close(): requests to it will not be answered. */

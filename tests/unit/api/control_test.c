@@ -447,6 +447,22 @@ static void sighup_takes_what_is_safe_and_refuses_the_rest(void **state)
 	assert_true(soon(config_lacks, "192.0.2.0/24"));
 }
 
+/* What is read again while plans of what was read before still wait to be told, outlives them. */
+static void sighups_may_come_in_a_row(void **state)
+{
+	for (unsigned i = 0; i < 800; i++) {
+		kill(w.control, SIGHUP);
+		usleep(3000);
+	}
+	assert_int_equal(waitpid(w.control, NULL, WNOHANG), 0);
+	put_config("trustedNetworks: [192.0.2.0/24]\n");
+	kill(w.control, SIGHUP);
+	assert_true(soon(config_has, "192.0.2.0/24"));
+	put_config("");
+	kill(w.control, SIGHUP);
+	assert_true(soon(config_lacks, "192.0.2.0/24"));
+}
+
 static bool clusters_have(const void *text)
 {
 	return get("/api/v1/clusters") == 200 && strstr(bench.last.body, text) != NULL;
@@ -669,6 +685,7 @@ int main(void)
 	const struct CMUnitTest after[] = {
 		cmocka_unit_test(a_second_control_is_refused),
 		cmocka_unit_test(sighup_takes_what_is_safe_and_refuses_the_rest),
+		cmocka_unit_test(sighups_may_come_in_a_row),
 		cmocka_unit_test(clusters_come_and_go_by_rest),
 		cmocka_unit_test(a_cluster_whose_kubeconfig_broke_can_be_drained),
 		cmocka_unit_test(a_kubeconfig_that_cannot_work_takes_nobodys_place),
