@@ -68,6 +68,25 @@ static bool status_lacks(const void *text)
 	return get("/api/v1/status") == 200 && strstr(bench.last.body, text) == NULL;
 }
 
+/* The dataplane has all that control wants. */
+static bool is_applied(const void *arg)
+{
+	json_t *answer, *want, *have;
+	bool yes;
+
+	if (get("/api/v1/dataplanes") != 200)
+		return false;
+	answer = json_loads(bench.last.body, 0, NULL);
+	want = json_object_get(answer, "wanted");
+	have = json_object_get(json_array_get(json_object_get(answer, "items"), 0), "applied");
+	yes = have != NULL &&
+		json_equal(json_object_get(have, "generation"),
+			json_object_get(want, "generation")) &&
+		json_equal(json_object_get(have, "revision"), json_object_get(want, "revision"));
+	json_decref(answer);
+	return yes;
+}
+
 /* --- the world --- */
 
 static void put_all(const char *clusters, const char *more)
@@ -174,12 +193,11 @@ static void a_weight_travels_as_a_small_message(void **state)
 {
 	json_t *before, *after;
 
-	assert_int_equal(get("/api/v1/dataplanes"), 200);
+	assert_true(soon(is_applied, NULL));
 	before = json_loads(bench.last.body, 0, NULL);
 	put("east/route.yaml", ROUTE_YAML(0, 100));
 	assert_true(soon(config_has, "\"weight\": 100"));
-	assert_true(soon(is_ready, NULL));
-	get("/api/v1/dataplanes");
+	assert_true(soon(is_applied, NULL));
 	after = json_loads(bench.last.body, 0, NULL);
 	json_t *b = json_array_get(json_object_get(before, "items"), 0);
 	json_t *n = json_array_get(json_object_get(after, "items"), 0);

@@ -170,11 +170,12 @@ static void what_does_not_resolve_keeps_its_share(void **state)
 	compiled_fini(&a);
 }
 
-static double now_ms(void)
+/* Of this thread: what others do meanwhile costs it nothing. */
+static double cpu_ms(void)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
 	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
@@ -201,7 +202,7 @@ static void an_edit_among_a_thousand_routes_costs_milliseconds(void **state)
 		store_put_text(k.store, EAST, name, str_of(text));
 	}
 	for (int i = 0; i < 6; i++) {
-		double t = now_ms(), c;
+		double t = cpu_ms(), c;
 
 		snprintf(text, sizeof(text),
 			ROUTE "  - backendRefs: [{name: s0, port: 80, weight: "
@@ -209,12 +210,12 @@ static void an_edit_among_a_thousand_routes_costs_milliseconds(void **state)
 			"r", i);
 		store_put_text(k.store, EAST, "route", str_of(text));
 		compile(&k);
-		edit_ms = now_ms() - t < edit_ms ? now_ms() - t : edit_ms;
+		edit_ms = cpu_ms() - t < edit_ms ? cpu_ms() - t : edit_ms;
 		arena_fini(&k.arena);
 		arena_init(&k.arena, 0);
-		c = now_ms();
+		c = cpu_ms();
 		compile_plan(k.plan, 1, &k.arena, &k.c);
-		compile_ms = now_ms() - c < compile_ms ? now_ms() - c : compile_ms;
+		compile_ms = cpu_ms() - c < compile_ms ? cpu_ms() - c : compile_ms;
 	}
 	assert_int_equal(k.c.route_count, 1001);
 	print_message("compile %.2f ms, edit to configuration %.2f ms\n", compile_ms, edit_ms);
