@@ -204,11 +204,11 @@ static void who_does_not_welcome_or_falls_silent_is_let_go(void **state)
 
 	raw_expect(&r, MESSAGE_HELLO);
 	raw_expect_down(&r);
-	assert_true(clock_mono_us() - start < MESSAGE_WELCOME_US + 2000000);
+	assert_true(clock_mono_us() - start < MESSAGE_WELCOME_US + 10000000);
 	begin(&s);
-	start = clock_mono_us();
+	start = r.said_us;
 	raw_expect_down(&r); /* we send no heartbeats */
-	assert_true(clock_mono_us() - start >= MESSAGE_DEAD_US - 500000);
+	assert_true(clock_mono_us() - start >= MESSAGE_DEAD_US);
 	raw_be_control(&r, 5);
 	assert_int_equal(raw_counter(&r, "welcome_late"), 1);
 	assert_int_equal(raw_counter(&r, "peer_silent"), 1);
@@ -320,6 +320,7 @@ static void a_change_that_does_not_fit_is_refused(void **state)
 	m.endpoints.service_id ^= 1;
 	assert_int_equal(answer(m), MESSAGE_RESULT_UNKNOWN_OBJECT);
 	assert_true(worker_sees(1));
+	world_turn(&w);
 	assert_int_equal(atomic_load(&w.workers[0].seen_endpoints), 1);
 }
 

@@ -99,7 +99,8 @@ static inline const struct message_weight *pair(uint32_t a, uint32_t b)
 
 static inline bool worker_sees(uint32_t weight)
 {
-	for (unsigned i = 0; i < 200 && atomic_load(&w.workers[0].seen_w[0]) != weight; i++)
+	for (unsigned i = 0; i < WORLD_WAIT_MS && atomic_load(&w.workers[0].seen_w[0]) != weight;
+		i++)
 		usleep(1000);
 	return atomic_load(&w.workers[0].seen_w[0]) == weight;
 }

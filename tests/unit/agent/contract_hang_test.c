@@ -15,6 +15,28 @@ static void hang(void)
 	assert_true(atomic_load(&w.hung));
 }
 
+/* The worker that does not hang. */
+static bool other_has_weight(struct world *world, uint64_t weight)
+{
+	return atomic_load(&world->workers[0].seen_w[0]) == weight;
+}
+
+static bool other_has_endpoints(struct world *world, uint64_t count)
+{
+	return atomic_load(&world->workers[0].seen_endpoints) == count;
+}
+
+static bool other_has_more_than(struct world *world, uint64_t serial)
+{
+	return atomic_load(&world->workers[0].seen_serial) > serial;
+}
+
+static bool is_said_to_hang(struct world *world, uint64_t arg)
+{
+	return strstr(world_state_of(world).error, "quiesce") != NULL &&
+		world_state_of(world).lag_us > 1000000;
+}
+
 static void a_hanging_worker_delays_the_acknowledgement_and_nothing_else(void **state)
 {
 	struct world_spec s = world_spec(4);
@@ -25,13 +47,9 @@ static void a_hanging_worker_delays_the_acknowledgement_and_nothing_else(void **
 	hang();
 	s.w[0][0] = 3;
 	out = world_publish(&w, &s);
-	for (unsigned i = 0; i < 200 && atomic_load(&w.workers[0].seen_w[0]) != 3; i++)
-		world_run(&w, 10);
-	assert_int_equal(atomic_load(&w.workers[0].seen_w[0]), 3); /* the other one has it */
-	world_run(&w, 1300);
+	assert_true(world_run_until(&w, other_has_weight, 3));
+	assert_true(world_run_until(&w, is_said_to_hang, 0));
 	assert_false(publish_is_applied(w.publish, out.revision));
-	assert_non_null(strstr(world_state_of(&w).error, "quiesce"));
-	assert_true(world_state_of(&w).lag_us > 1000000);
 	atomic_store(&w.hang, false);
 	assert_true(world_run_until(&w, world_is_applied, out.revision));
 	assert_true(world_run_until(&w, world_is_synced, 0));
@@ -65,6 +83,8 @@ static void what_a_worker_holds_outlives_its_replacement(void **state)
 {
 	struct world_spec s = world_spec(2);
 
+	uint64_t serial;
+
 	start_both();
 	publish_and_sync(&s);
 	for (unsigned round = 0; round < 3; round++) {
@@ -75,15 +95,14 @@ static void what_a_worker_holds_outlives_its_replacement(void **state)
 		hang();
 		s.w[0][0] = 20 + round;
 		world_publish(&w, &s);
-		world_run(&w, 50);
+		assert_true(world_run_until(&w, other_has_weight, 20 + round));
 		s.endpoints = 6 + round;
 		world_publish(&w, &s);
-		world_run(&w, 50);
+		assert_true(world_run_until(&w, other_has_endpoints, 6 + round));
+		serial = atomic_load(&w.workers[0].seen_serial);
 		s.listeners++;
 		world_publish(&w, &s);
-		world_run(&w, 200);
-		assert_int_equal(atomic_load(&w.workers[0].seen_w[0]), 20 + round);
-		assert_int_equal(atomic_load(&w.workers[0].seen_endpoints), 6 + round);
+		assert_true(world_run_until(&w, other_has_more_than, serial));
 		assert_int_equal(atomic_load(&w.workers[1].seen_w[0]), 10 + round);
 		atomic_store(&w.hang, false);
 		assert_true(world_run_until(&w, world_is_synced, 0));

@@ -81,9 +81,11 @@ static void endpoints_are_one_small_message_per_service(void **state)
 	assert_int_equal(out.kind, PUBLISH_SMALL);
 	assert_int_equal(out.endpoints, 1);
 	assert_true(world_run_until(&w, world_is_applied, out.revision));
+	world_turn(&w);
 	assert_int_equal(atomic_load(&w.workers[1].seen_endpoints), 5);
 	s.endpoints = 0;
 	publish_and_sync(&s);
+	world_turn(&w);
 	assert_int_equal(atomic_load(&w.workers[1].seen_endpoints), 0);
 }
 
@@ -194,6 +196,11 @@ static void a_bad_configuration_leaves_the_last_one_wanted(void **state)
 	assert_true(world_run_until(&w, world_is_synced, 0));
 }
 
+static bool lacks_slots(struct world *world, uint64_t arg)
+{
+	return strstr(world_state_of(world).error, "slots") != NULL;
+}
+
 static void more_than_the_slots_is_refused_and_said(void **state)
 {
 	static struct world_spec s;
@@ -210,17 +217,24 @@ static void more_than_the_slots_is_refused_and_said(void **state)
 	}
 	s.endpoint_first = 50000;
 	world_publish(&w, &s);
-	world_run(&w, 300);
+	assert_true(world_run_until(&w, lacks_slots, 0));
 	st = world_state_of(&w);
 	assert_false(st.synced);
-	assert_non_null(strstr(st.error, "slots"));
 	assert_int_equal(atomic_load(&w.workers[0].seen_endpoints), 4000);
 	/* Other changes still get through. */
 	s.w[0][0] = 4;
 	world_publish(&w, &s);
-	for (unsigned i = 0; i < 500 && !workers_see(&w, 4); i++)
-		world_run(&w, 10);
-	assert_true(workers_see(&w, 4));
+	assert_true(world_run_until(&w, workers_see, 4));
+}
+
+static bool control_knows_drain(struct world *world, uint64_t yes)
+{
+	return world_state_of(world).draining == yes;
+}
+
+static bool is_draining(struct world *world, uint64_t yes)
+{
+	return atomic_load(&world->group.draining) == yes;
 }
 
 static void draining_is_said_kept_and_taken_back(void **state)
@@ -230,19 +244,13 @@ static void draining_is_said_kept_and_taken_back(void **state)
 	start_both();
 	publish_and_sync(&s);
 	publish_drain(w.publish, 0, true);
-	for (unsigned i = 0; i < 300 && !world_state_of(&w).draining; i++)
-		world_run(&w, 10);
+	assert_true(world_run_until(&w, control_knows_drain, true));
 	assert_true(atomic_load(&w.group.draining));
-	assert_true(world_state_of(&w).draining);
 	world_dataplane_stop(&w);
 	world_dataplane_start(&w);
-	for (unsigned i = 0; i < 300 && !atomic_load(&w.group.draining); i++)
-		world_run(&w, 10);
-	assert_true(atomic_load(&w.group.draining));
+	assert_true(world_run_until(&w, is_draining, true));
 	publish_drain(w.publish, 0, false);
-	for (unsigned i = 0; i < 300 && atomic_load(&w.group.draining); i++)
-		world_run(&w, 10);
-	assert_false(atomic_load(&w.group.draining));
+	assert_true(world_run_until(&w, is_draining, false));
 }
 
 static void questions_are_answered(void **state)

@@ -41,8 +41,10 @@ static inline void publish_and_sync(const struct world_spec *s)
 	assert_true(world_run_until(&w, world_is_synced, 0));
 }
 
+/* Now, or at the end of the turns that are under way. */
 static inline bool workers_see(struct world *world, uint64_t weight)
 {
+	world_turn(world);
 	for (unsigned i = 0; i < WORLD_WORKERS; i++)
 		if (atomic_load(&world->workers[i].seen_w[0]) != weight)
 			return false;

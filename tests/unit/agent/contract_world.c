@@ -281,6 +281,20 @@ void world_run_child(const char *dir)
 		pause();
 }
 
+void world_turn(struct world *w)
+{
+	uint64_t before[WORLD_WORKERS];
+
+	for (unsigned i = 0; i < WORLD_WORKERS; i++)
+		before[i] = atomic_load(&w->workers[i].turns);
+	for (unsigned i = 0; i < WORLD_WORKERS; i++)
+		for (unsigned n = 0; atomic_load(&w->workers[i].turns) == before[i]; n++) {
+			if (n == WORLD_WAIT_MS * 10)
+				fail_msg("worker %u stands still", i);
+			usleep(100);
+		}
+}
+
 struct publish_state world_state_of(struct world *w)
 {
 	struct publish_state s;

@@ -19,7 +19,7 @@
 #define WORLD_WORKERS 2u
 #define WORLD_RULES_MAX 64u
 #define WORLD_ENDPOINTS_MAX 8192u
-#define WORLD_WAIT_MS 5000u
+#define WORLD_WAIT_MS 15000u
 
 /* What the configuration shall say; world_config() turns it into the input of the builder. */
 struct world_spec {
@@ -79,6 +79,11 @@ void world_image(const struct world_spec *s, uint64_t generation, void **ret, si
 /* Lets control run for so long, or until the condition holds; false: it never did. */
 bool world_run(struct world *w, unsigned ms);
 bool world_run_until(struct world *w, bool (*cond)(struct world *w, uint64_t arg), uint64_t arg);
+/*
+ * Until every worker has ended a turn. One that was in the middle of it when all had a change may
+ * still have to write down what it sees.
+ */
+void world_turn(struct world *w);
 bool world_is_synced(struct world *w, uint64_t arg);
 bool world_is_applied(struct world *w, uint64_t revision);
 bool world_is_connected(struct world *w, uint64_t yes);

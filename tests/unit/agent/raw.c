@@ -17,7 +17,7 @@
 
 #include "dataplane/base/clock.h"
 
-#define WAIT_US 8000000u
+#define WAIT_US 15000000u
 
 void raw_open(struct raw *r, const char *url, bool listen)
 {
@@ -40,6 +40,21 @@ void raw_close(struct raw *r)
 	r->l = NULL;
 }
 
+/* As control: heartbeats, so that it is no silence when a slow machine takes its time. */
+static void stay_alive(struct raw *r)
+{
+	struct message m = {.type = MESSAGE_HEARTBEAT,
+		.session = r->beat.session,
+		.epoch = r->beat.epoch};
+	uint64_t now = clock_mono_us();
+
+	if (r->beat.us == 0 || now - r->beat.us < MESSAGE_HEARTBEAT_US)
+		return;
+	r->beat.us = now;
+	m.seq = ++r->seq[message_type_stream(m.type)];
+	link_send(r->l, r->buf, message_encode(&m, r->buf, sizeof(r->buf)));
+}
+
 /* False: nothing came in that time. */
 static bool next_within(struct raw *r, uint64_t us, enum link_event_type *type, struct message *ret)
 {
@@ -50,9 +65,12 @@ static bool next_within(struct raw *r, uint64_t us, enum link_event_type *type, 
 		while (!link_next(r->l, &ev)) {
 			if (clock_mono_us() > end)
 				return false;
+			stay_alive(r);
 			usleep(200);
 		}
 		*type = ev.type;
+		if (ev.type == LINK_DOWN)
+			r->beat.us = 0;
 		if (ev.type != LINK_MESSAGE)
 			return true;
 		memcpy(r->in, ev.data, ev.len);
@@ -75,6 +93,7 @@ struct message raw_expect(struct raw *r, enum message_type type)
 	enum link_event_type ev;
 	struct message m;
 
+	stay_alive(r);
 	while ((ev = raw_next(r, &m)) == LINK_UP)
 		;
 	assert_int_equal(ev, LINK_MESSAGE);
@@ -87,6 +106,7 @@ void raw_expect_down(struct raw *r)
 {
 	struct message m;
 
+	r->beat.us = 0;
 	while (raw_next(r, &m) != LINK_DOWN)
 		;
 }
@@ -101,6 +121,7 @@ bool raw_is_quiet(struct raw *r, unsigned ms)
 
 void raw_send_bytes(struct raw *r, const void *data, size_t len)
 {
+	r->said_us = clock_mono_us();
 	assert_true(link_send(r->l, data, len));
 }
 
@@ -130,6 +151,9 @@ void raw_be_control(struct raw *r, uint64_t epoch)
 	raw_send(r,
 		(struct message){.type = MESSAGE_WELCOME,
 			.welcome = {.name = STR("raw"), .version = STR("1")}});
+	r->beat.session = r->session;
+	r->beat.epoch = epoch;
+	r->beat.us = clock_mono_us();
 }
 
 int64_t raw_counter(struct raw *r, const char *name)
