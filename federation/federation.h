@@ -138,6 +138,9 @@ int federation_set_weight(struct federation *f, struct str cluster, struct str s
 /* Questions. */
 /* What holds for a cluster at this site: its own scope before "all sites"; NULL: nothing does. */
 const struct record *federation_weight(const struct federation *f, struct str cluster);
+/* What somebody wants of it at all sites (<scope> empty), or at one alone; NULL: nobody anything. */
+const struct record *federation_weight_at(const struct federation *f, struct str cluster,
+	struct str scope);
 /* One by one, in no order: *pos starts at 0; NULL at the end. Dead records are among them. */
 const struct record *federation_next_record(const struct federation *f, uint32_t *pos);
 /* Edits that lost, newest first; NULL at the end. */

@@ -85,7 +85,7 @@ int federation_set_weight(struct federation *f, struct str cluster, struct str s
 	return merge_own(f, &r, err);
 }
 
-static const struct record *weight_at(const struct federation *f, struct str cluster,
+const struct record *federation_weight_at(const struct federation *f, struct str cluster,
 	struct str scope)
 {
 	struct record key = {.kind = RECORD_WEIGHT, .cluster = cluster, .scope = scope};
@@ -102,9 +102,9 @@ static const struct record *weight_at(const struct federation *f, struct str clu
 
 const struct record *federation_weight(const struct federation *f, struct str cluster)
 {
-	const struct record *local = weight_at(f, cluster, f->name);
+	const struct record *local = federation_weight_at(f, cluster, f->name);
 
-	return local != NULL ? local : weight_at(f, cluster, STR(""));
+	return local != NULL ? local : federation_weight_at(f, cluster, STR(""));
 }
 
 const struct record *federation_next_record(const struct federation *f, uint32_t *pos)

@@ -54,6 +54,7 @@ static const struct field fields[] = {
 	F(WEIGHT, 34, weight.seen, U64, 0, MAY),
 	F(WEIGHT, 35, weight.actor, TEXT, RECORD_ACTOR_MAX, MAY),
 	F(WEIGHT, 36, weight.reason, TEXT, RECORD_REASON_MAX, MAY),
+	F(WEIGHT, 37, weight.weightless, BOOL, 0, MAY),
 };
 #undef F
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))

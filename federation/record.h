@@ -60,6 +60,7 @@ struct record_health {
 struct record_weight {
 	uint32_t weight;     /* 0..RECORD_WEIGHT_MAX */
 	bool drain;	     /* administrative drain, whatever the weight */
+	bool weightless;     /* <weight> is not said: it is for releases that do not know this */
 	bool removed;	     /* a tombstone: nobody wants anything any more */
 	uint64_t expires_ms; /* Unix time; 0: never */
 	/* Newest edit by another site that its author's site had seen here, for the log; 0: none. */

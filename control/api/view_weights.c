@@ -3,7 +3,8 @@
  * view_weights.c: what operators want of clusters while they run: at all sites, or at this one.
  *
  * The key is a cluster and a scope: ?scope=all, or the name of a site, of which only our own can be
- * written here. PUT says it anew, PATCH changes what it names (RFC 7396), DELETE takes it back; each
+ * written here. PUT says it anew, PATCH changes what it names (RFC 7396), DELETE takes it back, and so
+ * does a change that leaves neither weight nor drain. A drain alone says nothing of the weight. Each
  * may carry If-Match with the tag of a GET. When the answer is there the change is durable, holds
  * here and is on its way to the other sites.
  */
@@ -23,13 +24,18 @@ static json_t *json_ms(uint64_t ms)
 	return ms == 0 ? json_null() : view_time((int64_t)(ms / 1000));
 }
 
+static json_t *json_weight(bool is_said, uint32_t weight)
+{
+	return is_said ? json_integer(weight) : json_null();
+}
+
 json_t *view_weight_record(const struct record *w)
 {
-	return json_pack("{s:o, s:o, s:I, s:b, s:o, s:o, s:o, s:o, s:o}", "cluster",
+	return json_pack("{s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "cluster",
 		view_str(w->cluster), "scope", view_str(w->scope.len ? w->scope : SCOPE_ALL),
-		"weight", (json_int_t)w->weight.weight, "drain", w->weight.drain, "site",
-		view_str(w->site), "actor", view_str(w->weight.actor), "reason",
-		view_str(w->weight.reason), "since", json_ms(hlc_ms(w->stamp)), "until",
+		"weight", json_weight(!w->weight.weightless, w->weight.weight), "drain",
+		w->weight.drain, "site", view_str(w->site), "actor", view_str(w->weight.actor),
+		"reason", view_str(w->weight.reason), "since", json_ms(hlc_ms(w->stamp)), "until",
 		json_ms(w->weight.expires_ms));
 }
 
@@ -37,10 +43,10 @@ json_t *view_order(const struct cluster_order *o)
 {
 	if (o == NULL)
 		return json_null();
-	return json_pack("{s:I, s:b, s:o, s:o, s:o, s:o, s:o}", "weight", (json_int_t)o->weight,
-		"drain", o->drain, "site", view_str(o->site), "actor", view_str(o->actor), "reason",
-		view_str(o->reason), "since", json_ms(o->since_ms), "until",
-		json_ms(o->expires_ms));
+	return json_pack("{s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "weight",
+		json_weight(o->has_weight, o->weight), "drain", o->drain, "site", view_str(o->site),
+		"actor", view_str(o->actor), "reason", view_str(o->reason), "since",
+		json_ms(o->since_ms), "until", json_ms(o->expires_ms));
 }
 
 static struct federation *federation_of(struct api_request *r)
@@ -139,6 +145,9 @@ void view_weight(struct api_request *r)
 
 static const char *take_number(const json_t *v, struct record_weight *w)
 {
+	w->weightless = json_is_null(v);
+	if (w->weightless)
+		return NULL;
 	if (!json_is_integer(v) || json_integer_value(v) < 0 ||
 		json_integer_value(v) > RECORD_WEIGHT_MAX)
 		return "must be a number from 0 to 1000000";
@@ -267,10 +276,44 @@ static void reply_written(struct api_request *r, const struct key *k, bool was_t
 			"it was written, but its time was over before that was done");
 }
 
+/* What releases take that cannot leave it out: the weight as it is. */
+static uint32_t weight_now(const struct api_request *r, struct str cluster)
+{
+	const struct cluster_entry *e = registry_find(r->source->registry, cluster);
+
+	return e != NULL ? e->def.weight : RECORD_WEIGHT_DEFAULT;
+}
+
+/* Nothing is wanted any more. */
+static void take_back(struct api_request *r, const struct key *k, struct record_weight w,
+	bool was_there)
+{
+	w.weight = RECORD_WEIGHT_DEFAULT;
+	w.removed = true;
+	w.weightless = false;
+	w.expires_ms = 0;
+	if (!was_there || write_weight(r, k, &w))
+		api_reply_json(r, 200,
+			json_pack("{s:o, s:o, s:b}", "cluster", view_str(k->cluster), "scope",
+				view_str(k->scope.len ? k->scope : SCOPE_ALL), "deleted",
+				was_there));
+}
+
+static void write_change(struct api_request *r, const struct key *k, struct record_weight w,
+	bool was_there)
+{
+	if (w.weightless)
+		w.weight = weight_now(r, k->cluster);
+	if (w.weightless && !w.drain)
+		take_back(r, k, w, was_there);
+	else if (write_weight(r, k, &w))
+		reply_written(r, k, was_there);
+}
+
 static void change(struct api_request *r, bool patch)
 {
 	struct federation *f = federation_of(r);
-	struct record_weight w = {.weight = RECORD_WEIGHT_DEFAULT};
+	struct record_weight w = {.weightless = true};
 	const struct record *was;
 	struct key k;
 	json_t *body;
@@ -291,8 +334,8 @@ static void change(struct api_request *r, bool patch)
 	if (!patch && json_object_get(body, "weight") == NULL &&
 		json_object_get(body, "drain") == NULL)
 		api_reply_problem(r, PROBLEM_UNPROCESSABLE, "weight or drain is needed");
-	else if (take_body(r, body, federation_time_ms(f), &w) && write_weight(r, &k, &w))
-		reply_written(r, &k, was != NULL);
+	else if (take_body(r, body, federation_time_ms(f), &w))
+		write_change(r, &k, w, was != NULL);
 	json_decref(body);
 }
 
@@ -309,9 +352,7 @@ void view_weight_patch(struct api_request *r)
 void view_weight_delete(struct api_request *r)
 {
 	struct federation *f = federation_of(r);
-	struct record_weight w = {.weight = RECORD_WEIGHT_DEFAULT,
-		.removed = true,
-		.actor = api_query_param(r, "actor"),
+	struct record_weight w = {.actor = api_query_param(r, "actor"),
 		.reason = api_query_param(r, "reason")};
 	const struct record *was;
 	struct key k;
@@ -328,8 +369,6 @@ void view_weight_delete(struct api_request *r)
 		reply_none(r);
 		return;
 	}
-	if (check_match(r, was) && write_weight(r, &k, &w))
-		api_reply_json(r, 200,
-			json_pack("{s:o, s:o, s:b}", "cluster", view_str(k.cluster), "scope",
-				view_str(k.scope.len ? k.scope : SCOPE_ALL), "deleted", 1));
+	if (check_match(r, was))
+		take_back(r, &k, w, true);
 }

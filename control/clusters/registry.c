@@ -108,7 +108,8 @@ static void entry_make(const struct registry *r, const struct cluster_def *sourc
 	e->order = order_find(r, source->name);
 	if (e->order == NULL)
 		return;
-	e->def.weight = e->order->weight;
+	if (e->order->has_weight)
+		e->def.weight = e->order->weight;
 	if (e->order->drain && e->def.admin == CLUSTER_ACTIVE)
 		e->def.admin = CLUSTER_DRAIN;
 }

@@ -42,6 +42,7 @@ struct cluster_def {
 struct cluster_order {
 	struct str cluster;
 	uint32_t weight;
+	bool has_weight; /* false: a drain alone, the weight is what was said before */
 	bool drain;
 	struct str site, actor, reason; /* where it was given, by whom, why */
 	uint64_t since_ms, expires_ms;	/* Unix time; expires 0: never */

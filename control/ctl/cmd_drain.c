@@ -131,7 +131,10 @@ static int watch(const struct ctl *c, struct drain *d, long seconds)
 	return interrupted ? 128 + interrupted : CTL_FAILED;
 }
 
-/* Weight and end of an order that is there already stay. False: said why not. */
+/*
+ * Weight and end of an order that is there already stay; a drain says nothing of the weight, so what
+ * was said before the drain holds after it. False: said why not.
+ */
 static bool order(struct ctl *c, const char *name, bool drain, bool local)
 {
 	const char *reason = ctl_option(c, "--reason"), *ttl = ctl_option(c, "--ttl");
@@ -144,10 +147,9 @@ static bool order(struct ctl *c, const char *name, bool drain, bool local)
 	cluster = ctl_get(c, path);
 	if (cluster == NULL)
 		return false;
-	body = json_pack("{s:b, s:I, s:s, s:s*, s:s*}", "drain", drain, "weight",
-		(json_int_t)number_of(cluster, "weight"), "actor", weight_actor(), "reason", reason,
-		"ttl", ttl);
 	json_decref(cluster);
+	body = json_pack("{s:b, s:s, s:s*, s:s*}", "drain", drain, "actor", weight_actor(),
+		"reason", reason, "ttl", ttl);
 	if (!weight_call(c, "PATCH", name, local, body, &j))
 		return false;
 	json_decref(j);

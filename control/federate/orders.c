@@ -24,6 +24,17 @@ static const struct record *next_that_holds(const struct federation *f, uint32_t
 	return NULL;
 }
 
+/* Of what holds here, who says the weight: a drain of this site alone leaves that of all. NULL: nobody. */
+static const struct record *says_weight(const struct federation *f, const struct record *holds)
+{
+	const struct record *all;
+
+	if (!holds->weight.weightless)
+		return holds;
+	all = federation_weight_at(f, holds->cluster, STR(""));
+	return all != NULL && !all->weight.weightless ? all : NULL;
+}
+
 static uint32_t count_weights(const struct federation *f)
 {
 	const struct record *r;
@@ -39,13 +50,15 @@ void orders_apply(void *arg)
 	struct federate *f = arg;
 	uint32_t room = count_weights(f->federation), count = 0, pos = 0;
 	autofree struct cluster_order *orders = calloc(room + 1ul, sizeof(*orders));
-	const struct record *w;
+	const struct record *w, *said;
 
 	bug_on(orders == NULL);
-	while (count < room && (w = next_that_holds(f->federation, &pos)) != NULL)
+	while (count < room && (w = next_that_holds(f->federation, &pos)) != NULL) {
+		said = says_weight(f->federation, w);
 		orders[count++] = (struct cluster_order){
 			.cluster = w->cluster,
-			.weight = w->weight.weight,
+			.weight = said != NULL ? said->weight.weight : 0,
+			.has_weight = said != NULL,
 			.drain = w->weight.drain,
 			.site = w->site,
 			.actor = w->weight.actor,
@@ -53,6 +66,7 @@ void orders_apply(void *arg)
 			.since_ms = hlc_ms(w->stamp),
 			.expires_ms = w->weight.expires_ms,
 		};
+	}
 	if (registry_set_orders(f->cfg.registry, orders, count))
 		f->cfg.on_clusters(f->cfg.arg);
 }

@@ -10,6 +10,7 @@ alone; weights that end by themselves; drains; and that nothing failed.
 """
 import json
 import os
+import signal
 import sys
 import time
 
@@ -140,8 +141,38 @@ def drains(box):
     check("new switches" in box.east.ctl("weight", "list"), "east says why")
     box.east.ctl("cluster", "undrain", "us-west")
     lab.wait_until("back at both", lambda: states() == [("active", 0.0)] * 2, 30)
+    left = [w for s in box.sites for w in s.get("/api/v1/weights")["items"]]
+    check(not left, f"after a drain nothing is left that fixes a weight: {left}")
     n = box.west.shares(100)
     check(abs(n["us-west"] - 50) <= 2, f"and has its share again: {n}")
+
+
+def a_drain_outlives_control(box):
+    """Control is killed while a drain is on its way, of a cluster that has an operator's weight."""
+    def look(site):
+        return site.get("/api/v1/clusters/us-west")
+
+    west = box.west
+    west.ctl("weight", "set", "us-west", "50")
+    west.ctl("cluster", "drain", "us-west", "--timeout", "1", check=False)
+    lab.wait_until("a fifth is drained", lambda: look(west)["drainedPercent"] >= 20, 30)
+    west.control.stop(signal.SIGKILL)
+    before = look(box.east)["drainedPercent"]  # east does the same steps, and goes on
+    start = time.monotonic()
+    west.start_control()
+    lab.wait_until("control is back", west.ready, 30)
+    percent, took = look(west)["drainedPercent"], time.monotonic() - start
+    check(15 <= percent <= before + 10 * took + 5,
+          f"{before:.0f} % were drained, and {percent:.0f} % {took:.1f} s after control's restart")
+    lab.wait_until("drained", lambda: look(west)["drainedPercent"] == 100, 60)
+    box.east.ctl("cluster", "undrain", "us-west")
+    for s in box.sites:
+        lab.wait_until(f"{s.name}: back, with the weight from before",
+                       lambda s=s: (look(s)["drainedPercent"], look(s)["weight"]) == (0, 50), 60)
+    west.ctl("weight", "clear", "us-west")
+    for s in box.sites:
+        lab.wait_until(f"{s.name}: and then without", lambda s=s: look(s)["weight"] == 100, 10)
+    check(True, "a drain goes on after a restart, and its end leaves the operator's own weight")
 
 
 def a_cluster_goes(box):
@@ -162,6 +193,7 @@ def main():
         what_people_see(box)
         one_site_alone(box)
         drains(box)
+        a_drain_outlives_control(box)
         a_cluster_goes(box)
     finish()
 

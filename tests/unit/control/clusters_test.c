@@ -292,6 +292,23 @@ static void weights_and_the_end_of_a_cluster_act_at_once(void **state)
 	clusters_put(disabled);
 }
 
+static void a_drain_says_nothing_of_the_weight(void **state)
+{
+	struct registry *r = fresh();
+	struct cluster_order o = {.cluster = STR("west"), .drain = true};
+
+	assert_true(registry_set_orders(r, &o, 1));
+	assert_int_equal(cluster(r, "west")->weight, 5);
+	assert_int_equal(cluster(r, "west")->admin, CLUSTER_DRAIN);
+	o.weight = 70;
+	o.has_weight = true;
+	assert_true(registry_set_orders(r, &o, 1));
+	assert_int_equal(cluster(r, "west")->weight, 70);
+	assert_true(registry_set_orders(r, NULL, 0));
+	assert_int_equal(cluster(r, "west")->weight, 5);
+	registry_free(r);
+}
+
 static void begin_anew(struct drains *r, const char *path)
 {
 	drains_save(r);
@@ -384,6 +401,7 @@ int main(void)
 		cmocka_unit_test(a_journal_that_is_none_is_an_error),
 		cmocka_unit_test(there_are_at_most_so_many),
 		cmocka_unit_test(a_drain_goes_by_steps_and_back_again),
+		cmocka_unit_test(a_drain_says_nothing_of_the_weight),
 		cmocka_unit_test(a_drain_goes_on_where_it_was_in_the_next_life),
 		cmocka_unit_test(a_damaged_file_of_drains_says_nothing),
 		cmocka_unit_test(weights_and_the_end_of_a_cluster_act_at_once),

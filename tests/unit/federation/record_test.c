@@ -49,6 +49,7 @@ static void every_kind_survives_the_wire(void **state)
 
 	in[2].scope = STR("fra1");
 	in[2].weight.drain = true;
+	in[2].weight.weightless = true;
 	in[2].weight.expires_ms = WALL + 1;
 	in[2].weight.seen = 77;
 	for (size_t i = 0; i < 3; i++) {
