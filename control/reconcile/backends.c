@@ -206,7 +206,7 @@ void backends_resolve(struct reconcile *r, const struct object *route,
 		refuse(r, ret, REF_INVALID_KIND, "backends of this kind are not supported");
 		return;
 	}
-	if (!refs_permitted(r->view, route, ref->group, ref->kind, ns, ref->name)) {
+	if (!refs_permitted(r, route, ref->group, ref->kind, ns, ref->name)) {
 		refuse(r, ret, REF_NOT_PERMITTED, "no ReferenceGrant permits this reference");
 		return;
 	}

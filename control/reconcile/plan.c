@@ -296,6 +296,7 @@ struct plan *plan_build(const struct plan_input *in)
 	policies_prepare(&r);
 	build_routes(&r);
 	backends_finish(&r);
+	refs_finish(&r);
 	policies_finish(&r);
 	limits_endpoints(&r);
 	shares_build(&r);

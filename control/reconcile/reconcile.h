@@ -27,6 +27,7 @@ struct policy_use { /* a policy under one of its targets */
 };
 
 struct service_table;
+struct permissions;
 struct address_pool;
 
 /* limits.c: what is counted against the bounds of a configuration. */
@@ -55,8 +56,9 @@ struct reconcile {
 	struct plan_set **sets;		/* oldest first */
 	struct policy_use *policy_uses; /* by target, then age */
 	uint32_t policy_uses_count;
-	struct service_table *services; /* resolved so far */
-	struct note *notes;		/* newest first */
+	struct service_table *services;	 /* resolved so far */
+	struct permissions *permissions; /* owned; of all ReferenceGrants, once one was asked for */
+	struct note *notes;		 /* newest first */
 	uint64_t used[LIMIT_COUNT];
 };
 
@@ -101,8 +103,9 @@ uint32_t view_first(const struct view_kind *vk, struct str cluster, struct str n
 const char *plan_why_absent(struct reconcile *r, enum kind kind, struct str cluster);
 
 /* refs.c: a reference that crosses namespaces; <from> is an HTTPRoute. */
-bool refs_permitted(const struct view *v, const struct object *from, struct str to_group,
+bool refs_permitted(struct reconcile *r, const struct object *from, struct str to_group,
 	struct str to_kind, struct str to_ns, struct str to_name);
+void refs_finish(struct reconcile *r);
 
 /* backends.c */
 void backends_prepare(struct reconcile *r);
