@@ -176,7 +176,10 @@ static struct health_endpoint *reported(struct health *h, const struct probe_rep
 	return e != NULL && e->id == r->id && e->probed ? e : NULL;
 }
 
-/* Who answers and who is silent, before anybody is judged for it. */
+/*
+ * Who answers and who is silent, before anybody is judged for it. A connection without an answer is
+ * neither: what is on the way may have accepted it, or the cut has caught it.
+ */
 static void note_silence(struct health *h, const struct probe_report *r, uint64_t now_us)
 {
 	enum probe_class class = probe_result_class((enum probe_result)r->result);
@@ -184,7 +187,7 @@ static void note_silence(struct health *h, const struct probe_report *r, uint64_
 	struct suspicion_cluster *c;
 	bool was_silent;
 
-	if (e == NULL || class == PROBE_OURS)
+	if (e == NULL || class == PROBE_OURS || class == PROBE_MUTE)
 		return;
 	c = cluster_of(h, e);
 	was_silent = e->silent_us != 0;
@@ -236,7 +239,7 @@ static void judge(struct health *h, const struct probe_report *r, uint64_t now_u
 		return;
 	}
 	e->last = *r;
-	if (class == PROBE_OURS || (e->suspected && class == PROBE_SILENT))
+	if (class == PROBE_OURS || (e->suspected && (class == PROBE_SILENT || class == PROBE_MUTE)))
 		return;
 	k = &h->policies[e->policy];
 	changed = verdict_result(&e->verdict, class == PROBE_GOOD,

@@ -21,7 +21,7 @@
 #define PROBE_RING 4096u     /* results; the agent takes them every few milliseconds */
 #define PROBE_TEXT_MAX 1024u /* path; also host and method together */
 
-enum probe_class { PROBE_GOOD = 0, PROBE_BAD, PROBE_SILENT, PROBE_OURS };
+enum probe_class { PROBE_GOOD = 0, PROBE_BAD, PROBE_MUTE, PROBE_SILENT, PROBE_OURS };
 
 enum probe_result {
 #define PROBE_RESULT(NAME, name, class, help) PROBE_##NAME,

@@ -9,7 +9,7 @@
  * alone is never suspicion: it is simply gone.
  *
  * While it lasts those clusters are under suspicion: nobody judges them, and nothing new is sent
- * there. The first answer from any of them ends it.
+ * there. The first answer from any of them ends it; a connection without one does not.
  */
 #pragma once
 

@@ -22,8 +22,8 @@
 #define CLUSTERS 4u
 #define WORKERS 2u
 
-enum { LOCAL = 0, WEST, NORTH, SOUTH }; /* all but LOCAL are remote */
-enum mode { ANSWERS = 0, REFUSES, ERRS, SILENT };
+enum { LOCAL = 0, WEST, NORTH, SOUTH };			/* all but LOCAL are remote */
+enum mode { ANSWERS = 0, REFUSES, ERRS, MUTE, SILENT }; /* MUTE: accepts, and says nothing */
 
 struct lab {
 	struct health h;
@@ -104,9 +104,9 @@ static bool probe_ends(struct lab *l, uint32_t i, struct probe_report *r)
 	uint64_t timeout_us = l->h.ep[i].suspected && l->timeout_us > HEALTH_SUSPECT_TIMEOUT_US
 		? HEALTH_SUSPECT_TIMEOUT_US
 		: l->timeout_us;
-	uint64_t end = l->sent_us[i] + (l->met[i] == SILENT ? timeout_us : MS);
+	uint64_t end = l->sent_us[i] + (l->met[i] >= MUTE ? timeout_us : MS);
 	static const enum probe_result result[] = {PROBE_PASSED, PROBE_REFUSED, PROBE_STATUS,
-		PROBE_TIMEOUT};
+		PROBE_NO_RESPONSE, PROBE_TIMEOUT};
 
 	if (l->sent_us[i] == 0 || l->now_us < end)
 		return false;
@@ -316,6 +316,61 @@ static void with_slow_probes_the_first_request_still_follows_within_a_second(voi
 	restore_uplink(l);
 	/* a probe that was under way when the uplink came back waits for its time-out */
 	assert_in_range(until_usable(l, WEST, EACH), 10, 800);
+	lab_free(l);
+}
+
+/* Something on the way accepts for them, or the uplink flickers: nobody has been reached yet. */
+static void a_connection_that_brings_no_answer_ends_no_suspicion(void **state)
+{
+	static const uint16_t falls[] = {1, 3};
+
+	for (unsigned k = 0; k < 2; k++) {
+		struct lab *l = lab_new(3, 250, 250, falls[k]);
+
+		run(l, 3000);
+		cut_uplink(l);
+		run(l, 3000);
+		assert_frozen(l);
+		set_mode(l, WEST, MUTE);
+		run(l, 3000);
+		assert_frozen(l);
+		assert_int_equal(how_many(l, WEST, 0), 0);
+		restore_uplink(l);
+		assert_in_range(until_usable(l, WEST, EACH), 10, 600);
+		lab_free(l);
+	}
+}
+
+/* Probes that had connected when the uplink went do not hold up what the next ones say. */
+static void connections_that_the_cut_caught_are_forgotten_as_well(void **state)
+{
+	struct lab *l = lab_new(3, 250, 250, 2);
+
+	run(l, 3000);
+	for (uint32_t c = WEST; c < l->clusters; c++)
+		set_mode(l, c, MUTE);
+	run(l, 250);
+	cut_uplink(l);
+	run(l, 5000);
+	assert_true(l->h.suspicion.on);
+	restore_uplink(l);
+	run(l, 1000);
+	assert_int_equal(how_many(l, WEST, 0), EACH);
+	assert_int_equal(how_many(l, NORTH, 0), EACH);
+	lab_free(l);
+}
+
+static void who_accepts_and_says_nothing_is_down_where_nobody_is_suspected(void **state)
+{
+	struct lab *l = lab_new(3, 250, 250, 3);
+
+	run(l, 3000);
+	set_mode(l, WEST, MUTE);
+	run(l, 3000);
+	assert_int_equal(how_many(l, WEST, HEALTH_DOWN), EACH);
+	assert_false(l->h.suspicion.on);
+	set_mode(l, WEST, ANSWERS);
+	assert_in_range(until_usable(l, WEST, EACH), 10, 600);
 	lab_free(l);
 }
 
@@ -714,6 +769,9 @@ int main(void)
 		ROW(who_comes_back_after_it_left_has_a_new_start),
 		ROW(cut_off_from_two_clusters_we_suspect_ourselves_and_judge_nobody),
 		ROW(with_slow_probes_the_first_request_still_follows_within_a_second),
+		ROW(a_connection_that_brings_no_answer_ends_no_suspicion),
+		ROW(connections_that_the_cut_caught_are_forgotten_as_well),
+		ROW(who_accepts_and_says_nothing_is_down_where_nobody_is_suspected),
 		ROW(three_clusters_come_back_one_after_the_other),
 		ROW(who_was_down_before_the_cut_stays_down_after_it),
 		ROW(one_cluster_with_its_silent_site_is_suspicion_too),
