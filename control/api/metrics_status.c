@@ -24,6 +24,13 @@ void metrics_status(struct prom *p, const struct api_source *s)
 			st.under_way);
 		prom_add(p, PROM_GAUGE, "sluice_status_events_waiting", "Events that wait.", l,
 			st.events_waiting);
+		for (unsigned k = STATUS_WHY_SAID + 1; k < STATUS_WHY_COUNT; k++)
+			prom_add(p, PROM_GAUGE, "sluice_status_not_said",
+				"Objects that do not say yet what they shall, by what they wait "
+				"for.",
+				PROM_LABELS({"cluster", st.cluster},
+					{"why", str_of(status_why_info[k].name)}),
+				st.whys[k]);
 		for (unsigned k = 0; k < STATUS_COUNTER_COUNT; k++) {
 			char name[64];
 

@@ -91,6 +91,28 @@ static void add_server(json_t *state, const struct kube_cluster_state *k)
 	json_object_set_new(state, "requestsWaiting", json_integer(k->calls_waiting));
 }
 
+/* Objects that do not say yet what they shall: which, why, and for how long. */
+static json_t *json_waits(const struct api_source *s, struct str name)
+{
+	struct status_wait waits[STATUS_WAITS_MAX];
+	uint32_t count = status_waits(s->status, name, waits);
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < count; i++) {
+		json_t *j = json_object();
+
+		json_object_set_new(j, "kind", view_str(kind_info[waits[i].kind].name));
+		json_object_set_new(j, "namespace", view_str(waits[i].ns));
+		json_object_set_new(j, "name", view_str(waits[i].name));
+		json_object_set_new(j, "why", json_string(status_why_info[waits[i].why].name));
+		json_object_set_new(j, "milliseconds",
+			json_integer((json_int_t)(waits[i].waits_us / 1000)));
+		json_object_set_new(j, "failures", json_integer(waits[i].failures));
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
 /* Who writes status to it; NULL: nobody here would. */
 static json_t *json_writer(const struct api_source *s, struct str name)
 {
@@ -111,6 +133,7 @@ static json_t *json_writer(const struct api_source *s, struct str name)
 	json_object_set_new(j, "writes", json_integer((json_int_t)st.counters[STATUS_WRITES]));
 	json_object_set_new(j, "conflicts",
 		json_integer((json_int_t)st.counters[STATUS_CONFLICTS]));
+	json_object_set_new(j, "waits", json_waits(s, name));
 	return j;
 }
 

@@ -27,6 +27,12 @@ const struct status_counter_info status_counter_info[STATUS_COUNTER_COUNT] = {
 #undef STATUS_COUNTER
 };
 
+const struct status_counter_info status_why_info[STATUS_WHY_COUNT] = {
+#define STATUS_WHY(NAME, word, help) [STATUS_WHY_##NAME] = {word, help},
+#include "control/status/why.def"
+#undef STATUS_WHY
+};
+
 int64_t status_wall_us(void)
 {
 	struct timespec ts;
@@ -195,11 +201,11 @@ static void queue_changed(struct status *s)
 			struct entry *e = list_entry(l, struct entry, bucket);
 			const struct object *o;
 
-			if (e->under_way || list_is_linked(&e->queue))
+			if (e->under_way || (list_is_linked(&e->queue) && !e->resting))
 				continue;
 			o = store_latest(s->store, e->kind, e->writer->name, e->ns, e->name);
 			if (e->looked_at != version_hash(o != NULL ? o->resource_version : STR("")))
-				writer_queue(e);
+				writer_queue_changed(e);
 		}
 }
 
@@ -340,27 +346,4 @@ void status_free(struct status *s)
 	free(s->buckets);
 	free(s->events);
 	free(s);
-}
-
-/* --- state --- */
-
-bool status_state(const struct status *s, uint32_t i, struct status_state *ret)
-{
-	const struct writer *w;
-
-	if (s == NULL || i >= s->writers_count)
-		return false;
-	w = s->writers[i];
-	*ret = (struct status_state){
-		.cluster = w->name,
-		.leader = w->lease.held,
-		.denied = w->lease.denied,
-		.holder = w->lease.known ? w->lease.seen.holder : "",
-		.identity = s->instance,
-		.waiting = w->waiting,
-		.under_way = w->under_way,
-		.events_waiting = w->events_waiting,
-	};
-	memcpy(ret->counters, w->counters, sizeof(ret->counters));
-	return true;
 }

@@ -10,6 +10,9 @@
  * One request per object is under way at a time and is made when it is sent, so the newest plan
  * wins. Nothing is written twice: what the server answered counts until a watch has brought it.
  *
+ * Whoever does not say yet what he shall is queued, under way, or has a time at which he is looked
+ * at again, and a reason that is shown (why.def): there is no answer after which nothing follows.
+ *
  * Who writes is decided by a Lease per cluster and controllerName. Without the right to it nothing
  * is written to that cluster.
  */
@@ -59,11 +62,20 @@ enum status_counter {
 	STATUS_COUNTER_COUNT
 };
 
+enum status_why {
+#define STATUS_WHY(NAME, word, help) STATUS_WHY_##NAME,
+#include "control/status/why.def"
+#undef STATUS_WHY
+	STATUS_WHY_COUNT
+};
+
 struct status_counter_info {
 	const char *name, *help;
 };
 
 extern const struct status_counter_info status_counter_info[STATUS_COUNTER_COUNT];
+/* name: a word; help: a sentence's end. */
+extern const struct status_counter_info status_why_info[STATUS_WHY_COUNT];
 
 struct status_state {
 	struct str cluster;
@@ -73,7 +85,22 @@ struct status_state {
 	const char *identity; /* ours */
 	uint32_t waiting, under_way, events_waiting;
 	uint64_t counters[STATUS_COUNTER_COUNT];
+	uint32_t whys[STATUS_WHY_COUNT]; /* objects */
 };
 
 /* The <i>th cluster; false behind the last. */
 bool status_state(const struct status *s, uint32_t i, struct status_state *ret);
+
+/* An object that does not yet say what it shall. */
+struct status_wait {
+	enum kind kind;
+	struct str ns, name; /* until the next turn of the loop */
+	enum status_why why;
+	uint64_t waits_us;
+	unsigned failures;
+};
+
+#define STATUS_WAITS_MAX 32u
+/* Those of <cluster> that wait longest, the longest first; how many. */
+uint32_t status_waits(const struct status *s, struct str cluster,
+	struct status_wait ret[STATUS_WAITS_MAX]);

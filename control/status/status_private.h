@@ -26,13 +26,20 @@
 #define COUNTS_MAX_US 15000000u
 #define COUNTS_AGAIN_US 100000u
 
-#define RETRY_CONFLICT_US 50000u /* doubled each time, and jittered */
+#define RETRY_CONFLICT_US 50000u       /* doubled each time, and jittered */
+#define RETRY_CONFLICT_MAX_US 4000000u /* whoever writes there all the time lets us in some day */
 #define RETRY_FAILED_US 1000000u
 #define RETRY_MAX_US 30000000u
 #define RETRY_SCOUT_US 6000000u	 /* the most that a scout waits, but for chance */
 #define RETRY_WAKE_US 5000000u	 /* from one waking of all to the next */
 #define RETRY_SPREAD_US 1000000u /* those that are woken do not come all at once */
 #define RETRY_DENIED_US 4000000u /* doubled, too: a server that starts knows no roles yet */
+
+#define REST_VERSION_US 5000000u   /* what another version shall say comes with a plan, soon */
+#define REST_SETTLED_US 300000000u /* before what was not taken is sent again as it was */
+#define REST_SERVICE_US 30000000u  /* the same of a Service */
+#define SLOW_US 10000000u	   /* who waits longer is named in the log, ... */
+#define SLOW_LINES_US 30000000u	   /* ... one in so long */
 
 struct writer;
 
@@ -50,16 +57,21 @@ struct entry {
 	int64_t generation; /* that <desired> speaks about */
 	bool in_use;	    /* a GatewayClass with Gateways */
 
-	json_t *known;		  /* owned: the object as the server answered last, or NULL */
-	uint64_t known_after;	  /* hash of the version in the store that it comes after */
-	uint64_t looked_at;	  /* hash of the version that needs nothing more; 0: look */
-	uint64_t sent_to;	  /* hash of the version in the store when the request was made */
-	json_t *before;		  /* owned: status before the request that is under way */
-	uint64_t settled;	  /* hash of a patch that the server does not take in full */
+	json_t *known;	      /* owned: the object as the server answered last, or NULL */
+	uint64_t known_after; /* hash of the version in the store that it comes after */
+	uint64_t looked_at;   /* hash of the version that needs nothing more; 0: look */
+	uint64_t sent_to;     /* hash of the version in the store when the request was made */
+	json_t *before;	      /* owned: status before the request that is under way */
+	uint64_t settled;     /* hash of a patch that the server does not take (in full), ... */
+	uint64_t settled_until_us; /* ... so that it is not sent again before */
+	enum status_why settled_why;
 	uint64_t sent_hash;	  /* of the patch under way */
 	enum status_counter sent; /* what it is */
 	bool under_way, doubtful; /* doubtful: GET first */
-	bool refused;		  /* waits because what was written was not valid */
+	bool resting;		  /* nothing to be done until it changes, or its time has come */
+	bool slow;		  /* named in the log */
+	enum status_why why;
+	uint64_t since_us; /* it does not say what it shall; 0: it does */
 	unsigned failures;
 	uint64_t not_before_us, changed_us, sent_us, written_us;
 };
@@ -92,7 +104,9 @@ struct writer {
 	 * through the others need not wait out their time. NULL: none was refused.
 	 */
 	struct entry *scout[KIND_COUNT];
-	uint64_t woken_us;
+	uint64_t woken_us[KIND_COUNT]; /* the last waking, or the next */
+	uint64_t slow_us;	       /* when the log named one */
+	uint32_t whys[STATUS_WHY_COUNT];
 	uint64_t counters[STATUS_COUNTER_COUNT];
 };
 
@@ -129,7 +143,10 @@ struct step {
 	char path[1200];
 	json_t *body; /* owned by the step; NULL: none */
 	enum status_counter what;
-	uint64_t wait_until_us; /* with method NULL: not yet */
+	/* With method NULL: */
+	enum status_why why;
+	uint64_t wait_until_us; /* 0: why is SAID */
+	bool rests;		/* nothing to be done before, unless it changes */
 };
 uint64_t version_hash(struct str version);
 /* method NULL: nothing to do. <now_us>: monotonic. */
@@ -139,8 +156,11 @@ void step_path(const struct entry *e, const char *suffix, char *buf, size_t size
 
 /* writer.c: queues, requests, answers. */
 void writer_queue(struct entry *e);
-/* It shall say something else now: what was not valid before is no reason to wait. */
-void writer_renew(struct entry *e);
+/* Looks at one that rests, too, when it or what it shall say has changed. */
+void writer_queue_changed(struct entry *e);
+void writer_why(struct entry *e, enum status_why why);
+/* It can no longer show whether the server takes anything: another of those that wait may. */
+void writer_drop_scout(struct entry *e);
 void writer_pump(struct status *s);
 void writer_soon(struct status *s, uint64_t delay_us);
 

@@ -192,20 +192,40 @@ static bool is_moving(const struct entry *e)
 	return s->plan != NULL || s->next != NULL;
 }
 
+static void rest_until(struct step *ret, enum status_why why, uint64_t until_us)
+{
+	ret->why = why;
+	ret->wait_until_us = until_us;
+	ret->rests = true;
+}
+
+/* The server has seen this very patch, and did not take it: not at once again. */
+static bool is_settled(const struct entry *e, const json_t *patch, uint64_t now_us,
+	struct step *ret)
+{
+	if (json_hash(patch) != e->settled || now_us >= e->settled_until_us)
+		return false;
+	rest_until(ret, e->settled_why, e->settled_until_us);
+	return true;
+}
+
 static void next_status(struct entry *e, const struct seen *n, uint64_t now_us, struct step *ret)
 {
 	uint64_t rest = e->changed_us + COUNTS_QUIET_US, late = e->written_us + COUNTS_MAX_US;
 	uint64_t due = rest < late ? rest : late;
 	json_t *patch;
 
+	if (n->object != NULL && n->object->uid.len == 0)
+		return; /* not an API server's */
 	/* The plan is about another version of the object: the one about this follows. */
-	if (n->resource_version.len == 0 || n->generation != e->generation ||
-		(n->object != NULL && n->object->uid.len == 0))
+	if (n->resource_version.len == 0 || n->generation != e->generation) {
+		rest_until(ret, STATUS_WHY_VERSION, now_us + REST_VERSION_US);
 		return;
+	}
 	if (e->kind == KIND_GATEWAY_CLASS && step_finalizer(e, n, ret))
 		return;
 	patch = status_merge(n->status, e->desired, str_of(e->writer->status->controller));
-	if (patch == NULL || json_hash(patch) == e->settled) {
+	if (patch == NULL || is_settled(e, patch, now_us, ret)) {
 		json_decref(patch);
 		return;
 	}
@@ -213,6 +233,7 @@ static void next_status(struct entry *e, const struct seen *n, uint64_t now_us, 
 		due = now_us + COUNTS_AGAIN_US;
 	if (due > now_us && status_patch_only_counts(n->status, patch)) {
 		ret->wait_until_us = due;
+		ret->why = STATUS_WHY_COUNTS;
 		json_decref(patch);
 		return;
 	}
@@ -276,6 +297,7 @@ static void next_service(struct entry *e, const struct seen *n, uint64_t now_us,
 	}
 	if (!service_is_right(e, n)) {
 		ret->wait_until_us = again_us;
+		ret->why = STATUS_WHY_PACED;
 		if (now_us >= again_us)
 			set_step(e, ret, "PATCH", KUBE_APPLY_PATCH,
 				"?fieldManager=sluice-control&force=true", json_incref(e->service),
@@ -285,7 +307,7 @@ static void next_service(struct entry *e, const struct seen *n, uint64_t now_us,
 	if (same_ingress(n->status, e->desired))
 		return;
 	patch = json_deep_copy(e->desired);
-	if (json_hash(patch) == e->settled)
+	if (is_settled(e, patch, now_us, ret))
 		json_decref(patch);
 	else
 		step_status(e, n, patch, ret);
@@ -308,7 +330,7 @@ void step_next(struct entry *e, uint64_t now_us, struct step *ret)
 		next_status(e, &n, now_us, ret);
 	if (ret->method != NULL)
 		e->sent_to = n.version;
-	else if (ret->wait_until_us == 0)
+	else if (ret->wait_until_us == 0 || ret->rests)
 		e->looked_at = n.version;
 	json_decref(n.status);
 }

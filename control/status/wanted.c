@@ -41,6 +41,7 @@ static struct entry *entry_new(struct writer *w, enum kind kind, struct str ns, 
 	e->kind = kind;
 	list_init(&e->queue);
 	list_add_tail(bucket_of(w->status, w, kind, ns, name), &e->bucket);
+	w->whys[e->why]++;
 	return e;
 }
 
@@ -62,8 +63,8 @@ void entry_free(struct entry *e)
 	if (list_is_linked(&e->queue))
 		e->writer->waiting--;
 	list_del(&e->queue);
-	if (e->writer->scout[e->kind] == e)
-		e->writer->scout[e->kind] = NULL;
+	e->writer->whys[e->why]--;
+	writer_drop_scout(e);
 	json_decref(e->desired);
 	json_decref(e->service);
 	json_decref(e->known);
@@ -96,7 +97,6 @@ static struct entry *want(struct writer *w, enum kind kind, struct str ns, struc
 	if (other) {
 		e->changed_us = clock_mono_us();
 		e->looked_at = 0;
-		writer_renew(e);
 	}
 	e->pass = s->pass;
 	return e;

@@ -31,10 +31,11 @@ import time
 
 from common import LONG, TOP, at_rest, check, finish, lab, packets_free, say
 from flip import load_report, start_load
-from kube_churn import OTHER_CLASS, OTHER_CONTROLLER, STEADY, Churn, endpoint_slice, service
+from kube_churn import (MERGE, OTHER_CLASS, OTHER_CONTROLLER, STEADY, Churn, endpoint_slice,
+                        service)
 from kube_judge import Judge
 from kube_lab import ECHO, LINGER, PROBE, KubeLab, deployment
-from kube_scale import Api, Machine, memory, turns
+from kube_scale import Api, ApiError, Machine, memory, turns
 
 EAST, WEST = "us-east", "us-west"
 SECONDS = 1200 if LONG else 70
@@ -334,6 +335,8 @@ def settled(box, churns):
     say("at the end: " + "; ".join(
         f"{name} {len(j.ours())} Gateways of ours of {len(j.gateways)}, {len(j.routes)} routes"
         for name, j in judges.items()) + f"; all said {time.monotonic() - start:.1f} s after it")
+    for name, j in judges.items():
+        orphans_refused(apis[name], name, j.orphans())
     check(not faults, f"the status of every object is right: {len(faults)} faults")
     for f in faults[:20]:
         print(f"      {f}", flush=True)
@@ -343,6 +346,20 @@ def settled(box, churns):
     before = written(box)
     time.sleep(4)
     check(written(box) == before, f"then nothing is written: {before} and {written(box)}")
+
+
+def orphans_refused(api, cluster, paths):
+    """What is left out of the judgement is what nobody can write to."""
+    answers = []
+    for path in paths:
+        try:
+            api.ask("PATCH", f"{path}/status?dryRun=All", {"status": {}}, MERGE)
+            answers.append(200)
+        except ApiError as e:
+            answers.append(e.status)
+    if paths:
+        check(set(answers) == {404}, f"{cluster}: {len(paths)} objects outlived their namespace, and "
+              f"the server lets nobody write to them: {answers}")
 
 
 def complaints(box):

@@ -185,12 +185,25 @@ class Judge:
         return sorted(n for (_, n), o in self.namespaces.items()
                       if o["status"]["phase"] == "Terminating")
 
+    def has_space(self, k):
+        return ("", k[0]) in self.namespaces
+
+    def orphans(self):
+        """
+        Gateways and routes that outlived their namespace: it ended while the API server started and
+        did not know their kinds yet, so the namespace controller left them out. The server answers
+        404 to every write to them, so nobody can keep their status right.
+        """
+        return [path_of(kind, *k) for kind, some in (("Gateway", self.gateways),
+                                                     ("HTTPRoute", self.routes))
+                for k in sorted(some) if not self.has_space(k)]
+
     def faults(self):
         out = [f"namespace {n} has not ended" for n in self.ending()]
         for k, g in sorted(self.gateways.items()):
-            out += self.gateway(k, g)
+            out += self.gateway(k, g) if self.has_space(k) else ()
         for k, r in sorted(self.routes.items()):
-            out += self.route(k, r)
+            out += self.route(k, r) if self.has_space(k) else ()
         return out + [*self.shown(), *self.shared_addresses()]
 
 
