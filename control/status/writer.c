@@ -253,7 +253,8 @@ static void on_success(struct entry *e, json_t *body)
 	struct writer *w = e->writer;
 	bool read = e->sent == STATUS_CONFLICTS;
 
-	e->failures = 0;
+	if (!read) /* what is read says nothing about writing */
+		e->failures = 0;
 	e->doubtful = false;
 	wake_kind(w, e->kind);
 	json_decref(e->known);

@@ -408,6 +408,40 @@ static void a_conflict_with_our_own_last_answer_is_read_again_though_no_watch_sa
 	end(&w);
 }
 
+static bool is_done(struct world *w)
+{
+	const struct writer *wr = w->status->writers[0];
+
+	return wr != NULL && wr->lease.held && wr->waiting == 0 && wr->under_way == 0 &&
+		w->status->plan == NULL;
+}
+
+static bool has_met_conflicts(struct world *w)
+{
+	return w->status->writers[0]->counters[STATUS_CONFLICTS] >= 4;
+}
+
+static void reading_between_conflicts_does_not_make_them_come_faster(void **state)
+{
+	struct world w;
+	uint64_t began;
+
+	begin(&w);
+	put_route(&w, "r0");
+	plan(&w);
+	run_until(&w, is_done);
+	began = clock_mono_us();
+	w.refuse = 409;
+	w.refused = "r0";
+	put_service(&w);
+	plan(&w);
+	run_until(&w, has_met_conflicts);
+	/* at least half of 50, 100 and 200 ms */
+	assert_true(clock_mono_us() - began >= 7 * RETRY_CONFLICT_US / 2);
+	assert_int_equal(entry_of(&w, "r0")->failures, 4);
+	end(&w);
+}
+
 static bool is_refused(struct world *w)
 {
 	return why_of(w, "r0") == STATUS_WHY_REFUSED;
@@ -505,14 +539,6 @@ static void an_object_ahead_of_its_plan_is_looked_at_again(void **state)
 	end(&w);
 }
 
-static bool is_done(struct world *w)
-{
-	const struct writer *wr = w->status->writers[0];
-
-	return wr != NULL && wr->lease.held && wr->waiting == 0 && wr->under_way == 0 &&
-		w->status->plan == NULL;
-}
-
 static void wakings_do_not_add_up_to_a_time_that_never_comes(void **state)
 {
 	struct world w;
@@ -606,6 +632,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			a_conflict_with_our_own_last_answer_is_read_again_though_no_watch_says_why),
+		cmocka_unit_test(reading_between_conflicts_does_not_make_them_come_faster),
 		cmocka_unit_test(what_was_refused_is_sent_again_when_its_time_has_come),
 		cmocka_unit_test(what_was_refused_is_sent_at_once_when_it_shall_say_something_else),
 		cmocka_unit_test(what_changed_while_it_was_refused_is_sent_at_once),
