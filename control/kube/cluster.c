@@ -284,6 +284,7 @@ static int cluster_init(struct kube_cluster *c, const struct kube_source *s, str
 	rate_init(&c->rate, clock_mono_us());
 	loop_timer_init(&c->pump, on_pump, c);
 	loop_timer_init(&c->pace, on_pump, c);
+	c->keys.max = KUBE_KEYS_BYTES_MAX;
 	c->complaints = KUBE_COMPLAINTS;
 	c->complaint_us = clock_mono_us();
 	rc = load(s, &c->k, err);

@@ -19,9 +19,10 @@
 
 #define KUBE_OBJECT_MAX (4u << 20)
 #define KUBE_LIST_BYTES_MAX \
-	(256u << 20)		    /* of the trimmed objects of lists that are not whole yet */
-#define KUBE_STATUS_MAX (16u << 10) /* of the body of a refusal */
-#define KUBE_ANSWER_MAX (16u << 20) /* of the body of an answer to a call */
+	(256u << 20)			/* of the trimmed objects of lists that are not whole yet */
+#define KUBE_KEYS_BYTES_MAX (64u << 20) /* of the names of all objects, known and listed */
+#define KUBE_STATUS_MAX (16u << 10)	/* of the body of a refusal */
+#define KUBE_ANSWER_MAX (16u << 20)	/* of the body of an answer to a call */
 #define KUBE_CALLS_IN_FLIGHT 8u
 #define KUBE_CALL_TRIES 10u
 #define KUBE_CALL_UNSENT_TRIES 3u  /* of a call that finds no connection */
@@ -117,6 +118,7 @@ struct kube_cluster {
 	struct list watches, discoveries, urgent, waiting, sent;
 	uint32_t waiting_count, sent_count;
 	struct rate rate;
+	struct objects_budget keys;
 	struct loop_timer pump; /* cluster_leave() is wanted soon */
 	struct loop_timer pace; /* the rate lets the next call go */
 	unsigned busy;

@@ -21,9 +21,27 @@ static uint32_t hash_of(const char *ns, const char *name)
 	return (uint32_t)(siphash(&key, ns, strlen(ns)) * 31 + siphash(&key, name, strlen(name)));
 }
 
-void objects_init(struct objects *t, size_t text_bytes_max)
+#define KEY_OVERHEAD 16u /* of an allocation */
+
+static size_t room_bytes(uint32_t room)
 {
-	*t = (struct objects){.entries = NULL};
+	return room * (sizeof(struct objects_entry) + sizeof(uint32_t));
+}
+
+static size_t key_bytes(const struct object_meta *m)
+{
+	return strlen(m->ns) + strlen(m->name) + strlen(m->uid) + 3 + KEY_OVERHEAD;
+}
+
+static void key_free(struct objects *t, struct objects_entry *e)
+{
+	t->budget->used -= strlen(e->key) + 1 + strlen(e->uid) + 1 + KEY_OVERHEAD;
+	free(e->key);
+}
+
+void objects_init(struct objects *t, struct objects_budget *budget, size_t text_bytes_max)
+{
+	*t = (struct objects){.budget = budget};
 	arena_init(&t->texts, text_bytes_max);
 }
 
@@ -32,13 +50,14 @@ void objects_clear(struct objects *t)
 	size_t max = t->texts.max_bytes;
 
 	objects_fini(t);
-	objects_init(t, max);
+	objects_init(t, t->budget, max);
 }
 
 void objects_fini(struct objects *t)
 {
 	for (uint32_t i = 0; i < t->count; i++)
-		free(t->entries[i].key);
+		key_free(t, &t->entries[i]);
+	t->budget->used -= room_bytes(t->room);
 	free(t->entries);
 	free(t->buckets);
 	arena_fini(&t->texts);
@@ -82,9 +101,16 @@ static void link_entry(struct objects *t, uint32_t i)
 	*bucket = i + 1;
 }
 
+static uint32_t next_room(const struct objects *t)
+{
+	return t->room ? t->room * 2 : 64;
+}
+
 static void grow(struct objects *t)
 {
-	uint32_t room = t->room ? t->room * 2 : 64;
+	uint32_t room = next_room(t);
+
+	t->budget->used += room_bytes(room) - room_bytes(t->room);
 
 	t->entries = realloc(t->entries, room * sizeof(*t->entries));
 	free(t->buckets);
@@ -109,6 +135,15 @@ static char *key_new(const struct object_meta *m, const char **ret_uid)
 	return key;
 }
 
+static bool has_room(const struct objects *t, const struct object_meta *meta)
+{
+	size_t more = key_bytes(meta);
+
+	if (t->count == t->room)
+		more += room_bytes(next_room(t)) - room_bytes(t->room);
+	return t->count < OBJECTS_MAX && t->budget->used + more <= t->budget->max;
+}
+
 struct objects_entry *objects_put(struct objects *t, const struct object_meta *meta)
 {
 	struct objects_entry *e = objects_find(t, meta->ns, meta->name);
@@ -116,17 +151,19 @@ struct objects_entry *objects_put(struct objects *t, const struct object_meta *m
 	if (e != NULL && strcmp(e->uid, meta->uid) == 0)
 		return e;
 	if (e != NULL) {
-		free(e->key);
+		key_free(t, e);
 		e->key = key_new(meta, &e->uid);
+		t->budget->used += key_bytes(meta);
 		return e;
 	}
-	if (t->count == OBJECTS_MAX)
+	if (!has_room(t, meta))
 		return NULL;
 	if (t->count == t->room)
 		grow(t);
 	e = &t->entries[t->count];
 	*e = (struct objects_entry){.hash = hash_of(meta->ns, meta->name)};
 	e->key = key_new(meta, &e->uid);
+	t->budget->used += key_bytes(meta);
 	link_entry(t, t->count++);
 	return e;
 }
@@ -160,7 +197,7 @@ void objects_remove(struct objects *t, const char *ns, const char *name)
 		return;
 	i = (uint32_t)(e - t->entries);
 	*pointer_to(t, i) = e->next;
-	free(e->key);
+	key_free(t, e);
 	if (i != last) {
 		*pointer_to(t, last) = i + 1;
 		*e = t->entries[last];

@@ -287,8 +287,8 @@ int kube_watch(struct kube_cluster *c, const struct kube_resource *r,
 	w->r.namespace_ = copy(r->namespace_);
 	w->r.label_selector = copy(r->label_selector);
 	w->r.field_selector = copy(r->field_selector);
-	objects_init(&w->known, 0);
-	objects_init(&w->fresh, KUBE_LIST_BYTES_MAX);
+	objects_init(&w->known, &c->keys, 0);
+	objects_init(&w->fresh, &c->keys, KUBE_LIST_BYTES_MAX);
 	loop_timer_init(&w->timer, on_timer, w);
 	list_add_tail(&c->watches, &w->link);
 	w->todo = reflector_start(&w->reflector, cluster_now(c));

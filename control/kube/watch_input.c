@@ -65,7 +65,8 @@ static void collect(struct kube_watch *w, json_t *object, const struct object_me
 	char *text;
 
 	if (e == NULL) {
-		leave_out_object(w, KUBE_COUNTER_TOO_MANY, object, "too many objects");
+		leave_out_object(w, KUBE_COUNTER_TOO_MANY, object,
+			"too many objects, or names too long together");
 		return;
 	}
 	object_trim(object, &w->type);
@@ -158,7 +159,8 @@ static void upsert(struct kube_watch *w, json_t *object, const struct object_met
 	if (e != NULL && strcmp(e->uid, meta->uid) != 0)
 		say_recreated(w, e);
 	if (objects_put(&w->known, meta) == NULL) {
-		leave_out_object(w, KUBE_COUNTER_TOO_MANY, object, "too many objects");
+		leave_out_object(w, KUBE_COUNTER_TOO_MANY, object,
+			"too many objects, or names too long together");
 		return;
 	}
 	object_trim(object, &w->type);
@@ -168,8 +170,7 @@ static void upsert(struct kube_watch *w, json_t *object, const struct object_met
 
 static void delete (struct kube_watch *w, json_t *object, const struct object_meta *meta)
 {
-	if (objects_find(&w->known, meta->ns, meta->name) == NULL)
-		return; /* never seen, or left out */
+	/* one that was left out may be known to the consumer from before */
 	objects_remove(&w->known, meta->ns, meta->name);
 	object_trim(object, &w->type);
 	if (may_call(w))

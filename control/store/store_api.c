@@ -80,9 +80,12 @@ static void problem_clear(struct store_kind *k, struct store_entry *e)
 	k->problems--;
 }
 
+/* With its entry. */
 static size_t bytes_of(const struct object *o)
 {
-	return o != NULL ? sizeof(*o) + o->arena.used_bytes : 0;
+	return o != NULL ? sizeof(*o) + arena_held_bytes(&o->arena) + sizeof(struct store_entry) +
+			o->ns.len + o->name.len + 2
+			 : 0;
 }
 
 /* Releases what the entry has; its place in the table is the caller's. */
@@ -95,6 +98,13 @@ static void entry_clear(struct store_kind *k, struct store_entry *e)
 	object_put(e->object);
 	free((char *)e->ns.p);
 	free((char *)e->name.p);
+}
+
+static void entry_remove(struct store_kind *k, struct store_entry *e)
+{
+	entry_clear(k, e);
+	k->count--;
+	memmove(e, e + 1, (size_t)(k->entries + k->count - e) * sizeof(*e));
 }
 
 static void changed(struct store_kind *k)
@@ -211,6 +221,7 @@ enum store_change store_api_upsert(struct store_kind *k, const json_t *object)
 	struct store_entry *e = entry_find(k, ns, name);
 	struct arrival a = {.object = NULL};
 	const struct decode_handler handler = {on_object, on_broken, on_problem, &a};
+	enum store_change change;
 
 	if (e != NULL) {
 		e->seen = true;
@@ -224,11 +235,17 @@ enum store_change store_api_upsert(struct store_kind *k, const json_t *object)
 		e = entry_add(k, ns, name);
 		e->seen = true;
 	}
-	if (a.object == NULL)
-		return take_broken(k, e, a.problem);
-	k->broken += a.problem != NULL; /* a policy of which its targets are left */
-	free(a.problem);
-	return take_object(k, e, a.object);
+	if (a.object == NULL) {
+		change = take_broken(k, e, a.problem);
+	} else {
+		k->broken += a.problem != NULL; /* a policy of which its targets are left */
+		free(a.problem);
+		change = take_object(k, e, a.object);
+	}
+	/* one of too many that are not valid: it is counted, and else nothing */
+	if (e->object == NULL && e->problem == NULL)
+		entry_remove(k, e);
+	return change;
 }
 
 enum store_change store_api_delete(struct store_kind *k, const json_t *object)
@@ -237,9 +254,7 @@ enum store_change store_api_delete(struct store_kind *k, const json_t *object)
 
 	if (e == NULL)
 		return STORE_SAME;
-	entry_clear(k, e);
-	k->count--;
-	memmove(e, e + 1, (size_t)(k->entries + k->count - e) * sizeof(*e));
+	entry_remove(k, e);
 	changed(k);
 	return STORE_CHANGED;
 }

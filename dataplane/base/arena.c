@@ -75,6 +75,15 @@ void *arena_alloc(struct arena *a, size_t len)
 	return p;
 }
 
+size_t arena_held_bytes(const struct arena *a)
+{
+	size_t n = 0;
+
+	for (const struct arena_block *b = a->blocks; b != NULL; b = b->next)
+		n += sizeof(*b) + b->size;
+	return n;
+}
+
 void *arena_alloc_lines(struct arena *a, size_t len)
 {
 	char *p = arena_alloc(a, len + ARENA_LINE);

@@ -28,6 +28,8 @@ void arena_fini(struct arena *a);
 void *arena_alloc(struct arena *a, size_t len);
 /* Begins a cache line: for arrays that are looked into at random. */
 void *arena_alloc_lines(struct arena *a, size_t len);
+/* What it takes of the heap, rather than what was asked of it. */
+size_t arena_held_bytes(const struct arena *a);
 /* Copies; the copy is NUL-terminated behind its length. {NULL, 0} on overflow. */
 struct str arena_str(struct arena *a, struct str s);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

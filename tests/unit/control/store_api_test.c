@@ -205,6 +205,30 @@ static void a_view_knows_what_could_not_be_seen(void **state)
 	store_free(s);
 }
 
+/* Nothing is kept of those beyond the problems that are told. */
+static void objects_that_are_not_valid_take_bounded_room(void **state)
+{
+	struct store *s = store_new();
+	struct store_kind *k = store_api_kind(s, EAST, KIND_SERVICE);
+	struct view *v;
+	char name[16];
+
+	store_api_gate(s, EAST);
+	for (int i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "b%d", i);
+		assert_int_equal(service(s, name, 0),
+			i < (int)STORE_KIND_PROBLEMS_MAX ? STORE_BROKEN : STORE_SAME);
+	}
+	assert_int_equal(store_api_problems(k), STORE_KIND_PROBLEMS_MAX);
+	assert_int_equal(store_api_broken(k), 1000);
+	assert_int_equal(service(s, "b999", 80), STORE_CHANGED);
+	assert_int_equal(service(s, "b999", 0), STORE_SAME); /* its good version stays */
+	v = store_view(s);
+	assert_int_equal(v->kinds[KIND_SERVICE].count, 1);
+	view_put(v);
+	store_free(s);
+}
+
 static void the_end_of_a_problem_is_news(void **state)
 {
 	struct store *s = store_new();
@@ -489,7 +513,7 @@ static void a_cluster_has_so_much_room_and_no_more(void **state)
 	uint32_t n = 0;
 	json_t *j;
 
-	store_api_bound(s, 64 << 10);
+	store_api_bound(s, 128 << 10);
 	do
 		snprintf(name, sizeof(name), "a%u", n++);
 	while (n < 1000 && service(s, name, 80) == STORE_CHANGED);
@@ -538,6 +562,7 @@ int main(void)
 		cmocka_unit_test(a_list_forgets_what_it_does_not_name),
 		cmocka_unit_test(a_kind_may_be_hidden_behind_an_open_gate),
 		cmocka_unit_test(a_view_knows_what_could_not_be_seen),
+		cmocka_unit_test(objects_that_are_not_valid_take_bounded_room),
 		cmocka_unit_test(the_end_of_a_problem_is_news),
 		cmocka_unit_test(a_deletion_needs_only_the_name),
 		cmocka_unit_test(a_change_of_status_alone_makes_no_new_view),

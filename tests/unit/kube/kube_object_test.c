@@ -126,11 +126,12 @@ static void the_table_agrees_with_a_naive_one(void **state)
 {
 	int have[NAMES] = {0}; /* the uid, 0: absent */
 	unsigned count = 0;
+	struct objects_budget budget = {0, 1 << 20};
 	struct objects t;
 	struct rng r;
 
 	rng_seed(&r, 7);
-	objects_init(&t, 0);
+	objects_init(&t, &budget, 0);
 	for (int i = 0; i < 30000; i++) {
 		unsigned n = (unsigned)rng_below(&r, NAMES);
 		int uid = 1 + (int)rng_below(&r, 3);
@@ -158,15 +159,48 @@ static void the_table_agrees_with_a_naive_one(void **state)
 		assert_int_equal(objects_find(&t, ns, name) != NULL, have[n] != 0);
 	}
 	objects_fini(&t);
+	assert_int_equal(budget.used, 0);
+}
+
+/* Two tables of one cluster: what is known, and the list that is to replace it. */
+static void names_are_bounded_together(void **state)
+{
+	struct objects_budget budget = {0, 64 << 10};
+	struct object_meta m = {"n", NULL, "u", "1"}, other = {"n", "a0", "another uid", "1"};
+	struct objects t[2];
+	char name[254];
+	int n = 0;
+
+	for (int i = 0; i < 2; i++)
+		objects_init(&t[i], &budget, 0);
+	m.name = name;
+	do
+		snprintf(name, sizeof(name), "a%d", n);
+	while (objects_put(&t[0], &m) != NULL && ++n < 10000);
+	assert_in_range(n, 300, 1000);
+	assert_in_range(budget.used, budget.max - 8192, budget.max);
+	assert_null(objects_put(&t[1], &m));
+	assert_non_null(objects_put(&t[0], &other)); /* made again, not one more */
+	objects_clear(&t[0]);
+	assert_int_equal(budget.used, 0);
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	for (n = 0; n < 10000 && objects_put(&t[1], &m) != NULL; n++)
+		snprintf(name, 8, "%07d", n), name[7] = 'x';
+	assert_in_range(n, 50, 250);
+	for (int i = 0; i < 2; i++)
+		objects_fini(&t[i]);
+	assert_int_equal(budget.used, 0);
 }
 
 static void texts_are_bounded_together(void **state)
 {
 	struct object_meta m = {"n", "a", "u", "1"};
+	struct objects_budget budget = {0, 1 << 20};
 	struct objects t;
 	struct objects_entry *e;
 
-	objects_init(&t, 64);
+	objects_init(&t, &budget, 64);
 	e = objects_put(&t, &m);
 	assert_true(objects_keep(&t, e, STR("0123456789")));
 	assert_true(objects_keep(&t, e, STR("0123456789")));
@@ -188,6 +222,7 @@ int main(void)
 		cmocka_unit_test(what_nobody_reads_is_taken_away),
 		cmocka_unit_test(a_tombstone_says_which_one_it_was),
 		cmocka_unit_test(the_table_agrees_with_a_naive_one),
+		cmocka_unit_test(names_are_bounded_together),
 		cmocka_unit_test(texts_are_bounded_together),
 	};
 
