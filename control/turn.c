@@ -226,22 +226,25 @@ void control_turn(struct control *c)
 		*c->compile_error ? "error" : kinds[out.kind], publish_generation(c->publish),
 		publish_revision(c->publish), out.weights, out.endpoints, p->view->fatal_count,
 		clock_mono_us() - start);
+	if (out.kind == PUBLISH_NOTHING)
+		control_on_acked(c); /* no acknowledgement follows: they have it already */
 }
 
-/* The newest plan is in place everywhere: conditions may say so (design: Programmed). */
+/*
+ * The newest plan is in place everywhere: conditions may say so (design: Programmed). No other plan
+ * is made when none of them waited for that.
+ */
 void control_on_acked(struct control *c)
 {
-	struct plan *p;
-
 	if (c->plan == NULL || c->acked == c->plan || *c->compile_error != '\0' ||
 		!publish_is_programmed(c->publish, publish_generation(c->publish)) ||
 		!publish_is_applied(c->publish, publish_revision(c->publish)))
 		return;
-	p = plan_of(c, c->plan->view, c->plan->clusters, c->plan);
-	plan_take(c, p);
+	if (c->plan->pending)
+		plan_take(c, plan_of(c, c->plan->view, c->plan->clusters, c->plan));
 	plan_put(c->acked);
-	c->acked = plan_get(p);
-	status_update(c->status, p, true);
+	c->acked = plan_get(c->plan);
+	status_update(c->status, c->plan, true);
 	retired_sweep(c);
 	log_info("turn", "acknowledged generation=%" PRIu64 " revision=%" PRIu64,
 		publish_generation(c->publish), publish_revision(c->publish));

@@ -58,8 +58,6 @@ static const struct plan_set *acked_set(const struct reconcile *r, const struct 
 	return acked != NULL && acked->accepted && same_version(acked->obj, o) ? acked : NULL;
 }
 
-#define MESSAGE_PENDING "Not every dataplane has acknowledged this configuration yet"
-
 static const char *conflict_message(struct reconcile *r, const struct plan_listener *l)
 {
 	const char *whom = l->set != NULL ? "A listener that comes first, of the Gateway or of an "
@@ -115,9 +113,20 @@ static void listener_resolved(struct reconcile *r, const struct object *o, struc
 				STR_FMT(k->kind), k->group.len ? "." : "", STR_FMT(k->group)));
 }
 
-/* <acked>: the dataplanes have it. */
-static void listener_programmed(const struct plan_gateway *gw, struct plan_listener *l, bool acked)
+/* <status>: a Gateway's own condition is False until then, a set's is Unknown. */
+static void set_pending(struct reconcile *r, struct conditions *c, const struct object *o,
+	enum condition_status status)
 {
+	condition_set(c, o, "Programmed", status, "Pending",
+		"Not every dataplane has acknowledged this configuration yet");
+	r->plan->pending = true;
+}
+
+/* <acked>: the dataplanes have it. */
+static void listener_programmed(struct reconcile *r, const struct plan_gateway *gw,
+	struct plan_listener *l, bool acked)
+{
+	enum condition_status pending = l->set != NULL ? CONDITION_UNKNOWN : CONDITION_FALSE;
 	const struct object *o = listener_owner(gw, l);
 	struct conditions *c = &l->conditions;
 
@@ -133,11 +142,11 @@ static void listener_programmed(const struct plan_gateway *gw, struct plan_liste
 	else if (acked)
 		condition_set(c, o, "Programmed", true, "Programmed",
 			"Every live dataplane has this listener");
+	else if (gw->serves)
+		set_pending(r, c, o, pending);
 	else
-		condition_set(c, o, "Programmed",
-			l->set != NULL ? CONDITION_UNKNOWN : CONDITION_FALSE, "Pending",
-			gw->serves ? MESSAGE_PENDING
-				   : "The Gateway has no address: see its condition Programmed");
+		condition_set(c, o, "Programmed", pending, "Pending",
+			"The Gateway has no address: see its condition Programmed");
 }
 
 static uint32_t bad_listeners(const struct plan_listener *l, uint32_t count)
@@ -181,8 +190,8 @@ static void gateway_accepted(struct reconcile *r, struct plan_gateway *gw,
 	}
 }
 
-static void gateway_programmed(struct plan_gateway *gw, const struct address_result *addresses,
-	bool acked)
+static void gateway_programmed(struct reconcile *r, struct plan_gateway *gw,
+	const struct address_result *addresses, bool acked)
 {
 	struct conditions *c = &gw->conditions;
 	const struct object *o = gw->obj;
@@ -197,7 +206,7 @@ static void gateway_programmed(struct plan_gateway *gw, const struct address_res
 	else if (addresses->verdict == ADDRESS_NO_ROOM)
 		condition_set(c, o, "Programmed", false, "NoResources", addresses->why);
 	else if (!acked)
-		condition_set(c, o, "Programmed", false, "Pending", MESSAGE_PENDING);
+		set_pending(r, c, o, CONDITION_FALSE);
 	else
 		condition_set(c, o, "Programmed", true, "Programmed",
 			"Every live dataplane serves this Gateway");
@@ -211,7 +220,7 @@ void conditions_gateway(struct reconcile *r, struct plan_gateway *gw,
 	gateway_accepted(r, gw, class, addresses);
 	gw->serves = gw->accepted && gw->addresses_count != 0;
 	acked = gateway_is_acked(r, gw);
-	gateway_programmed(gw, addresses, acked);
+	gateway_programmed(r, gw, addresses, acked);
 	if (gw->obj->gateway->has_backend_tls)
 		condition_set(&gw->conditions, gw->obj, "ResolvedRefs", false,
 			"InvalidClientCertificateRef",
@@ -222,7 +231,7 @@ void conditions_gateway(struct reconcile *r, struct plan_gateway *gw,
 
 		listener_accepted(r, gw->obj, l);
 		listener_resolved(r, gw->obj, l);
-		listener_programmed(gw, l, acked);
+		listener_programmed(r, gw, l, acked);
 	}
 }
 
@@ -271,7 +280,7 @@ static void set_accepted(struct reconcile *r, struct plan_set *set)
 	}
 }
 
-static void set_programmed(struct plan_set *set, bool acked)
+static void set_programmed(struct reconcile *r, struct plan_set *set, bool acked)
 {
 	const struct condition *accepted = condition_find(&set->conditions, "Accepted");
 	const struct object *o = set->obj;
@@ -283,7 +292,7 @@ static void set_programmed(struct plan_set *set, bool acked)
 	else if (!set->accepted)
 		condition_set(c, o, "Programmed", false, accepted->reason, accepted->message);
 	else if (!acked)
-		condition_set(c, o, "Programmed", CONDITION_UNKNOWN, "Pending", MESSAGE_PENDING);
+		set_pending(r, c, o, CONDITION_UNKNOWN);
 	else
 		condition_set(c, o, "Programmed", true, "Programmed",
 			"Every live dataplane has these listeners");
@@ -295,13 +304,14 @@ void conditions_set(struct reconcile *r, struct plan_set *set)
 
 	set_accepted(r, set);
 	acked = set->accepted ? acked_set(r, set) : NULL;
-	set_programmed(set, acked != NULL);
+	set_programmed(r, set, acked != NULL);
 	for (uint32_t i = 0; i < set->listeners_count; i++) {
 		struct plan_listener *l = &set->listeners[i];
 
 		listener_accepted(r, set->obj, l);
 		listener_resolved(r, set->obj, l);
 		/* Of one generation, so they are the same; only the others may have changed. */
-		listener_programmed(set->gateway, l, acked != NULL && acked->listeners[i].accepted);
+		listener_programmed(r, set->gateway, l,
+			acked != NULL && acked->listeners[i].accepted);
 	}
 }

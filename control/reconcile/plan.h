@@ -207,6 +207,7 @@ struct plan {
 	uint32_t classes_count, gateways_count, sets_count, policies_count, left_count,
 		routes_count, services_count, notes_count;
 	uint32_t serving_routes;
+	bool pending; /* a condition waits for the dataplanes' acknowledgement */
 	struct arena arena;
 	_Atomic uint32_t refs;
 };

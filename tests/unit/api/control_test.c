@@ -209,6 +209,37 @@ static void a_weight_travels_as_a_small_message(void **state)
 	json_decref(after);
 }
 
+/* The Gateway says so of its second generation. */
+static bool gateway_is_programmed_anew(const void *arg)
+{
+	json_t *answer, *o, *c;
+	bool yes = false;
+	size_t i, k;
+
+	if (get("/api/v1/status") != 200)
+		return false;
+	answer = json_loads(bench.last.body, 0, NULL);
+	json_array_foreach (json_object_get(answer, "items"), i, o) {
+		if (strcmp(json_string_value(json_object_get(o, "kind")), "Gateway") != 0)
+			continue;
+		json_array_foreach (json_object_get(json_object_get(o, "status"), "conditions"), k,
+			c)
+			yes |= strcmp(json_string_value(json_object_get(c, "type")),
+				       "Programmed") == 0 &&
+				strcmp(json_string_value(json_object_get(c, "status")), "True") ==
+					0 &&
+				json_integer_value(json_object_get(c, "observedGeneration")) == 2;
+	}
+	json_decref(answer);
+	return yes;
+}
+
+static void an_edit_that_no_dataplane_needs_to_know_is_programmed_too(void **state)
+{
+	put("east/gw.yaml", GATEWAY_YAML "  infrastructure: {labels: {team: edge}}\n");
+	assert_true(soon(gateway_is_programmed_anew, NULL));
+}
+
 static void a_malformed_file_is_named_and_the_last_good_stays(void **state)
 {
 	put("east/route.yaml", "kind: HTTPRoute\nmetadata: [\n");
@@ -688,6 +719,7 @@ int main(void)
 		cmocka_unit_test(root_is_given_up),
 		cmocka_unit_test(an_edit_by_rename_is_seen),
 		cmocka_unit_test(a_weight_travels_as_a_small_message),
+		cmocka_unit_test(an_edit_that_no_dataplane_needs_to_know_is_programmed_too),
 		cmocka_unit_test(a_malformed_file_is_named_and_the_last_good_stays),
 		cmocka_unit_test(a_file_half_written_changes_nothing_until_it_is_closed),
 		cmocka_unit_test(a_file_that_is_removed_takes_its_objects_along),
