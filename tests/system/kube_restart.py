@@ -20,8 +20,6 @@ from kube_lab import KubeLab, find_condition
 from kubectl_mesh import EAST, WEST, Load, at_last, check_share, set_up
 
 READY = 10  # seconds: a server has three to answer; 30 s would be a start without any cache
-SAVED = 2.6  # seconds after which a change is on disk
-
 EXTRA = """apiVersion: v1
 kind: Service
 metadata: {name: extra, namespace: mesh}
@@ -98,6 +96,13 @@ def wait_listed(box, cluster):
     check(not state(box, cluster)["fromDisk"], f"{cluster}: nothing is from disk any more")
 
 
+def saved(box, cluster, plural, *names):
+    """The file of that kind holds them."""
+    with open(os.path.join(objects(box, cluster), plural), errors="replace") as f:
+        text = f.read()
+    return all(f'"{n}"' in text for n in names)
+
+
 def answers(box, name):
     return box.curl("/", f"{name}.demo.lab", check=False)[0]
 
@@ -134,8 +139,13 @@ def resolved(o):
 
 def east_down(box):
     """While control is dead a route goes, and the Service of another, whose status is wiped."""
+    box.apply(EAST, EXTRA + route("gone") + route("stays"))
+    for name in ("gone", "stays"):
+        box.parent_condition(EAST, f"httproute/{name}", "ResolvedRefs", namespace="mesh")
+        lab.wait_until(f"{name} answers", lambda: answers(box, name) == 200, 10)
     with Load(box, "us-east down") as load:
-        time.sleep(SAVED)
+        lab.wait_until("both routes and the Service are on disk", lambda: saved(
+            box, EAST, "httproutes", "gone", "stays") and saved(box, EAST, "services", "extra"), 30)
         stop_control(box)
         box.remove(EAST, route("gone"))
         box.remove(EAST, EXTRA)
@@ -196,10 +206,12 @@ def broken_files(box):
                   f"broken files: one is refused as {reason}")
         wait_listed(box, WEST)
         check_share(box, "broken files, refused")
-        time.sleep(SAVED)
-        sizes = {n: os.path.getsize(os.path.join(folder, n)) for n in os.listdir(folder)}
-        check(200 < sizes["endpointslices"] and sizes["namespaces"] < 1 << 20,
-              f"broken files: they were replaced: {sizes}")
+
+        def replaced():
+            sizes = {n: os.path.getsize(os.path.join(folder, n)) for n in os.listdir(folder)}
+            return 200 < sizes["endpointslices"] and sizes["namespaces"] < 1 << 20 and sizes
+        sizes = lab.wait_until("they are replaced", replaced, 30)
+        check(True, f"broken files: they were replaced: {sizes}")
     load.all_ok()
 
 
@@ -224,9 +236,6 @@ def main():
         box.v6, box.workers = False, 2
         box.kubectl(EAST, "create", "namespace", "sluice-system")  # of the Lease
         set_up(box, 2)
-        box.apply(EAST, EXTRA + route("gone") + route("stays"))
-        for name in ("gone", "stays"):
-            box.parent_condition(EAST, f"httproute/{name}", "ResolvedRefs", namespace="mesh")
         check_share(box, "99 to 1")
         for step in (west_down, east_down, both_down, broken_files, cluster_removed):
             took = time.monotonic()
