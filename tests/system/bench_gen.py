@@ -57,8 +57,8 @@ class Run:
 
 
 def good(what, *args, ns=None):
-    """A run that must count requests and no errors; its result."""
-    r = Run(*args, ns=ns).end()
+    """A run that must count requests and no errors, if it takes long; its result."""
+    r = Run("--answer-time", "40", *args, ns=ns).end()
     j = r.json
     check(r.code == 0 and j.get("requests", 0) > 0 and j.get("errors") == 0,
           f"{what}: {j.get('requests')} requests, errors {j.get('errors_by_kind')}, exit {r.code}"
@@ -136,11 +136,11 @@ def reflector(folder):
 
 
 def silent_at_the_end(wire, dev, rate):
-    """Nothing comes back in the last half second, with less time left than the patience with an answer."""
-    r = Run("--vdev", dev, "--direct", "--warmup", "0.2", "--duration", "2", "--answer-time", "3",
+    """Nothing comes back at the end, with less time left than the patience with an answer."""
+    r = Run("--vdev", dev, "--direct", "--warmup", "0.2", "--duration", "4", "--answer-time", "5",
             "--connections", "64", "--verbose", *rate)
     r.await_phase("measure")
-    time.sleep(1.5)
+    time.sleep(2.5)
     wire.send_signal(signal.SIGSTOP)
     try:
         r.end()
@@ -185,7 +185,9 @@ def bad_wire():
                   f"--file-prefix=tw{os.getpid()} --vdev net_af_packet0,iface=eth0 -- "
                   "--port-topology=loop --total-num-mbufs=8192 --forward-mode=io --auto-start "
                   "--no-mlockall")
-        time.sleep(2)
+        lab.wait_until("testpmd's port", lambda: len(
+            box.exec("r", "cat", "/proc/net/packet").splitlines()) > 1, 30)
+        time.sleep(1)  # it forwards a moment later; what comes before is sent again
         dev = ["--vdev", "net_af_packet0,iface=eth0", "--direct", "--warmup", "0.5", "--duration", "2"]
         j = good("bad wire, 100 B", *dev, ns=box.ns("g"))
         check(j["retransmits"] > 0, f"what is lost is sent again: {j['retransmits']}")

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -29,6 +30,21 @@ def check(ok, what):
 def say(what):
     """A line for people, shown in the short report too."""
     print(f"# {what}", flush=True)
+
+
+class Clock(threading.Thread):
+    """Knows for how long this process, which has nothing to do with the gateway, did not run."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.stop, self.longest = threading.Event(), 0.0
+        self.start()
+
+    def run(self):
+        last = time.monotonic()
+        while not self.stop.wait(0.1):
+            now = time.monotonic()
+            self.longest, last = max(self.longest, now - last), now
 
 
 def finish():

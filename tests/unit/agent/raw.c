@@ -58,12 +58,12 @@ static void stay_alive(struct raw *r)
 /* False: nothing came in that time. */
 static bool next_within(struct raw *r, uint64_t us, enum link_event_type *type, struct message *ret)
 {
-	uint64_t end = clock_mono_us() + us;
 	struct link_event ev;
+	uint64_t waited = 0; /* at least: who stood still has not waited */
 
 	do {
-		while (!link_next(r->l, &ev)) {
-			if (clock_mono_us() > end)
+		for (; !link_next(r->l, &ev); waited += 200) {
+			if (waited > us)
 				return false;
 			stay_alive(r);
 			usleep(200);
