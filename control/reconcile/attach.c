@@ -41,6 +41,7 @@ bool namespace_selected(const struct reconcile *r, const struct label_selector *
 	return s != NULL && label_selector_matches(s, o != NULL ? &o->labels : &only_name);
 }
 
+/* Step 2: kinds of the protocol and of allowedRoutes. */
 static bool carries(const struct plan_listener *l, const struct object *route)
 {
 	for (uint32_t i = 0; i < l->supported_kinds_count; i++)
@@ -50,12 +51,10 @@ static bool carries(const struct plan_listener *l, const struct object *route)
 	return false;
 }
 
-/* Step 2: kinds and namespaces of allowedRoutes; "Same" is the listener's own namespace. */
+/* Step 2: namespaces of allowedRoutes; "Same" is the listener's own namespace. */
 static bool is_allowed(const struct reconcile *r, const struct plan_gateway *gw,
 	const struct object *route, const struct plan_listener *l)
 {
-	if (!carries(l, route))
-		return false;
 	switch (l->spec->from) {
 	case ROUTES_FROM_ALL:
 		return true;
@@ -139,6 +138,8 @@ static enum attach_verdict ask_listener(const struct reconcile *r, const struct 
 {
 	if (!is_meant(parent->ref, l->spec))
 		return ATTACH_NO_MATCHING_PARENT;
+	if (!carries(l, route->obj))
+		return ATTACH_NOT_CARRIED;
 	if (!is_allowed(r, parent->gateway, route->obj, l))
 		return ATTACH_NOT_ALLOWED;
 	if (!shares_hostname(l->spec, route->obj->http_route))

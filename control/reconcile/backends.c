@@ -150,7 +150,11 @@ static void take_port(struct reconcile *r, const struct object *o, const struct 
 		refuse(r, b, REF_BACKEND_NOT_FOUND,
 			arena_printf(r->arena, "has no port %u", b->ref->port));
 	else if (!speaks_http(port))
-		refuse(r, b, REF_UNSUPPORTED_PROTOCOL, "this port's appProtocol is not supported");
+		refuse(r, b, REF_UNSUPPORTED_PROTOCOL,
+			arena_printf(r->arena,
+				"appProtocol %.*s of port %u is not supported: plain HTTP/1.1 is, "
+				"with http, kubernetes.io/http or none",
+				STR_FMT(port->app_protocol), port->port));
 	else if (policies_demand_tls(r, o, port))
 		refuse(r, b, REF_TLS_DEMANDED,
 			"a BackendTLSPolicy demands TLS, which is not supported");

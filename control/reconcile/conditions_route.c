@@ -28,11 +28,12 @@ static const char *dropped_rules(struct reconcile *r, const struct plan_route *r
 
 static const char *const refusal_reasons[] = {
 	[ATTACH_NO_MATCHING_PARENT] = "NoMatchingParent",
+	[ATTACH_NOT_CARRIED] = "NotAllowedByListeners",
 	[ATTACH_NOT_ALLOWED] = "NotAllowedByListeners",
 	[ATTACH_NO_MATCHING_HOSTNAME] = "NoMatchingListenerHostname",
 };
 
-static const char *not_allowed(struct reconcile *r, const struct object *route, const char *parent)
+static const char *not_carried(struct reconcile *r, const struct object *route, const char *parent)
 {
 	struct str kind = kind_info[route->kind].name;
 
@@ -41,10 +42,18 @@ static const char *not_allowed(struct reconcile *r, const struct object *route, 
 			"%.*ss are not supported: no listener of %s takes any", STR_FMT(kind),
 			parent);
 	return arena_printf(r->arena,
+		"No listener of %s that is meant can carry %.*ss: see its listeners' conditions "
+		"and "
+		"their allowedRoutes.kinds",
+		parent, STR_FMT(kind));
+}
+
+static const char *not_allowed(struct reconcile *r, const struct object *route, const char *parent)
+{
+	return arena_printf(r->arena,
 		"No listener of %s that is meant takes %.*ss from namespace %.*s: its owner can "
-		"allow "
-		"them in allowedRoutes",
-		parent, STR_FMT(kind), STR_FMT(route->ns));
+		"allow them in allowedRoutes",
+		parent, STR_FMT(kind_info[route->kind].name), STR_FMT(route->ns));
 }
 
 static const char *refusal(struct reconcile *r, const struct object *route,
@@ -54,6 +63,8 @@ static const char *refusal(struct reconcile *r, const struct object *route,
 	const char *name = arena_printf(r->arena, "%.*s %.*s/%.*s",
 		STR_FMT(kind_info[o->kind].name), STR_FMT(o->ns), STR_FMT(o->name));
 
+	if (verdict == ATTACH_NOT_CARRIED)
+		return not_carried(r, route, name);
 	if (verdict == ATTACH_NOT_ALLOWED)
 		return not_allowed(r, route, name);
 	if (verdict == ATTACH_NO_MATCHING_HOSTNAME)

@@ -82,6 +82,7 @@ const struct object *listener_owner(const struct plan_gateway *gw, const struct 
 /* attach.c; in the order of the questions: a listener that gets further has the greater one. */
 enum attach_verdict {
 	ATTACH_NO_MATCHING_PARENT = 0,
+	ATTACH_NOT_CARRIED, /* by listeners that are not valid, or of other kinds */
 	ATTACH_NOT_ALLOWED,
 	ATTACH_NO_MATCHING_HOSTNAME,
 	ATTACH_OK,
