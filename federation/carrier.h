@@ -27,6 +27,7 @@ enum carrier_end {
 	CARRIER_UNREACHABLE, /* it never came up: refused, no route, no such name */
 	CARRIER_CERTIFICATE, /* TLS was not agreed: wrong, expired or no certificate */
 	CARRIER_TOO_LONG,    /* a message beyond CARRIER_MESSAGE_MAX */
+	CARRIER_CROWDED,     /* too many that have not agreed on TLS yet */
 	CARRIER_END_COUNT
 };
 

@@ -178,24 +178,35 @@ struct channel *channel_find(struct carrier_nng *n, uint64_t number)
 	return NULL;
 }
 
-/* False: TCP knows no other side. */
-static bool address_note(struct channel *ch, nng_stream *s)
+bool stream_address(nng_stream *s, struct ip_addr *ret, uint16_t *ret_port)
 {
 	nng_sockaddr sa;
-	char host[64];
 
 	if (nng_stream_get_addr(s, NNG_OPT_REMADDR, &sa) != 0)
 		return false;
 	if (sa.s_family == NNG_AF_INET) {
-		const uint8_t *b = (const uint8_t *)&sa.s_in.sa_addr;
-
-		snprintf(host, sizeof(host), "%u.%u.%u.%u", b[0], b[1], b[2], b[3]);
-		snprintf(ch->address, sizeof(ch->address), "%s:%u", host, ntohs(sa.s_in.sa_port));
+		*ret = ip_from_v4(&sa.s_in.sa_addr);
+		*ret_port = ntohs(sa.s_in.sa_port);
 	} else if (sa.s_family == NNG_AF_INET6) {
-		if (inet_ntop(AF_INET6, sa.s_in6.sa_addr, host, sizeof(host)) != NULL)
-			snprintf(ch->address, sizeof(ch->address), "[%s]:%u", host,
-				ntohs(sa.s_in6.sa_port));
+		*ret = ip_from_v6(sa.s_in6.sa_addr);
+		*ret_port = ntohs(sa.s_in6.sa_port);
+	} else {
+		return false;
 	}
+	return true;
+}
+
+/* False: TCP knows no other side. */
+static bool address_note(struct channel *ch, nng_stream *s)
+{
+	char host[IP_ADDR_STRLEN];
+	struct ip_addr a;
+	uint16_t port;
+
+	if (!stream_address(s, &a, &port))
+		return false;
+	snprintf(ch->address, sizeof(ch->address), ip_is_v4(&a) ? "%s:%u" : "[%s]:%u",
+		ip_format(&a, host), port);
 	return true;
 }
 

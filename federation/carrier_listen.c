@@ -2,14 +2,16 @@
 /*
  * carrier_listen.c: the port that peers dial.
  *
- * Streams are left in <incoming> by nng's thread and become channels on the owner's, where the
- * limit on strangers is kept: those who hold a connection without having agreed on TLS.
+ * Streams are left in <incoming> by nng's thread and become channels on the owner's, as far as the
+ * limits on strangers go (carrier_door.c). When it is full nothing more is accepted until the owner
+ * has looked: who is refused is for him to choose.
  */
 #include "federation/carrier_private.h"
 
 #include <string.h>
 
 #include "dataplane/base/bug.h"
+#include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 
 #define PAUSE_MS 200 /* after a failed accept or listen */
@@ -24,21 +26,23 @@ static void on_accepted(void *arg)
 	struct carrier_nng *n = arg;
 	int rv = nng_aio_result(n->accept);
 	nng_stream *s = rv == 0 ? nng_aio_get_output(n->accept, 0) : NULL;
-	bool go;
+	bool go, full;
 
 	carrier_lock(n);
 	go = n->listening;
-	if (s != NULL && go && n->incoming_count < CARRIER_NNG_STRANGERS_MAX) {
+	if (s != NULL && go) { /* there is room, or it would not have been accepted */
 		n->incoming[n->incoming_count++] = s;
 		s = NULL;
 	}
+	full = n->incoming_count == CARRIER_NNG_STRANGERS_MAX;
+	n->accept_waits = go && rv == 0 && full;
 	carrier_unlock(n);
 	if (s != NULL)
 		stream_drop(s);
 	carrier_wake(n);
-	if (go && rv == 0)
+	if (go && rv == 0 && !full)
 		accept_next(n);
-	else if (go)
+	else if (go && rv != 0)
 		nng_sleep_aio(PAUSE_MS, n->pause); /* out of descriptors, say */
 }
 
@@ -68,6 +72,19 @@ static void set_listening(struct carrier_nng *n, bool on)
 	carrier_unlock(n);
 }
 
+/* Unless what came before is still to be taken: then that begins it. */
+static void begin_accept(struct carrier_nng *n)
+{
+	bool go;
+
+	carrier_lock(n);
+	go = n->incoming_count < CARRIER_NNG_STRANGERS_MAX;
+	n->accept_waits = !go;
+	carrier_unlock(n);
+	if (go)
+		accept_next(n);
+}
+
 /* An error of nng's. */
 int listen_begin(struct carrier_nng *n)
 {
@@ -85,7 +102,7 @@ int listen_begin(struct carrier_nng *n)
 	}
 	n->listener = new;
 	set_listening(n, true);
-	accept_next(n);
+	begin_accept(n);
 	return 0;
 }
 
@@ -125,28 +142,37 @@ void listen_again(struct carrier_nng *n)
 	nng_sleep_aio(PAUSE_MS, n->pause);
 }
 
+static void take(struct carrier_nng *n, nng_stream *s)
+{
+	struct ip_addr from, host;
+	struct channel *ch;
+	uint16_t port;
+
+	if (!n->has_sink || !stream_address(s, &from, &port) || !door_admits(n, &from, &host)) {
+		stream_drop(s);
+		return;
+	}
+	ch = channel_new(n, false);
+	ch->from = host;
+	ch->since_us = clock_mono_us();
+	channel_begin(ch, s);
+}
+
 void listen_take(struct carrier_nng *n)
 {
 	nng_stream *s[CARRIER_NNG_STRANGERS_MAX];
-	unsigned count, strangers = 0;
+	unsigned count;
+	bool go;
 
 	carrier_lock(n);
 	count = n->incoming_count;
 	memcpy(s, n->incoming, count * sizeof(s[0]));
 	n->incoming_count = 0;
+	go = n->accept_waits && n->listening;
+	n->accept_waits = false;
 	carrier_unlock(n);
-	list_for_each (l, &n->channels) {
-		const struct channel *ch = list_entry(l, struct channel, link);
-
-		strangers += !ch->dialed && !ch->told_up;
-	}
-	for (unsigned i = 0; i < count; i++) {
-		if (n->count < CARRIER_NNG_CONNS_MAX && strangers < CARRIER_NNG_STRANGERS_MAX &&
-			n->has_sink) {
-			channel_begin(channel_new(n, false), s[i]);
-			strangers++;
-		} else {
-			stream_drop(s[i]);
-		}
-	}
+	for (unsigned i = 0; i < count; i++)
+		take(n, s[i]);
+	if (go)
+		accept_next(n);
 }

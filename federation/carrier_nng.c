@@ -63,6 +63,8 @@ static void tell(struct channel *ch)
 		ch->told_up = true;
 		if (ch->number == 0)
 			ch->number = ++n->last_number;
+		if (!ch->dialed)
+			door_saw(&n->door, &ch->from);
 		n->sink.on_up(n->sink.arg, ch->number, ch->dialed);
 	}
 	if (ch->told_up)
@@ -193,6 +195,7 @@ int carrier_nng_open(const struct carrier_nng_config *cfg, struct carrier_nng **
 	n->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	bug_on(n->event_fd < 0); /* out of descriptors */
 	listen_init(n);
+	door_set_peers(&n->door, cfg->peers, cfg->peer_count);
 	rv = carrier_tls_load(cfg, &n->tls, err);
 	if (rv < 0) {
 		carrier_nng_close(n);
@@ -261,6 +264,7 @@ int carrier_nng_reload(struct carrier_nng *n, const struct carrier_nng_config *c
 	listen_stop(n);
 	carrier_tls_fini(&n->tls);
 	n->tls = tls;
+	door_set_peers(&n->door, cfg->peers, cfg->peer_count);
 	n->listen = cfg->listen != NULL ? strdup(cfg->listen) : NULL;
 	if (n->listen == NULL || listen_begin(n) == 0)
 		return 0;

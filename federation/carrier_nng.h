@@ -21,18 +21,23 @@
 #define CARRIER_NNG_CONNECT_MS 2000  /* an attempt, name and TCP; ours, not the kernel's back-off */
 #define CARRIER_NNG_GREETING_MS 3000 /* TLS and the first bytes of both sides */
 #define CARRIER_NNG_CONNS_MAX 128u   /* all at a time; each of 31 peers may have two, twice */
-#define CARRIER_NNG_STRANGERS_MAX 32u /* incoming ones within TLS or the greeting */
-#define CARRIER_NNG_OUTBOX_MAX 256u   /* messages of a connection that wait */
+#define CARRIER_NNG_STRANGERS_MAX 32u /* incoming ones before TLS is agreed, of unknown addresses */
+#define CARRIER_NNG_STRANGERS_EACH 4u /* of them from one address */
+#define CARRIER_NNG_KNOWN_MAX 32u   /* addresses that are known: by peers' URLs, by a certificate */
+#define CARRIER_NNG_KNOWN_EACH 8u   /* incoming ones before TLS is agreed, of such an address */
+#define CARRIER_NNG_OUTBOX_MAX 256u /* messages of a connection that wait */
 #define CARRIER_NNG_OUTBOX_BYTES_MAX (4u << 20)
 #define CARRIER_NNG_INBOX_MAX 16u /* messages of a connection that wait; then it is slowed down */
 
 struct carrier_nng;
 
 struct carrier_nng_config {
-	const char *listen;	 /* tls+tcp://address:port; NULL: only dial */
-	const char *ca;		 /* PEM file of the federation's CA, perhaps with its CRL */
-	const char *certificate; /* PEM file: our certificate, perhaps with its chain */
-	const char *key;	 /* PEM file of its key, or NULL: stands in the same file */
+	const char *listen;	  /* tls+tcp://address:port; NULL: only dial */
+	const char *ca;		  /* PEM file of the federation's CA, perhaps with its CRL */
+	const char *certificate;  /* PEM file: our certificate, perhaps with its chain */
+	const char *key;	  /* PEM file of its key, or NULL: stands in the same file */
+	const char *const *peers; /* URLs: their addresses always get in (carrier_door.c) */
+	unsigned peer_count;
 };
 
 /* -EINVAL: the files or the URL are not good; -EADDRINUSE and others: the port. */

@@ -10,6 +10,7 @@
 #include <nng/nng.h>
 #include <nng/supplemental/tls/tls.h>
 
+#include "dataplane/base/ip.h"
 #include "dataplane/base/list.h"
 #include "dataplane/link/link_conn.h"
 #include "federation/carrier_nng.h"
@@ -25,6 +26,8 @@ struct channel {
 	struct conn *conn;	      /* owned; owner: rw */
 	bool met;		      /* TCP knew the other side; written before <conn> begins */
 	char address[CARRIER_PEER_ID_MAX];
+	struct ip_addr from; /* of an incoming one, as carrier_door.c counts */
+	uint64_t since_us;   /* it came */
 	/* Under the lock: */
 	nng_stream *stream; /* owned: to become <conn> */
 	bool up, failed;
@@ -34,6 +37,12 @@ struct channel {
 	unsigned in_first, in_count, out_first, out_count;
 	size_t out_bytes;
 	struct carrier_stats stats;
+};
+
+/* Addresses that are no strangers'. */
+struct door {
+	struct ip_addr peers[CARRIER_NNG_KNOWN_MAX], seen[CARRIER_NNG_KNOWN_MAX];
+	unsigned peer_count, seen_count, seen_next; /* <seen> is a ring */
 };
 
 /* Texts of the files; every site that is dialed has a configuration of its own, with its name. */
@@ -54,11 +63,13 @@ struct carrier_nng {
 	struct carrier_sink sink;
 	bool has_sink;
 	bool listen_again; /* owner: the port could not be had */
+	struct door door;  /* owner: rw */
 
 	pthread_mutex_t lock;
 	nng_stream *incoming[CARRIER_NNG_STRANGERS_MAX]; /* owned */
 	unsigned incoming_count;
 	bool listening;
+	bool accept_waits; /* until the owner has taken what came */
 };
 
 static inline void carrier_lock(struct carrier_nng *n)
@@ -87,6 +98,15 @@ void channel_begin(struct channel *ch, nng_stream *s);
 struct conn_frame *channel_receive(struct channel *ch);
 bool channel_send(struct channel *ch, const void *data, size_t len);
 void stream_drop(nng_stream *s);
+/* Where it comes from; false: no such thing. */
+bool stream_address(nng_stream *s, struct ip_addr *ret, uint16_t *ret_port);
+
+/* carrier_door.c, the owner's */
+void door_set_peers(struct door *d, const char *const *urls, unsigned count);
+/* A certificate of the federation was shown from there. */
+void door_saw(struct door *d, const struct ip_addr *from);
+/* False: it is refused, which was told. Another one may have had to give way. */
+bool door_admits(struct carrier_nng *n, const struct ip_addr *from, struct ip_addr *ret_host);
 
 /* carrier_listen.c */
 void listen_init(struct carrier_nng *n); /* once, before all others */

@@ -179,6 +179,8 @@ static void on_down(void *arg, uint64_t conn, enum carrier_end why)
 		federation_refused(f, p, REFUSAL_CERTIFICATE);
 	else if (why == CARRIER_TOO_LONG)
 		federation_refused(f, p, REFUSAL_LENGTH);
+	else if (why == CARRIER_CROWDED)
+		federation_refused(f, NULL, REFUSAL_LINKS);
 	if (p != NULL)
 		peer_step(p, PEER_EVENT_DOWN, NULL, now_ms(f));
 	after(f);

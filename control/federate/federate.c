@@ -235,6 +235,7 @@ static int read_peer(const struct config_peer *p, struct federation_peer *ret, s
 /* A carrier where there is anybody to speak to, with the files as they are now. */
 static int open_carrier(struct federate *f, const struct config_site *s, struct err *err)
 {
+	const char *urls[FEDERATION_PEERS_MAX];
 	struct carrier_nng_config cfg;
 	int rc;
 
@@ -243,7 +244,11 @@ static int open_carrier(struct federate *f, const struct config_site *s, struct 
 	cfg = (struct carrier_nng_config){.listen = s->listen,
 		.ca = s->ca,
 		.certificate = s->certificate,
-		.key = s->key};
+		.key = s->key,
+		.peers = urls,
+		.peer_count = s->peers_count};
+	for (uint32_t i = 0; i < s->peers_count && i < FEDERATION_PEERS_MAX; i++)
+		urls[i] = s->peers[i].url;
 	if (f->nng != NULL)
 		return carrier_nng_reload(f->nng, &cfg, err);
 	rc = carrier_nng_open(&cfg, &f->nng, err);

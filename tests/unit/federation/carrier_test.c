@@ -249,16 +249,25 @@ static void a_listener_with_the_certificate_of_another_site_is_refused(void **st
 	two_end(&t);
 }
 
-static int tcp_connect(uint16_t port)
+/* From 127.0.0.<from>. */
+static int tcp_connect_from(uint8_t from, uint16_t port)
 {
+	struct sockaddr_in own = {.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + from)};
 	struct sockaddr_in a = {.sin_family = AF_INET,
 		.sin_port = htons(port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int s = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
 	assert_true(s >= 0);
+	assert_return_code(bind(s, (struct sockaddr *)&own, sizeof(own)), errno);
 	connect(s, (struct sockaddr *)&a, sizeof(a));
 	return s;
+}
+
+static int tcp_connect(uint16_t port)
+{
+	return tcp_connect_from(1, port);
 }
 
 /* A client of OpenSSL's that has a good certificate, or none. */
@@ -337,27 +346,112 @@ static void a_message_too_long_ends_the_connection_unread(void **state)
 	two_end(&t);
 }
 
+static unsigned told(const struct heard *h, enum carrier_end why)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < h->downs && i < ENDS_MAX; i++)
+		n += h->why[i] == why && h->down[i] == 0;
+	return n;
+}
+
 static void bytes_that_are_not_tls_are_refused_and_silence_ends(void **state)
 {
-	int s[2 * CARRIER_NNG_STRANGERS_MAX];
+	int s[2 * CARRIER_NNG_STRANGERS_EACH];
 	struct two t;
-	uint64_t start = clock_mono_us();
 
 	two_start(&t, "b.pem", "ca.pem");
 	for (unsigned i = 0; i < sizeof(s) / sizeof(s[0]); i++)
 		s[i] = tcp_connect(t.port);
-	turn(&t.server, NULL);
+	/* Those beyond the limit are refused at once, the others when their time is over. */
+	until(told(&t.server, CARRIER_CROWDED) == CARRIER_NNG_STRANGERS_EACH, &t.server, NULL);
 	if (write(s[0], "GET / HTTP/1.1\r\n\r\n", 18) < 0)
 		fail();
-	/* Those beyond the limit are dropped at once, the others when their time is over. */
-	until(t.server.downs >= CARRIER_NNG_STRANGERS_MAX, &t.server, NULL);
+	until(t.server.downs == sizeof(s) / sizeof(s[0]), &t.server, NULL);
 	assert_int_equal(t.server.ups, 0);
-	assert_true(clock_mono_us() - start < 2000 * CARRIER_NNG_GREETING_MS);
 	t.client.c.open(t.client.c.ctx, t.url, "a");
 	until(t.client.ups == 1 && t.server.ups == 1, &t.client, &t.server);
 	for (unsigned i = 0; i < sizeof(s) / sizeof(s[0]); i++)
 		close(s[i]);
 	two_end(&t);
+}
+
+/* <each> of every address from 127.0.0.2 on; none says anything. */
+static void crowd(struct two *t, unsigned addresses, unsigned each, int *s)
+{
+	for (unsigned i = 0; i < addresses * each; i++)
+		s[i] = tcp_connect_from((uint8_t)(2 + i % addresses), t->port);
+}
+
+static void one_address_cannot_keep_others_out(void **state)
+{
+	int s[3 * CARRIER_NNG_STRANGERS_MAX / 2];
+	unsigned all = sizeof(s) / sizeof(s[0]);
+	struct two t;
+
+	two_start(&t, "b.pem", "ca.pem");
+	crowd(&t, 2, all / 2, s);
+	until(told(&t.server, CARRIER_CROWDED) == all - 2 * CARRIER_NNG_STRANGERS_EACH, &t.server,
+		NULL);
+	t.client.c.open(t.client.c.ctx, t.url, "a");
+	until(t.client.ups == 1 && t.server.ups == 1, &t.client, &t.server);
+	for (unsigned i = 0; i < all; i++)
+		close(s[i]);
+	two_end(&t);
+}
+
+static void many_addresses_give_way_to_one_more(void **state)
+{
+	int s[CARRIER_NNG_STRANGERS_MAX + 4];
+	struct two t;
+
+	two_start(&t, "b.pem", "ca.pem");
+	crowd(&t, CARRIER_NNG_STRANGERS_MAX / 2, 2, s); /* all places, two to an address */
+	for (unsigned i = 0; i < 4; i++)
+		s[CARRIER_NNG_STRANGERS_MAX + i] = tcp_connect_from((uint8_t)(200 + i), t.port);
+	until(told(&t.server, CARRIER_CROWDED) == 4, &t.server, NULL); /* they have made room */
+	t.client.c.open(t.client.c.ctx, t.url, "a");
+	until(t.client.ups == 1 && t.server.ups == 1, &t.client, &t.server);
+	assert_int_equal(told(&t.server, CARRIER_CROWDED), 5);
+	for (unsigned i = 0; i < sizeof(s) / sizeof(s[0]); i++)
+		close(s[i]);
+	two_end(&t);
+}
+
+/* One to an address: nobody has more than the peer. Known by its URL, or because it was there before. */
+static void a_known_address_always_gets_in(void **state)
+{
+	static const char *const urls[] = {"tls+tcp://example.com:1", "tls+tcp://127.0.0.1:1"};
+	int s[CARRIER_NNG_STRANGERS_MAX];
+
+	for (unsigned by_url = 0; by_url < 2; by_url++) {
+		struct carrier_nng_config cfg = {.ca = in_folder("ca.pem"),
+			.certificate = in_folder("a.pem"),
+			.peers = urls,
+			.peer_count = 1 + by_url};
+		struct two t;
+		struct err err;
+		unsigned before = 0;
+
+		two_start(&t, "b.pem", "ca.pem");
+		cfg.listen = t.url;
+		assert_int_equal(carrier_nng_reload(t.server.n, &cfg, &err), 0);
+		if (!by_url) {
+			t.client.c.open(t.client.c.ctx, t.url, "a");
+			until(t.client.ups == 1 && t.server.ups == 1, &t.client, &t.server);
+			before = 1;
+		}
+		crowd(&t, CARRIER_NNG_STRANGERS_MAX, 1, s);
+		for (unsigned i = 0; i < 20; i++)
+			turn(&t.server, NULL);
+		t.client.c.open(t.client.c.ctx, t.url, "a");
+		until(t.client.ups == before + 1 && t.server.ups == before + 1, &t.client,
+			&t.server);
+		assert_int_equal(told(&t.server, CARRIER_CROWDED), 0);
+		for (unsigned i = 0; i < CARRIER_NNG_STRANGERS_MAX; i++)
+			close(s[i]);
+		two_end(&t);
+	}
 }
 
 static void nobody_there_is_told_within_the_time_for_it(void **state)
@@ -471,6 +565,9 @@ int main(void)
 		cmocka_unit_test(who_shows_no_certificate_is_refused),
 		cmocka_unit_test(a_message_too_long_ends_the_connection_unread),
 		cmocka_unit_test(bytes_that_are_not_tls_are_refused_and_silence_ends),
+		cmocka_unit_test(one_address_cannot_keep_others_out),
+		cmocka_unit_test(many_addresses_give_way_to_one_more),
+		cmocka_unit_test(a_known_address_always_gets_in),
 		cmocka_unit_test(nobody_there_is_told_within_the_time_for_it),
 		cmocka_unit_test(new_certificates_serve_new_connections_and_old_ones_stay),
 		cmocka_unit_test(a_site_that_speaks_to_nobody_any_more_has_no_port),

@@ -481,6 +481,9 @@ static void a_wrong_certificate_and_an_oversized_message_are_the_carriers_to_tel
 	t.sink.on_down(t.sink.arg, 0, CARRIER_CERTIFICATE);
 	assert_int_equal(federation_refusals(t.f, REFUSAL_CERTIFICATE), 1);
 	assert_true(ann_is_connected());
+	t.sink.on_down(t.sink.arg, 0, CARRIER_CROWDED);
+	assert_int_equal(federation_refusals(t.f, REFUSAL_LINKS), 1);
+	assert_true(ann_is_connected());
 	t.sink.on_down(t.sink.arg, conn, CARRIER_TOO_LONG);
 	assert_int_equal(federation_refusals(t.f, REFUSAL_LENGTH), 1);
 	assert_false(ann_is_connected());
