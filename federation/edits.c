@@ -9,13 +9,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "dataplane/base/bug.h"
 #include "dataplane/base/bytes.h"
 #include "dataplane/base/file.h"
 #include "dataplane/base/hash.h"
+#include "dataplane/base/log.h"
 
 struct edits_file {
 	char *path;
@@ -118,10 +121,28 @@ static int replace(void *ctx, const void *data, size_t len, struct err *err)
 	return rc < 0 ? rc : file_begin(f, err);
 }
 
+/* A second name for what is there: the new journal then takes the place of the first alone. */
+static void damaged(void *ctx, size_t offset, uint32_t kept)
+{
+	struct edits_file *f = ctx;
+	char aside[4096 + 16];
+	bool ok;
+
+	snprintf(aside, sizeof(aside), "%s.damaged", f->path);
+	unlink(aside); /* one is kept, the newest */
+	ok = link(f->path, aside) == 0;
+	log_error("site",
+		"file=%s offset=%zu entries_kept=%u kept_as=%s msg=\"the journal of weights cannot "
+		"be "
+		"read from there on; peers bring back what they have\"",
+		f->path, offset, kept, ok ? aside : strerror(errno));
+}
+
 struct federation_store edits_file_store(struct edits_file *f)
 {
 	return (struct federation_store){.ctx = f,
 		.load = load,
 		.append = append,
-		.replace = replace};
+		.replace = replace,
+		.damaged = damaged};
 }

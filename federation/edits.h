@@ -5,7 +5,8 @@
  *	magic "SLUCFED1"
  *	entry	length of the payload 32, checksum of type and payload 32, type 8, payload
  *
- * An entry that is cut off or damaged ends the journal: what stands before it holds.
+ * An entry that is cut off or damaged ends the journal: what stands before it holds. The file is then
+ * kept under the name FILE.damaged.
  */
 #pragma once
 

@@ -129,15 +129,23 @@ static void load_record(struct federation *f, struct str bytes)
 	table_put(f->table, (const uint8_t *)bytes.p, bytes.len, site);
 }
 
-static void load_entries(struct federation *f, struct str rest)
+static void tell_damage(struct federation *f, size_t offset, uint32_t kept)
+{
+	if (f->store.damaged != NULL)
+		f->store.damaged(f->store.ctx, offset, kept);
+	federation_refused(f, NULL, REFUSAL_JOURNAL_DAMAGED);
+}
+
+static void load_entries(struct federation *f, struct str all)
 {
 	enum edits_type type;
-	struct str payload;
+	struct str payload, rest = all;
+	uint32_t count = 0;
 
-	if (!str_starts(rest, STR(EDITS_MAGIC)))
-		return;
-	rest = str_from(rest, EDITS_MAGIC_BYTES);
-	while (edits_next(&rest, &type, &payload)) {
+	if (str_starts(all, STR(EDITS_MAGIC)))
+		rest = str_from(all, EDITS_MAGIC_BYTES);
+	while (rest.len < all.len && edits_next(&rest, &type, &payload)) {
+		count++;
 		switch (type) {
 		case EDITS_RECORD:
 			load_record(f, payload);
@@ -151,6 +159,8 @@ static void load_entries(struct federation *f, struct str rest)
 			break;
 		}
 	}
+	if (rest.len > 0)
+		tell_damage(f, all.len - rest.len, count);
 }
 
 int edits_load(struct federation *f, struct err *err)

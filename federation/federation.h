@@ -89,6 +89,11 @@ struct federation_store {
 	int (*append)(void *ctx, const void *data, size_t len, struct err *err);
 	/* Instead of all that is there; a crash leaves the old or the new. */
 	int (*replace)(void *ctx, const void *data, size_t len, struct err *err);
+	/*
+	 * From <offset> on it cannot be read; <kept> entries before that can. All of it is about to be
+	 * replaced: keeps it for people, and says so. NULL: nobody does.
+	 */
+	void (*damaged)(void *ctx, size_t offset, uint32_t kept);
 };
 
 struct federation_signer {

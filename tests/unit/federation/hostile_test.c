@@ -21,6 +21,7 @@
 #include "dataplane/base/bug.h"
 #include "dataplane/base/bytes.h"
 #include "dataplane/base/hash.h"
+#include "federation/edits.h"
 #include "federation/hlc.h"
 #include "federation/outbox.h"
 #include "federation/proto.h"
@@ -49,6 +50,9 @@ static struct {
 	const char *dialed; /* by which name */
 	bool is_disk_full;
 	uint32_t writes;
+	uint8_t disk[4096]; /* the journal that a start finds */
+	size_t disk_len, damaged_at;
+	uint32_t damaged_kept;
 } t;
 
 static uint64_t carrier_open(void *ctx, const char *url, const char *name)
@@ -90,9 +94,17 @@ static void carrier_stats(void *ctx, uint64_t conn, struct carrier_stats *ret)
 
 static int load(void *ctx, void **ret, size_t *ret_len, struct err *err)
 {
-	*ret = NULL;
-	*ret_len = 0;
+	*ret_len = t.disk_len;
+	*ret = t.disk_len > 0 ? malloc(t.disk_len) : NULL;
+	if (t.disk_len > 0)
+		memcpy(*ret, t.disk, t.disk_len);
 	return 0;
+}
+
+static void damaged(void *ctx, size_t offset, uint32_t kept)
+{
+	t.damaged_at = offset;
+	t.damaged_kept = kept;
 }
 
 static int keep(void *ctx, const void *data, size_t len, struct err *err)
@@ -128,7 +140,7 @@ static int site_open(void)
 {
 	struct federation_peer peers[2] = {{.name = STR("ann"), .url = "x"},
 		{.name = STR("zoe"), .url = "x", .certificate_name = "zoe.example.com"}};
-	struct federation_store store = {NULL, load, keep, keep};
+	struct federation_store store = {NULL, load, keep, keep, damaged};
 	struct federation_config cfg = {.name = STR("mid"),
 		.peers = peers,
 		.peer_count = 2,
@@ -889,6 +901,46 @@ static void a_full_disk_keeps_no_site_from_its_start(void **state)
 	assert_int_equal(federation_set_weight(t.f, STR("c"), STR(""), &w, &err), 0);
 }
 
+/* <at>: a byte of the journal that is wrong; beyond it: none. */
+static void start_from_a_journal(size_t at)
+{
+	size_t n = EDITS_MAGIC_BYTES;
+
+	federation_close(t.f);
+	memset(t.told, 0, sizeof(t.told));
+	t.damaged_at = t.damaged_kept = 0;
+	memcpy(t.disk, EDITS_MAGIC, n);
+	for (int i = 0; i < 3; i++) {
+		add_weight("ann", ANN, i == 0 ? "c0" : i == 1 ? "c1" : "c2", stamp_now());
+		n += edits_put(t.disk + n, EDITS_RECORD, letter.b, letter.len);
+		letter.len = 0;
+	}
+	t.disk_len = n;
+	if (at < n)
+		t.disk[at] ^= 0x10;
+	assert_int_equal(site_open(), 0);
+}
+
+static void a_damaged_journal_is_told_with_what_is_left_of_it(void **state)
+{
+	size_t entry;
+
+	start_from_a_journal(SIZE_MAX);
+	assert_int_equal(t.told[REFUSAL_JOURNAL_DAMAGED], 0);
+	assert_non_null(federation_weight(t.f, STR("c2")));
+	entry = (t.disk_len - EDITS_MAGIC_BYTES) / 3;
+	start_from_a_journal(EDITS_MAGIC_BYTES + entry + 20); /* in the middle one */
+	assert_int_equal(t.told[REFUSAL_JOURNAL_DAMAGED], 1);
+	assert_int_equal(t.damaged_at, EDITS_MAGIC_BYTES + entry);
+	assert_int_equal(t.damaged_kept, 1);
+	assert_non_null(federation_weight(t.f, STR("c0")));
+	assert_null(federation_weight(t.f, STR("c1")));
+	start_from_a_journal(3); /* no journal at all */
+	assert_int_equal(t.told[REFUSAL_JOURNAL_DAMAGED], 1);
+	assert_int_equal(t.damaged_at, 0);
+	assert_null(federation_weight(t.f, STR("c0")));
+}
+
 static void a_clock_set_back_by_an_hour_is_an_error_of_ours(void **state)
 {
 	struct record_weight w = {.weight = 5};
@@ -970,6 +1022,7 @@ int main(void)
 		T(questions_are_answered_once_a_second),
 		T(what_cannot_be_made_durable_is_not_taken_and_not_acknowledged),
 		T(a_full_disk_keeps_no_site_from_its_start),
+		T(a_damaged_journal_is_told_with_what_is_left_of_it),
 		T(a_clock_set_back_by_an_hour_is_an_error_of_ours),
 		T(names_that_are_none_are_errors),
 	};

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dataplane/base/file.h"
 #include "dataplane/base/bytes.h"
 #include "dataplane/base/rng.h"
 #include "federation/budget.h"
@@ -261,6 +262,36 @@ static void a_journal_cut_or_damaged_anywhere_holds_what_stands_before(void **st
 	unlink(path);
 }
 
+static void a_damaged_journal_is_kept_beside_the_new_one(void **state)
+{
+	struct edits_file *f;
+	struct federation_store s;
+	struct err err;
+	char aside[300];
+	void *data;
+	size_t len;
+
+	snprintf(path, sizeof(path), "/tmp/edits-test-%d", (int)getpid());
+	snprintf(aside, sizeof(aside), "%s.damaged", path);
+	f = edits_file_new(path);
+	s = edits_file_store(f);
+	for (int i = 0; i < 2; i++) { /* the newest is kept */
+		assert_int_equal(s.replace(s.ctx, i == 0 ? "older" : "bytes", 5, &err), 0);
+		s.damaged(s.ctx, 3, 0);
+		assert_int_equal(s.replace(s.ctx, "new", 3, &err), 0);
+		assert_int_equal(file_read(aside, 100, &data, &len, &err), 0);
+		assert_int_equal(len, 5);
+		assert_memory_equal(data, i == 0 ? "older" : "bytes", 5);
+		free(data);
+		assert_int_equal(s.load(s.ctx, &data, &len, &err), 0);
+		assert_int_equal(len, 3);
+		free(data);
+	}
+	edits_file_free(f);
+	unlink(path);
+	unlink(aside);
+}
+
 static void a_journal_whose_folder_is_gone_says_so(void **state)
 {
 	struct edits_file *f = edits_file_new("/nonexistent/folder/journal");
@@ -349,6 +380,7 @@ int main(void)
 		cmocka_unit_test(
 			an_outbox_stops_at_its_window_and_goes_on_with_each_acknowledgement),
 		cmocka_unit_test(a_budget_is_a_burst_and_then_a_rate),
+		cmocka_unit_test(a_damaged_journal_is_kept_beside_the_new_one),
 		cmocka_unit_test(a_journal_cut_or_damaged_anywhere_holds_what_stands_before),
 		cmocka_unit_test(a_journal_whose_folder_is_gone_says_so),
 		cmocka_unit_test(keys_are_read_as_openssl_writes_them),
