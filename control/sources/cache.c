@@ -12,10 +12,12 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "control/model/remember.h"
 #include "control/sources/saver.h"
 #include "control/sources/sources_private.h"
+#include "control/sources/tail.h"
 #include "dataplane/base/bug.h"
 #include "dataplane/base/cleanup.h"
 #include "dataplane/base/clock.h"
@@ -27,6 +29,8 @@ struct cache_kind {
 	bool disk;    /* its objects come from there: no list yet */
 	bool listed;
 	bool dirty;
+	size_t tail;	  /* bytes of the changes since the last shot */
+	bool tail_failed; /* one of them could not be written, which was said */
 };
 
 struct cache {
@@ -59,13 +63,57 @@ const struct cache_counter_info cache_counter_info[CACHE_COUNTER_COUNT] = {
 
 /* --- writing --- */
 
+/* For free(). */
+static char *path_of(const struct cache *c, enum kind kind)
+{
+	char *path;
+
+	bug_on(asprintf(&path, "%s/%s", c->folder, kind_info[kind].plural) < 0);
+	return path;
+}
+
+static struct cache *cache_find(const struct caches *cs, struct str name)
+{
+	for (uint32_t i = 0; i < cs->count; i++)
+		if (str_eq(cs->list[i]->name, name))
+			return cs->list[i];
+	return NULL;
+}
+
+/* At once: dataplanes will be told of it before the next file is there. */
+static void on_object(void *arg, struct str cluster, enum kind kind, struct str ns, struct str name,
+	const struct object *o)
+{
+	struct caches *cs = arg;
+	struct cache *c = cache_find(cs, cluster);
+	struct cache_kind *k = c != NULL ? &c->kinds[kind] : NULL;
+	autofree char *path = NULL;
+	struct err err = {""};
+
+	if (k == NULL || !k->file || !object_is_remembered(kind))
+		return;
+	path = path_of(c, kind);
+	if (tail_append(path, &k->tail, ns, name, o, &err) == 0) {
+		cs->state.counters[CACHE_CHANGES]++;
+		return;
+	}
+	cs->state.counters[CACHE_FAILED]++;
+	if (!k->tail_failed)
+		log_error("source", "cluster=%.*s kind=%.*s msg=\"a change is not on disk: %s\"",
+			STR_FMT(cluster), STR_FMT(kind_info[kind].name), err.msg);
+	k->tail_failed = true;
+}
+
 static void save_kind(struct cache *c, enum kind kind)
 {
 	struct caches *cs = c->caches;
 	struct cache_kind *k = &c->kinds[kind];
+	autofree char *path = path_of(c, kind);
 	struct store_shot shot;
 
 	store_shot_take(store_api_kind(cs->store, c->name, kind), &shot);
+	tail_rotate(path, &k->tail);
+	k->tail_failed = false;
 	saver_write(cs->saver, c->folder, kind_info[kind].plural, &shot);
 	cs->writes++;
 	k->dirty = false;
@@ -121,14 +169,6 @@ static void schedule(struct caches *cs, uint64_t delay_us)
 		loop_timer_set(cs->loop, &cs->timer, delay_us);
 }
 
-static struct cache *cache_find(const struct caches *cs, struct str name)
-{
-	for (uint32_t i = 0; i < cs->count; i++)
-		if (str_eq(cs->list[i]->name, name))
-			return cs->list[i];
-	return NULL;
-}
-
 static void write_failed(struct caches *cs, const struct saver_job *j)
 {
 	struct cache *c = cache_find(cs, j->cluster);
@@ -137,10 +177,22 @@ static void write_failed(struct caches *cs, const struct saver_job *j)
 	cs->failed = true;
 	log_error("source", "cluster=%.*s kind=%.*s msg=\"not written to disk: %s\"",
 		STR_FMT(j->cluster), STR_FMT(kind_info[j->kind].name), j->err.msg);
-	if (c != NULL) {
+	if (c !=
+		NULL) { /* the older file, if there is one, is good together with what came since */
+		autofree char *path = path_of(c, j->kind);
+
 		c->kinds[j->kind].dirty = true;
-		c->kinds[j->kind].file = false;
+		c->kinds[j->kind].file = access(path, F_OK) == 0;
 	}
+}
+
+static void drop_old(struct caches *cs, const struct saver_job *j)
+{
+	struct cache *c = cache_find(cs, j->cluster);
+	autofree char *path = c != NULL ? path_of(c, j->kind) : NULL;
+
+	if (path != NULL)
+		tail_drop_old(path);
 }
 
 static void on_written(struct caches *cs, const struct saver_job *j)
@@ -152,6 +204,7 @@ static void on_written(struct caches *cs, const struct saver_job *j)
 	if (j->rc < 0) {
 		write_failed(cs, j);
 	} else {
+		drop_old(cs, j);
 		cs->state.counters[CACHE_WRITTEN]++;
 		cs->state.counters[CACHE_BYTES] += j->bytes;
 		log_debug("source",
@@ -193,19 +246,28 @@ static void remove_files(struct caches *cs, const char *folder, struct str clust
 
 /* --- reading --- */
 
-static void load_kind(struct cache *c, enum kind kind, struct store_disk_result *sum)
+static void load_kind(struct cache *c, enum kind kind, const char *path,
+	struct store_disk_result *sum)
 {
 	struct caches *cs = c->caches;
 	struct cache_kind *k = &c->kinds[kind];
-	struct store_disk_result got = {0, 0};
+	struct store_disk_result got = {0};
 	enum store_disk_fault fault = STORE_DISK_OK;
-	autofree char *path = NULL;
 	struct err err = {""};
+	uint32_t changes;
 
-	bug_on(asprintf(&path, "%s/%s", c->folder, kind_info[kind].plural) < 0);
 	if (store_disk_load(store_api_kind(cs->store, c->name, kind), path, &fault, &got, &err) ==
-		-ENOENT)
+		-ENOENT) {
+		tail_remove(path);
 		return;
+	}
+	if (fault == STORE_DISK_OK) {
+		changes = tail_load(path, store_api_kind(cs->store, c->name, kind), &k->tail);
+		k->dirty = changes != 0;
+		sum->changes += changes;
+	} else {
+		tail_remove(path);
+	}
 	k->file = k->disk = fault == STORE_DISK_OK;
 	k->refused = fault != STORE_DISK_OK;
 	if (k->refused) {
@@ -219,21 +281,27 @@ static void load_kind(struct cache *c, enum kind kind, struct store_disk_result 
 
 static void load(struct cache *c, unsigned roles)
 {
-	struct store_disk_result sum = {0, 0};
+	struct store_disk_result sum = {0};
 	uint64_t start = clock_mono_us();
 	struct stat st;
 
 	if (stat(c->folder, &st) < 0)
 		return;
 	c->seen_s = st.st_mtim.tv_sec;
-	for (unsigned i = 0; i < KIND_COUNT; i++)
+	for (unsigned i = 0; i < KIND_COUNT; i++) {
+		autofree char *path = path_of(c, (enum kind)i);
+
 		if (api_is_watched((enum kind)i, roles) && object_is_remembered((enum kind)i))
-			load_kind(c, (enum kind)i, &sum);
+			load_kind(c, (enum kind)i, path, &sum);
+		else
+			tail_remove(path);
+	}
 	c->caches->state.counters[CACHE_LOADED] += sum.objects;
 	c->caches->state.counters[CACHE_INVALID] += sum.invalid;
 	log_info("source",
-		"cluster=%.*s objects=%u invalid=%u us=%" PRIu64 " msg=\"read from disk\"",
-		STR_FMT(c->name), sum.objects, sum.invalid, clock_mono_us() - start);
+		"cluster=%.*s objects=%u changes=%u invalid=%u us=%" PRIu64
+		" msg=\"read from disk\"",
+		STR_FMT(c->name), sum.objects, sum.changes, sum.invalid, clock_mono_us() - start);
 }
 
 /* --- one cluster --- */
@@ -367,8 +435,10 @@ int caches_new(struct loop *loop, struct store *store, const char *dir, struct c
 	cs->dir = strdup(dir);
 	bug_on(cs->dir == NULL);
 	loop_timer_init(&cs->timer, on_timer, cs);
+	store_api_listen(store, on_object, cs);
 	rc = saver_new(loop, on_done, cs, &cs->saver, err);
 	if (rc < 0) {
+		store_api_listen(store, NULL, NULL);
 		free(cs->dir);
 		free(cs);
 		return rc;
@@ -381,6 +451,7 @@ void caches_free(struct caches *cs)
 {
 	if (cs == NULL)
 		return;
+	store_api_listen(cs->store, NULL, NULL);
 	save_all(cs);
 	saver_free(cs->saver);
 	loop_timer_stop(&cs->timer);

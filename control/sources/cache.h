@@ -5,7 +5,10 @@
  *	<state directory>/objects/<cluster>/<plural>	one file per kind (store_disk.h), 0600
  *
  * A kind's file is replaced CACHE_SAVE_US after its objects have changed, by a thread of its own; a
- * clean end writes what is missing. A change of status alone waits for one that is more. Secrets
+ * clean end writes what is missing. Until then the change itself stands beside the file, written
+ * before a plan is made of it (tail.h), so that a control that is killed and comes back while API
+ * servers are away goes on where it was, and never publishes what is older than what dataplanes
+ * have. A change of status alone waits for one that is more. Secrets
  * are left out. The folder's mtime says when its objects were last known to be all there is.
  *
  * At a start the files are read before the servers are asked. A kind is "from disk" until its

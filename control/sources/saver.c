@@ -53,6 +53,14 @@ static int make_folders(const char *folder, struct err *err)
 	return file_sync_folder(parent, err);
 }
 
+int saver_make_folder(const char *path, struct err *err)
+{
+	autofree char *folder = strndup(path, (size_t)(strrchr(path, '/') - path));
+
+	bug_on(folder == NULL);
+	return make_folders(folder, err);
+}
+
 static int write_shot(struct saver_job *j)
 {
 	autofree char *text = NULL, *path = NULL;

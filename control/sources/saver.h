@@ -33,6 +33,9 @@ int saver_new(struct loop *loop, saver_done_fn done, void *arg, struct saver **r
 /* Everything that was posted is done first. NULL is fine. */
 void saver_free(struct saver *s);
 
+/* The folder of a file, and the one in which that is. */
+int saver_make_folder(const char *path, struct err *err);
+
 /* Takes <shot> over. The folder is made when it is not there. */
 void saver_write(struct saver *s, const char *folder, const char *file, struct store_shot *shot);
 void saver_remove(struct saver *s, const char *folder, struct str cluster);

@@ -100,9 +100,25 @@ static void entry_clear(struct store_kind *k, struct store_entry *e)
 	free((char *)e->name.p);
 }
 
+static void say(const struct store_kind *k, const struct store_entry *e, const struct object *o)
+{
+	const struct store *s = k->store;
+
+	if (s->listen != NULL)
+		s->listen(s->listen_arg, k->cluster->name, k->kind, e->ns, e->name, o);
+}
+
+/* It goes by itself, not with its cluster. */
+static void entry_gone(struct store_kind *k, struct store_entry *e)
+{
+	if (e->object != NULL)
+		say(k, e, NULL);
+	entry_clear(k, e);
+}
+
 static void entry_remove(struct store_kind *k, struct store_entry *e)
 {
-	entry_clear(k, e);
+	entry_gone(k, e);
 	k->count--;
 	memmove(e, e + 1, (size_t)(k->entries + k->count - e) * sizeof(*e));
 }
@@ -202,8 +218,10 @@ static enum store_change take_object(struct store_kind *k, struct store_entry *e
 	e->object = fresh;
 	e->disk = false;
 	object_put(old);
-	if (!same)
+	if (!same) {
 		changed(k);
+		say(k, e, fresh);
+	}
 	return same ? STORE_STATUS : STORE_CHANGED;
 }
 
@@ -277,7 +295,7 @@ enum store_change store_api_end(struct store_kind *k, bool whole)
 		if (e->seen || !whole)
 			k->entries[kept++] = *e;
 		else
-			entry_clear(k, e);
+			entry_gone(k, e);
 	}
 	k->count = kept;
 	if (kept == count)
@@ -381,6 +399,12 @@ void store_api_remove(struct store *s, struct str cluster)
 void store_api_bound(struct store *s, size_t cluster_bytes_max)
 {
 	s->cluster_bytes_max = cluster_bytes_max;
+}
+
+void store_api_listen(struct store *s, store_listen_fn fn, void *arg)
+{
+	s->listen = fn;
+	s->listen_arg = arg;
 }
 
 void store_api_gate(struct store *s, struct str cluster)

@@ -40,6 +40,14 @@ enum store_change {
  */
 void store_api_bound(struct store *s, size_t cluster_bytes_max);
 
+/*
+ * Told of each object that is another one now than before, status aside; <o> NULL: it is gone. Of a
+ * cluster that goes as a whole nothing is told.
+ */
+typedef void (*store_listen_fn)(void *arg, struct str cluster, enum kind kind, struct str ns,
+	struct str name, const struct object *o);
+void store_api_listen(struct store *s, store_listen_fn fn, void *arg);
+
 /* The same pointer each time, valid until store_remove_cluster(). */
 struct store_kind *store_api_kind(struct store *s, struct str cluster, enum kind kind);
 /* NULL: it was never asked for. */

@@ -126,19 +126,42 @@ static enum store_disk_fault check(const struct store_kind *k, struct str text, 
 	return count > STORE_DISK_OBJECTS_MAX ? STORE_DISK_TOO_LARGE : STORE_DISK_OK;
 }
 
-static bool restore_line(struct store_kind *k, struct str line)
+/* A new reference, or NULL. */
+static json_t *object_of(struct str line)
 {
 	struct str text = str_cut(&line, '\t');
 	json_t *object = json_loadb(text.len ? text.p : "", text.len, JSON_REJECT_DUPLICATES, NULL);
 	json_t *status = json_loadb(line.len ? line.p : "", line.len, JSON_REJECT_DUPLICATES, NULL);
-	bool ok;
 
 	if (json_is_object(object) && json_is_object(status))
 		json_object_set(object, "status", status);
-	ok = json_is_object(object) && (status != NULL || line.len == 0) &&
-		store_api_restore(k, object);
-	json_decref(object);
+	if (!json_is_object(object) || (status == NULL && line.len != 0)) {
+		json_decref(object);
+		object = NULL;
+	}
 	json_decref(status);
+	return object;
+}
+
+static bool restore_line(struct store_kind *k, struct str line)
+{
+	json_t *object = object_of(line);
+	bool ok = object != NULL && store_api_restore(k, object);
+
+	json_decref(object);
+	return ok;
+}
+
+bool store_disk_replace(struct store_kind *k, struct str line)
+{
+	json_t *object = object_of(line);
+	bool ok = false;
+
+	if (object != NULL) {
+		store_api_delete(k, object);
+		ok = store_api_restore(k, object);
+	}
+	json_decref(object);
 	return ok;
 }
 
@@ -148,7 +171,7 @@ enum store_disk_fault store_disk_parse(struct store_kind *k, struct str text,
 	struct str rest;
 	enum store_disk_fault fault = check(k, text, &rest);
 
-	*ret = (struct store_disk_result){0, 0};
+	*ret = (struct store_disk_result){0};
 	if (fault != STORE_DISK_OK || !object_is_remembered(k->kind))
 		return fault;
 	while (rest.len != 0) {

@@ -32,6 +32,7 @@ extern const struct store_disk_fault_info store_disk_fault_info[STORE_DISK_FAULT
 
 struct store_disk_result {
 	uint32_t objects, invalid;
+	uint32_t changes; /* of those since; the caller's */
 };
 
 /* Any thread. -EFBIG: it would be larger than is ever read again. *ret is for free(). */
@@ -39,6 +40,8 @@ int store_disk_text(const struct store_shot *s, char **ret, size_t *ret_len, str
 /* Fills <k>; nothing is touched unless the answer is STORE_DISK_OK. */
 enum store_disk_fault store_disk_parse(struct store_kind *k, struct str text,
 	struct store_disk_result *ret);
+/* One record, which takes the place of what there is of the same name. False: it is not valid. */
+bool store_disk_replace(struct store_kind *k, struct str line);
 /* The same from a file. -ENOENT: there is none. Else 0, with *ret_fault; <err> says more of a fault. */
 int store_disk_load(struct store_kind *k, const char *path, enum store_disk_fault *ret_fault,
 	struct store_disk_result *ret, struct err *err);

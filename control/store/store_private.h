@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "control/store/store.h"
+#include "control/store/store_api.h"
 
 /* One file of one cluster, and what is in use of it. */
 struct store_file {
@@ -50,6 +50,8 @@ struct store {
 	struct store_cluster **clusters; /* owned, those of API servers */
 	uint32_t clusters_count;
 	size_t cluster_bytes_max;
+	store_listen_fn listen;
+	void *listen_arg;
 	struct store_file **files; /* owned, by cluster and path */
 	uint32_t files_count, files_room;
 	uint64_t revision;

@@ -338,6 +338,33 @@ def remote(api, c, certs, config):
     far.close()
 
 
+def killed(api, c):
+    """Killed right after a change was planned, while the server goes away: the change is not lost."""
+    time.sleep(2.6)  # until what was before is on disk
+    edit(api, "r0", rules=[{"matches": [{"path": {"type": "PathPrefix", "value": "/killed"}}]}])
+    gone = api.get("httproutes", "r1", "demo")
+    api.delete("httproutes", "r1", "demo")
+
+    def planned():
+        text = c.text("/api/v1/config")
+        return '"/killed"' in text and '"demo/r1"' not in text
+    end = time.monotonic() + 20
+    while not planned() and time.monotonic() < end:
+        time.sleep(0.02)
+    c.p.kill()
+    c.p.wait()
+    api.refuse = lambda r: 503
+    c.start()
+    until("killed: it takes part as it was on disk",
+          lambda: c.cluster(NAME).get("state", {}).get("fromDisk") and planned(), 20)
+    check(counter_of_log(c, "msg=\"takes part as it was on disk\"") == 1 and planned(),
+          "killed: nothing older than what was published comes back")
+    api.refuse = lambda r: None
+    api.put("httproutes", "r1", "demo", spec=gone["spec"])
+    until("killed: the server is back", lambda: not c.cluster(NAME)["state"]["fromDisk"] and
+          said(api, "r1"), 60)
+
+
 def remembered(api, c, certs):
     """Control is killed, and the config cluster, which has the Secret, does not answer when it is back."""
     far = Fake(certs)
@@ -427,6 +454,7 @@ def main():
             took = time.monotonic()
             step(api, c)
             say(f"{step.__name__}: {time.monotonic() - took:.1f} s")
+        killed(api, c)
         remote(api, c, certs, config)
         remembered(api, c, certs)
         definitions(api, c)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -372,6 +373,118 @@ static void a_disk_that_refuses_is_counted_and_does_no_harm(void **state)
 	assert_true(is_there(b, WEST, KIND_SERVICE));
 }
 
+/* What a process did that ended without a word; the files are all that is left of it. */
+static void killed(struct bench *b, void (*work)(struct bench *b))
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		up(b);
+		work(b);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void forget_app(struct bench *b)
+{
+	json_t *j = json_pack("{s:{s:s, s:s}}", "metadata", "namespace", "demo", "name", "app");
+
+	store_api_delete(store_api_kind(b->store, WEST, KIND_SERVICE), j);
+	json_decref(j);
+}
+
+/* Files are there; then one comes, and one goes, and it ends before the next files. */
+static void work_once(struct bench *b)
+{
+	struct cache *c = listed(b, WEST);
+
+	while (!is_there(b, WEST, KIND_ENDPOINT_SLICE))
+		run_ms(b, 100);
+	run_ms(b, 100);
+	service(b, c, WEST, "more");
+	forget_app(b);
+}
+
+/* The same on what was read from disk, without a file since. */
+static void work_again(struct bench *b)
+{
+	struct cache *c = cache_open(b->caches, WEST, CLUSTER_ROLE_WORKLOAD);
+
+	service(b, c, WEST, "most");
+}
+
+static const char *names(struct bench *b, struct str cluster)
+{
+	static char buf[256];
+	struct store_shot shot;
+	size_t n = 0;
+
+	buf[0] = '\0';
+	store_shot_take(store_api_kind(b->store, cluster, KIND_SERVICE), &shot);
+	for (uint32_t i = 0; i < shot.count; i++)
+		n += (size_t)snprintf(buf + n, sizeof(buf) - n, "%.*s ",
+			STR_FMT(shot.objects[i]->name));
+	store_shot_fini(&shot);
+	return buf;
+}
+
+static void tear(const struct bench *b)
+{
+	char path[200];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s.new", path_of(b, WEST, KIND_SERVICE));
+	f = fopen(path, "a");
+	assert_non_null(f);
+	fputs("0123abcd +{\"apiVersion\":", f);
+	fclose(f);
+}
+
+static void who_is_killed_loses_nothing(void **state)
+{
+	struct bench *b = *state;
+	struct cache *c;
+
+	killed(b, work_once);
+	c = cache_open(b->caches, WEST, CLUSTER_ROLE_WORKLOAD);
+	assert_true(suffices(c));
+	assert_string_equal(names(b, WEST), "more ");
+	restart(b); /* it did not take part: nothing was written */
+	tear(b);    /* killed within a line, which costs this line only */
+	killed(b, work_again);
+	c = cache_open(b->caches, WEST, CLUSTER_ROLE_WORKLOAD);
+	assert_string_equal(names(b, WEST), "more most ");
+	store_api_gate(b->store, WEST);
+	cache_takes_part(c);
+	restart(b);
+	assert_int_equal(counter(b, CACHE_CHANGES), 0);
+	c = cache_open(b->caches, WEST, CLUSTER_ROLE_WORKLOAD);
+	assert_string_equal(names(b, WEST), "more most ");
+}
+
+/* What came after a file means nothing without it. */
+static void changes_go_with_their_file(void **state)
+{
+	struct bench *b = *state;
+	struct cache *c;
+
+	killed(b, work_once);
+	break_file(b, KIND_SERVICE, "rubbish");
+	c = cache_open(b->caches, WEST, CLUSTER_ROLE_WORKLOAD);
+	assert_string_equal(names(b, WEST), "");
+	service(b, c, WEST, "other");
+	cache_listed(c, KIND_SERVICE);
+	store_api_gate(b->store, WEST);
+	cache_takes_part(c);
+	restart(b);
+	cache_open(b->caches, WEST, CLUSTER_ROLE_WORKLOAD);
+	assert_string_equal(names(b, WEST), "other ");
+}
+
 static void names_are_no_way_out(void **state)
 {
 	struct bench *b = *state;
@@ -398,6 +511,8 @@ int main(void)
 		ROW(clusters_that_nobody_names_are_swept),
 		ROW(the_age_is_that_of_the_last_look),
 		ROW(a_disk_that_refuses_is_counted_and_does_no_harm),
+		ROW(who_is_killed_loses_nothing),
+		ROW(changes_go_with_their_file),
 		ROW(names_are_no_way_out),
 	};
 
