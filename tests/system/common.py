@@ -37,14 +37,16 @@ class Clock(threading.Thread):
 
     def __init__(self):
         super().__init__(daemon=True)
-        self.stop, self.longest = threading.Event(), 0.0
+        self.stop, self.longest, self.lost = threading.Event(), 0.0, 0.0  # lost: all in all
         self.start()
 
     def run(self):
         last = time.monotonic()
         while not self.stop.wait(0.1):
             now = time.monotonic()
-            self.longest, last = max(self.longest, now - last), now
+            self.longest = max(self.longest, now - last)
+            self.lost += max(0.0, now - last - 0.2)
+            last = now
 
 
 def finish():
