@@ -43,7 +43,8 @@ struct carrier_sink {
 
 struct carrier_stats {
 	uint64_t messages_sent, messages_received, bytes_sent, bytes_received;
-	uint64_t queued; /* messages that wait to be written */
+	uint64_t queued;   /* messages that wait to be written */
+	uint64_t waits_ms; /* for so long the other side has taken none; 0: nothing waits */
 };
 
 struct carrier {

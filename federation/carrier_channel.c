@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "dataplane/base/bug.h"
+#include "dataplane/base/clock.h"
 
 void stream_drop(nng_stream *s)
 {
@@ -62,6 +63,7 @@ static struct conn_frame *channel_give(struct conn *c, bool was_message)
 	if (!ch->failed)
 		f = outbox_pop(ch);
 	c->sending = f != NULL;
+	ch->write_us = f != NULL ? clock_mono_us() : 0;
 	carrier_unlock(ch->n);
 	carrier_wake(ch->n);
 	return f;
@@ -261,6 +263,8 @@ bool channel_send(struct channel *ch, const void *data, size_t len)
 		ch->stats.bytes_sent += len;
 		if (!ch->conn->sending)
 			now = outbox_pop(ch);
+		if (now != NULL)
+			ch->write_us = clock_mono_us();
 		ch->conn->sending = true;
 	}
 	carrier_unlock(ch->n);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "dataplane/base/bug.h"
+#include "dataplane/base/clock.h"
 #include "dataplane/base/log.h"
 
 void carrier_wake(struct carrier_nng *n)
@@ -165,6 +166,8 @@ static void carrier_stats(void *ctx, uint64_t number, struct carrier_stats *ret)
 	carrier_lock(n);
 	*ret = ch->stats;
 	ret->queued = ch->out_count;
+	if (ch->write_us != 0)
+		ret->waits_ms = (clock_mono_us() - ch->write_us) / 1000;
 	carrier_unlock(n);
 }
 

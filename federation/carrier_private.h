@@ -36,6 +36,7 @@ struct channel {
 		*outbox[CARRIER_NNG_OUTBOX_MAX]; /* owned */
 	unsigned in_first, in_count, out_first, out_count;
 	size_t out_bytes;
+	uint64_t write_us; /* the message that is being written was begun; 0: none is */
 	struct carrier_stats stats;
 };
 

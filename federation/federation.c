@@ -240,12 +240,24 @@ static void on_message(void *arg, uint64_t conn, const void *data, size_t len)
 	after(f);
 }
 
+/* It may well be heard: a connection has two directions. */
+static bool is_unread(const struct peer *p)
+{
+	const struct carrier *c = &p->federation->cfg.carrier;
+	struct carrier_stats s;
+
+	c->stats(c->ctx, p->conn, &s);
+	return s.waits_ms >= FEDERATION_UNREAD_MS;
+}
+
 static void peer_tick(struct peer *p, uint64_t now)
 {
 	enum peer_event due = peer_due(p, now);
 
 	if (due != PEER_EVENT_NONE)
 		peer_step(p, due, NULL, now);
+	if (peer_is_proved(p) && is_unread(p))
+		peer_refuse(p, REFUSAL_UNREAD, now);
 	if (!peer_is_proved(p))
 		return;
 	outbox_tick(p->remote->outbox, now);

@@ -31,6 +31,7 @@
 #define FEDERATION_TICK_MS 100u
 #define FEDERATION_HEARTBEAT_MS 1000u
 #define FEDERATION_DEAD_MS 3000u    /* three heartbeats */
+#define FEDERATION_UNREAD_MS 20000u /* a message that the peer does not take */
 #define FEDERATION_CONNECT_MS 2000u /* the longest attempt to connect */
 #define FEDERATION_AHEAD_MS 300000u /* stamps further ahead of our clock are refused */
 

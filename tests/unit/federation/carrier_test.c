@@ -328,6 +328,33 @@ static void who_shows_no_certificate_is_refused(void **state)
 	two_end(&t);
 }
 
+static uint64_t waits_ms(const struct two *t)
+{
+	struct carrier_stats s;
+
+	t->server.c.stats(t->server.c.ctx, t->server.up[0], &s);
+	return s.waits_ms;
+}
+
+static void a_message_that_nobody_takes_waits_and_that_is_told(void **state)
+{
+	static uint8_t m[CARRIER_MESSAGE_MAX];
+	struct stranger x;
+	struct two t;
+
+	two_start(&t, "b.pem", "ca.pem");
+	stranger_connect(&x, &t, "b.pem");
+	stranger_send(&x, &t, "\0SP\0\0\x11\0\0", 8);
+	until(t.server.ups == 1, &t.server, NULL);
+	assert_true(waits_ms(&t) < 10000);
+	while (t.server.c.send(t.server.c.ctx, t.server.up[0], m, sizeof(m)))
+		turn(&t.server, NULL); /* into the kernel's buffers, and then ours */
+	until(waits_ms(&t) >= 200, &t.server, NULL);
+	assert_int_equal(t.server.downs, 0);
+	stranger_end(&x);
+	two_end(&t);
+}
+
 static void a_message_too_long_ends_the_connection_unread(void **state)
 {
 	uint8_t m[8 + 13] = "\0SP\0\0\x11\0\0\x01";
@@ -563,6 +590,7 @@ int main(void)
 		cmocka_unit_test(certificates_that_are_not_good_are_refused),
 		cmocka_unit_test(a_listener_with_the_certificate_of_another_site_is_refused),
 		cmocka_unit_test(who_shows_no_certificate_is_refused),
+		cmocka_unit_test(a_message_that_nobody_takes_waits_and_that_is_told),
 		cmocka_unit_test(a_message_too_long_ends_the_connection_unread),
 		cmocka_unit_test(bytes_that_are_not_tls_are_refused_and_silence_ends),
 		cmocka_unit_test(one_address_cannot_keep_others_out),

@@ -50,6 +50,7 @@ static struct {
 	const char *dialed; /* by which name */
 	bool is_disk_full;
 	uint32_t writes;
+	uint64_t waits_ms;  /* nobody reads what we say */
 	uint8_t disk[4096]; /* the journal that a start finds */
 	size_t disk_len, damaged_at;
 	uint32_t damaged_kept;
@@ -89,7 +90,7 @@ static void carrier_close(void *ctx, uint64_t conn)
 
 static void carrier_stats(void *ctx, uint64_t conn, struct carrier_stats *ret)
 {
-	*ret = (struct carrier_stats){0};
+	*ret = (struct carrier_stats){.waits_ms = t.waits_ms};
 }
 
 static int load(void *ctx, void **ret, size_t *ret_len, struct err *err)
@@ -837,6 +838,25 @@ static void a_flood_of_messages_is_dropped_and_then_hung_up_on(void **state)
 	assert_true(t.is_closed[conn]);
 }
 
+/* It speaks on and on, and takes nothing: what is for it would wait for ever. */
+static void who_does_not_read_is_hung_up_on(void **state)
+{
+	uint64_t conn = ann();
+
+	for (t.waits_ms = 1; t.waits_ms < 20000; t.waits_ms += 1000) {
+		t.now_ms += 1000;
+		say(conn,
+			(struct proto_message){.type = PROTO_HEARTBEAT,
+				.heartbeat.wall_ms = wall_ms(NULL)});
+		federation_tick(t.f);
+		assert_false(t.is_closed[conn]);
+	}
+	federation_tick(t.f);
+	assert_int_equal(t.told[REFUSAL_UNREAD], 1);
+	assert_true(t.is_closed[conn]);
+	assert_false(ann_is_connected());
+}
+
 static void forged_records_use_up_a_peers_allowance_soon(void **state)
 {
 	uint64_t conn = ann();
@@ -1018,6 +1038,7 @@ int main(void)
 		T(an_old_record_changes_nothing),
 		T(edits_that_lose_cost_one_write_together),
 		T(a_flood_of_messages_is_dropped_and_then_hung_up_on),
+		T(who_does_not_read_is_hung_up_on),
 		T(forged_records_use_up_a_peers_allowance_soon),
 		T(questions_are_answered_once_a_second),
 		T(what_cannot_be_made_durable_is_not_taken_and_not_acknowledged),
