@@ -8,7 +8,7 @@
 #include "dataplane/base/prefetch.h"
 #include "dataplane/http/http_flow.h"
 
-#define AHEAD 64u /* connections with news that are asked for before they are served */
+#define AHEAD 8u /* connections with news that are looked at before they are served */
 
 static const struct {
 	const char *name, *help;
@@ -157,7 +157,7 @@ static void on_timer(struct timer *t, uint64_t now_us, void *ctx)
 }
 
 /* The exchange of an endpoint's connection with news; NULL for the others. */
-static struct exchange *answered(const struct list *ready)
+static const struct exchange *answered(const struct list *ready)
 {
 	const struct h1_conn *c = list_entry(ready, struct h1_conn, ready);
 
@@ -165,26 +165,26 @@ static struct exchange *answered(const struct list *ready)
 }
 
 /*
- * What the next answers lead to, one pointer further in each round, so that the misses of all of
- * them overlap: exchange, client connection, its TCP connection. No more of them than the cache
- * keeps until they are served.
+ * What the next answers lead to, one pointer further with each step that they come nearer, so that
+ * the misses of several overlap: exchange, client connection, its TCP connection. A few lines with
+ * each step: of prefetches that come by the hundred a core drops some.
  */
 static void look_ahead(const struct http *h)
 {
-	const struct exchange *x[AHEAD];
-	unsigned looked = 0, n = 0;
+	const struct list *l = &h->ready;
 
-	list_for_each (l, &h->ready) {
-		if (looked++ == AHEAD)
-			break;
-		x[n] = answered(l);
-		if (x[n] != NULL)
-			prefetch_lines(x[n++], offsetof(struct exchange, rec.host));
+	for (unsigned i = 0; i < AHEAD && (l = l->next) != &h->ready; i++) {
+		const struct exchange *x;
+
+		if (i < 2 || (x = answered(l)) == NULL)
+			continue;
+		if (i < 4)
+			tcp_prefetch(x->down->c.tcp);
+		else if (i < 6)
+			prefetch_lines(x->down, sizeof(*x->down));
+		else
+			prefetch_lines(x, offsetof(struct exchange, rec.host));
 	}
-	for (unsigned i = 0; i < n; i++)
-		prefetch_lines(x[i]->down, sizeof(*x[i]->down));
-	for (unsigned i = 0; i < n; i++)
-		tcp_prefetch(x[i]->down->c.tcp);
 }
 
 static void serve(struct http *h)
@@ -193,7 +193,7 @@ static void serve(struct http *h)
 		struct h1_conn *c;
 		uint32_t news;
 
-		if (n % AHEAD == 0)
+		if (n % 2 == 0)
 			look_ahead(h);
 		c = list_entry(list_pop(&h->ready), struct h1_conn, ready);
 		news = c->news;
