@@ -21,6 +21,19 @@ static void accept_next(struct carrier_nng *n)
 	nng_stream_listener_accept(n->listener, n->accept);
 }
 
+/* One at a time: nng ends the process over an operation that is begun twice. */
+static void pause_begin(struct carrier_nng *n)
+{
+	bool go;
+
+	carrier_lock(n);
+	go = !n->pausing;
+	n->pausing = true;
+	carrier_unlock(n);
+	if (go)
+		nng_sleep_aio(PAUSE_MS, n->pause);
+}
+
 static void on_accepted(void *arg)
 {
 	struct carrier_nng *n = arg;
@@ -43,7 +56,7 @@ static void on_accepted(void *arg)
 	if (go && rv == 0 && !full)
 		accept_next(n);
 	else if (go && rv != 0)
-		nng_sleep_aio(PAUSE_MS, n->pause); /* out of descriptors, say */
+		pause_begin(n); /* out of descriptors, say */
 }
 
 static void on_pause(void *arg)
@@ -52,6 +65,7 @@ static void on_pause(void *arg)
 	bool go;
 
 	carrier_lock(n);
+	n->pausing = false;
 	go = n->listening && nng_aio_result(n->pause) == 0;
 	carrier_unlock(n);
 	if (go)
@@ -106,40 +120,50 @@ int listen_begin(struct carrier_nng *n)
 	return 0;
 }
 
+static void pause_end(struct carrier_nng *n)
+{
+	nng_aio_cancel(n->pause);
+	nng_aio_wait(n->pause);
+}
+
 /* Afterwards neither of the two operations runs, and none starts the other. */
 void listen_end(struct carrier_nng *n)
 {
+	pause_end(n);
 	if (n->listener == NULL)
 		return;
 	set_listening(n, false);
 	/* An accept that on_accepted() is about to begin would otherwise be waited for for ever. */
 	nng_stream_listener_close(n->listener);
-	nng_aio_cancel(n->pause);
-	nng_aio_wait(n->pause);
+	pause_end(n);
 	nng_aio_cancel(n->accept);
 	nng_aio_wait(n->accept);
-	nng_aio_cancel(n->pause); /* begun by the accept meanwhile */
-	nng_aio_wait(n->pause);
+	pause_end(n); /* begun by the accept meanwhile */
 	nng_stream_listener_free(n->listener);
 	n->listener = NULL;
 }
 
 void listen_check(struct carrier_nng *n)
 {
-	if (!n->listen_again || n->listener != NULL)
+	bool pausing;
+
+	carrier_lock(n);
+	pausing = n->pausing;
+	carrier_unlock(n);
+	if (!n->listen_again || n->listener != NULL || pausing)
 		return;
 	if (listen_begin(n) == 0) {
 		n->listen_again = false;
 		log_info("site", "url=%s msg=\"listening again\"", n->listen);
 	} else {
-		nng_sleep_aio(PAUSE_MS, n->pause);
+		pause_begin(n);
 	}
 }
 
 void listen_again(struct carrier_nng *n)
 {
 	n->listen_again = true;
-	nng_sleep_aio(PAUSE_MS, n->pause);
+	pause_begin(n);
 }
 
 static void take(struct carrier_nng *n, nng_stream *s)

@@ -71,6 +71,7 @@ struct carrier_nng {
 	unsigned incoming_count;
 	bool listening;
 	bool accept_waits; /* until the owner has taken what came */
+	bool pausing;	   /* <pause> runs */
 };
 
 static inline void carrier_lock(struct carrier_nng *n)

@@ -553,6 +553,40 @@ static void a_site_that_speaks_to_nobody_any_more_has_no_port(void **state)
 	two_end(&t);
 }
 
+/* Whatever else happens meanwhile: each look at what came is no reason to pause once more. */
+static void a_port_that_is_taken_is_tried_until_it_can_be_had(void **state)
+{
+	struct two t;
+	struct carrier_nng_config cfg;
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(a);
+	int taken = socket(AF_INET, SOCK_STREAM, 0);
+	char url[64];
+	struct err err;
+
+	two_start(&t, "b.pem", "ca.pem");
+	assert_return_code(bind(taken, (struct sockaddr *)&a, sizeof(a)), errno);
+	assert_return_code(listen(taken, 1), errno);
+	assert_return_code(getsockname(taken, (struct sockaddr *)&a, &len), errno);
+	snprintf(url, sizeof(url), "tls+tcp://127.0.0.1:%u", ntohs(a.sin_port));
+	cfg = (struct carrier_nng_config){.listen = url,
+		.ca = in_folder("ca.pem"),
+		.certificate = in_folder("a.pem")};
+	assert_int_equal(carrier_nng_reload(t.server.n, &cfg, &err), 0);
+	for (int i = 0; i < 20; i++)
+		carrier_nng_dispatch(t.server.n);
+	close(taken);
+	for (int i = 0; i < 20; i++)
+		carrier_nng_dispatch(t.server.n);
+	for (unsigned i = 0; i < 50 && t.client.ups == 0; i++) {
+		t.client.c.open(t.client.c.ctx, url, "a");
+		until(t.client.ups + t.client.downs > i, &t.client, &t.server);
+		usleep(t.client.ups == 0 ? 100000 : 0);
+	}
+	until(t.client.ups == 1 && t.server.ups == 1, &t.client, &t.server);
+	two_end(&t);
+}
+
 static int setup(void **state)
 {
 	struct test_ca ca = test_ca_new("federation"), other = test_ca_new("somebody");
@@ -599,6 +633,7 @@ int main(void)
 		cmocka_unit_test(nobody_there_is_told_within_the_time_for_it),
 		cmocka_unit_test(new_certificates_serve_new_connections_and_old_ones_stay),
 		cmocka_unit_test(a_site_that_speaks_to_nobody_any_more_has_no_port),
+		cmocka_unit_test(a_port_that_is_taken_is_tried_until_it_can_be_had),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
