@@ -166,6 +166,7 @@ void cluster_on_good(struct kube_cluster *c)
 {
 	uint64_t now = clock_mono_us();
 
+	c->good_us = now;
 	if (!c->lost || (c->hurried_us != 0 && now - c->hurried_us < KUBE_HURRY_US))
 		return;
 	c->lost = false;
@@ -196,6 +197,7 @@ void cluster_on_end(struct kube_cluster *c, const struct transfer_end *end)
 		cluster_count(c, KUBE_COUNTER_STATUS_403);
 	else if (end->status >= 500)
 		cluster_count(c, KUBE_COUNTER_STATUS_5XX);
+	c->lost |= end->status >= 500 && clock_mono_us() - c->good_us > KUBE_ILL_US;
 }
 
 void cluster_on_refusal(struct kube_cluster *c, const struct reflector_refusal *r)

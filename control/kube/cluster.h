@@ -25,9 +25,10 @@
 #define KUBE_ANSWER_MAX (16u << 20)	/* of the body of an answer to a call */
 #define KUBE_CALLS_IN_FLIGHT 8u
 #define KUBE_CALL_TRIES 10u
-#define KUBE_CALL_UNSENT_TRIES 3u  /* of a call that finds no connection */
-#define KUBE_HURRY_US 10000000u	   /* one that is lost again and again is asked so often */
-#define KUBE_COMPLAINTS 20u	   /* log lines at once, */
+#define KUBE_CALL_UNSENT_TRIES 3u /* of a call that finds no connection */
+#define KUBE_HURRY_US 10000000u	  /* one that is lost again and again is asked so often */
+#define KUBE_ILL_US 3000000u /* nothing but 5xx for so long: the server as a whole is not well */
+#define KUBE_COMPLAINTS 20u  /* log lines at once, */
 #define KUBE_COMPLAINT_US 1000000u /* then one in this time */
 
 /* Bytes that arrive, up to a bound. */
@@ -127,8 +128,9 @@ struct kube_cluster {
 
 	uint64_t counters[KUBE_COUNTER_COUNT];
 	uint64_t connected_since_us, last_error_us;
-	bool lost; /* requests found nobody, and watches_hurry() was not called since */
-	uint64_t hurried_us;
+	/* Requests found nobody, or nobody who could do them, and watches_hurry() was not called since. */
+	bool lost;
+	uint64_t good_us, hurried_us;
 	struct err last_error;
 	unsigned complaints; /* log lines that are left */
 	uint64_t complaint_us, unsaid;

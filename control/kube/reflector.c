@@ -362,7 +362,7 @@ unsigned reflector_on_refusal(struct reflector *r, const struct reflector_refusa
 		return refused_stream(r, now);
 	if (r->phase == REFLECTOR_WATCH && (status == 400 || status == 422))
 		return wait_backoff(r, REFLECTOR_STREAM, now); /* it does not like our version */
-	return wait_backoff(r, r->phase, now);
+	return status >= 500 ? wait_unheard(r, r->phase, now) : wait_backoff(r, r->phase, now);
 }
 
 /* --- endings --- */

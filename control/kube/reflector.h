@@ -16,7 +16,8 @@
  * past; after a lost connection the server's version is asked for first, because a server that was
  * restored from a backup would leave a watch from the future silent; a resource is called absent
  * only when it was looked for three times, because a server that starts serves its own kinds first; and
- * a server that answers one reflector is asked by all that had lost it, however patient each was.
+ * a server that answers one reflector is asked by all that had lost it, or had found it ill (5xx),
+ * however patient each was.
  */
 #pragma once
 
@@ -97,7 +98,7 @@ struct reflector {
 	uint8_t stream_failed;
 	/* patience */
 	uint64_t backoff_us, backoff_at_us, listed_us;
-	bool unheard; /* WAIT because nobody answered */
+	bool unheard; /* WAIT because nobody answered, or nobody who could */
 	uint32_t absent_looks, not_found;
 };
 

@@ -24,10 +24,10 @@ bool federated_is(const struct object *service)
 }
 
 /* The labels of a Service of another cluster, with the implicit one at its place. */
-static struct kv_list labels_with_cluster(struct reconcile *r, const struct object *o)
+static struct kv_list labels_with_cluster(struct arena *a, const struct object *o)
 {
 	const struct kv_list *l = &o->labels;
-	struct kv *items = arena_array(r->arena, struct kv, l->count + 1);
+	struct kv *items = arena_array(a, struct kv, l->count + 1);
 	uint32_t n = 0;
 	bool done = false;
 
@@ -47,23 +47,24 @@ static struct kv_list labels_with_cluster(struct reconcile *r, const struct obje
 }
 
 /* A local Service cannot pretend to be another cluster's. */
-static struct kv_list labels_without_cluster(struct reconcile *r, const struct object *o)
+static struct kv_list labels_without_cluster(struct arena *a, const struct object *o)
 {
 	struct kv *items;
 	uint32_t n = 0;
 
 	if (kv_find(&o->labels, LABEL_REMOTE_CLUSTER).p == NULL)
 		return o->labels;
-	items = arena_array(r->arena, struct kv, o->labels.count);
+	items = arena_array(a, struct kv, o->labels.count);
 	for (uint32_t i = 0; i < o->labels.count; i++)
 		if (!str_eq(o->labels.items[i].key, LABEL_REMOTE_CLUSTER))
 			items[n++] = o->labels.items[i];
 	return (struct kv_list){items, n};
 }
 
+/* <scratch>: of labels, which nobody needs once they were matched. */
 static void add_source(struct reconcile *r, const struct object *federated,
 	const struct object *source, const struct service_port *port, const struct selector *sel,
-	struct endpoint_list *out)
+	struct arena *scratch, struct endpoint_list *out)
 {
 	bool foreign = !str_eq(source->cluster, federated->cluster);
 	struct kv_list labels;
@@ -71,7 +72,8 @@ static void add_source(struct reconcile *r, const struct object *federated,
 	if (kv_find(&source->annotations, ANNOTATION_FEDERATED).p != NULL ||
 		!endpoints_may_lend(r, source, federated->cluster))
 		return;
-	labels = foreign ? labels_with_cluster(r, source) : labels_without_cluster(r, source);
+	labels = foreign ? labels_with_cluster(scratch, source)
+			 : labels_without_cluster(scratch, source);
 	if (selector_matches(sel, &labels))
 		endpoints_take(r, source, port, out);
 }
@@ -82,6 +84,7 @@ void federated_endpoints(struct reconcile *r, const struct object *service,
 	struct str text = kv_find(&service->annotations, ANNOTATION_FEDERATED);
 	const struct view_kind *all = &r->view->kinds[KIND_SERVICE];
 	const struct selector *sel;
+	struct arena scratch;
 	struct err err;
 
 	if (selector_parse(text, r->arena, &sel, &err) < 0) {
@@ -91,6 +94,7 @@ void federated_endpoints(struct reconcile *r, const struct object *service,
 			err.msg);
 		return;
 	}
+	arena_init(&scratch, 0);
 	for (uint32_t c = 0; c < r->clusters_count; c++) {
 		struct str cluster = r->clusters[c];
 
@@ -99,7 +103,8 @@ void federated_endpoints(struct reconcile *r, const struct object *service,
 
 			if (!str_eq(o->cluster, cluster) || !str_eq(o->ns, service->ns))
 				break;
-			add_source(r, service, o, port, sel, out);
+			add_source(r, service, o, port, sel, &scratch, out);
 		}
 	}
+	arena_fini(&scratch);
 }

@@ -80,6 +80,14 @@ static struct cache *cache_find(const struct caches *cs, struct str name)
 	return NULL;
 }
 
+/* Objects of a role that is not in force yet: they wait for all of its kinds. */
+static bool is_early(const struct cache *c, enum kind kind)
+{
+	const struct store_kind *k = store_api_find(c->caches->store, c->name, kind);
+
+	return k != NULL && store_api_is_hidden(k) && store_api_count(k) != 0;
+}
+
 /* At once: dataplanes will be told of it before the next file is there. */
 static void on_object(void *arg, struct str cluster, enum kind kind, struct str ns, struct str name,
 	const struct object *o)
@@ -90,7 +98,7 @@ static void on_object(void *arg, struct str cluster, enum kind kind, struct str 
 	autofree char *path = NULL;
 	struct err err = {""};
 
-	if (k == NULL || !k->file || !object_is_remembered(kind))
+	if (k == NULL || !k->file || !object_is_remembered(kind) || is_early(c, kind))
 		return;
 	path = path_of(c, kind);
 	if (tail_append(path, &k->tail, ns, name, o, &err) == 0) {
@@ -137,7 +145,7 @@ static void save_cluster(struct cache *c)
 		return;
 	for (int needed = 0; needed <= 1; needed++)
 		for (unsigned i = 0; i < KIND_COUNT; i++)
-			if (c->kinds[i].dirty &&
+			if (c->kinds[i].dirty && !is_early(c, (enum kind)i) &&
 				needs_file((enum kind)i, CLUSTER_ROLES_ALL) == needed)
 				save_kind(c, (enum kind)i);
 }

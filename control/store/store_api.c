@@ -357,6 +357,11 @@ void store_api_hide(struct store_kind *k, bool hidden)
 	k->hidden = hidden;
 }
 
+bool store_api_is_hidden(const struct store_kind *k)
+{
+	return k->hidden;
+}
+
 enum store_change store_api_unseen(struct store_kind *k, bool unseen)
 {
 	if (k->unseen == unseen)

@@ -54,6 +54,7 @@ struct store_kind *store_api_kind(struct store *s, struct str cluster, enum kind
 struct store_kind *store_api_find(const struct store *s, struct str cluster, enum kind kind);
 /* Its objects are no part of views, though the gate is open. */
 void store_api_hide(struct store_kind *k, bool hidden);
+bool store_api_is_hidden(const struct store_kind *k);
 /* Views say that nobody knows which objects there are (view_is_unseen()). */
 enum store_change store_api_unseen(struct store_kind *k, bool unseen);
 

@@ -71,6 +71,9 @@ static const struct row rows[] = {
 		"open= 422=list open= broken=wait heard= +1=listXO"},
 	{"and who could not learn what is served",
 		"nofind=wait +2= nofind=wait +4= nofind=wait heard= +1=discoverD"},
+	{"and who found the server ill",
+		SYNCED "broken=wait +2=verify open= 503=wait +4=verify open= 500=wait +8=verify "
+		       "open= 500=wait heard= +1=verifyO"},
 	{"who was told to wait waits, whoever is answered",
 		SYNCED "+100= eof=watch open= 429/5=wait heard= +4=wait +2=watchO"},
 	{"and so does who may not", "found=stream open= 403=wait heard= +29=wait +3=streamXO"},
