@@ -508,8 +508,27 @@ static void say_heartbeat(struct pub_dataplane *d)
 	pub_dataplane_send(d, &m);
 }
 
+/* One that was here a moment ago still counts; at the start everybody has time to appear. */
+bool pub_dataplane_is_live(const struct pub_dataplane *d, uint64_t now_us)
+{
+	uint64_t since = d->last_heard_us != 0 ? d->last_heard_us : d->p->started_us;
+
+	return now_us - since < MESSAGE_DEAD_US;
+}
+
+/* Whoever waits for all live ones need not wait for one that is none any more. */
+static void look_whether_live(struct pub_dataplane *d, uint64_t now_us)
+{
+	bool before = d->counts;
+
+	d->counts = pub_dataplane_is_live(d, now_us);
+	if (before && !d->counts)
+		d->p->changed = true;
+}
+
 void pub_dataplane_tick(struct pub_dataplane *d, uint64_t now_us)
 {
+	look_whether_live(d, now_us);
 	if (!d->s.up)
 		return;
 	if (!d->s.welcomed) {
@@ -532,14 +551,6 @@ void pub_dataplane_tick(struct pub_dataplane *d, uint64_t now_us)
 		d->drain_refused = false;
 	}
 	pub_dataplane_pump(d, now_us);
-}
-
-/* One that was here a moment ago still counts; at the start everybody has time to appear. */
-bool pub_dataplane_is_live(const struct pub_dataplane *d, uint64_t now_us)
-{
-	uint64_t since = d->last_heard_us != 0 ? d->last_heard_us : d->p->started_us;
-
-	return now_us - since < MESSAGE_DEAD_US;
 }
 
 int pub_dataplane_open(struct pub_dataplane *d, struct err *err)

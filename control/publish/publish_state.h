@@ -75,7 +75,8 @@ struct pub_dataplane {
 	uint64_t retry_us;	   /* next distance between tries */
 	uint64_t last_heard_us;	   /* also of earlier sessions; 0: never */
 	uint64_t ack_us;
-	bool hole; /* a change was refused: later ones do not count up to it */
+	bool counts; /* it did at the last look, see pub_dataplane_is_live() */
+	bool hole;   /* a change was refused: later ones do not count up to it */
 	bool synced, draining, drain_wanted, drain_due, drain_refused;
 	char version[MESSAGE_NAME_MAX + 1];
 	char error[MESSAGE_TEXT_MAX + 1];

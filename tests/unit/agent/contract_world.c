@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "control/publish/publish_state.h"
 #include "dataplane/base/bug.h"
 #include "dataplane/base/clock.h"
 #include "dataplane/snapshot/snapshot.h"
@@ -211,6 +212,7 @@ static void on_change(void *arg)
 	struct world *w = arg;
 
 	w->changes++;
+	w->told_live = pub_dataplane_is_live(&w->publish->dps[0], clock_mono_us());
 }
 
 void world_control_start(struct world *w)

@@ -50,6 +50,7 @@ struct world {
 	struct agent *agent;
 	struct publish *publish;
 	unsigned changes; /* calls of on_change */
+	bool told_live;	  /* at the last one the dataplane counted */
 };
 
 void world_open(struct world *w);

@@ -388,6 +388,11 @@ static void nonsense_from_a_dataplane_costs_it_the_connection(void **state)
 	world_publish(&w, &s);
 }
 
+static bool was_told_of_its_end(struct world *x, uint64_t arg)
+{
+	return !x->told_live;
+}
+
 static void programmed_means_every_live_dataplane(void **state)
 {
 	struct world_spec s = begin();
@@ -404,7 +409,7 @@ static void programmed_means_every_live_dataplane(void **state)
 	raw_close(&r);
 	assert_true(world_run_until(&w, world_is_connected, 0));
 	assert_false(publish_is_programmed(w.publish, 1));
-	world_run(&w, MESSAGE_DEAD_US / 1000 + 200);
+	assert_true(world_run_until(&w, was_told_of_its_end, 0)); /* others may be waited for */
 	st = world_state_of(&w);
 	assert_false(st.connected);
 	assert_false(publish_is_programmed(w.publish, 1)); /* and none is left */
