@@ -370,15 +370,13 @@ void cache_changed(struct cache *c, enum kind kind)
 void cache_listed(struct cache *c, enum kind kind)
 {
 	struct cache_kind *k;
-	uint32_t objects;
 
 	if (c == NULL)
 		return;
 	k = &c->kinds[kind];
 	k->disk = false;
 	k->listed = true;
-	objects = store_api_count(store_api_kind(c->caches->store, c->name, kind));
-	if (!k->file && (k->refused || objects != 0 || needs_file(kind, CLUSTER_ROLES_ALL)))
+	if (!k->file) /* that there is none is worth a file: the first one will stand beside it */
 		cache_changed(c, kind);
 }
 

@@ -417,6 +417,23 @@ static void work_again(struct bench *b)
 	service(b, c, WEST, "most");
 }
 
+/* There was none of a kind, which the server had said; then one comes. */
+static void work_on_the_first(struct bench *b)
+{
+	struct cache *c = listed(b, WEST);
+	struct store_kind *k = store_api_kind(b->store, WEST, KIND_SERVICE_IMPORT);
+	json_t *j = manifest_json_text(
+		"{apiVersion: multicluster.x-k8s.io/v1alpha1, kind: ServiceImport, metadata: "
+		"{name: app, namespace: demo}, spec: {type: ClusterSetIP, ports: [{port: 80}]}}");
+
+	cache_listed(c, KIND_SERVICE_IMPORT);
+	for (int i = 0; i < 100 && !is_there(b, WEST, KIND_ENDPOINT_SLICE); i++)
+		run_ms(b, 100);
+	run_ms(b, 100);
+	assert_int_equal(store_api_upsert(k, j), STORE_CHANGED);
+	json_decref(j);
+}
+
 static const char *names(struct bench *b, struct str cluster)
 {
 	static char buf[256];
@@ -466,6 +483,16 @@ static void who_is_killed_loses_nothing(void **state)
 	assert_string_equal(names(b, WEST), "more most ");
 }
 
+static void who_is_killed_keeps_the_first_of_a_kind(void **state)
+{
+	struct bench *b = *state;
+
+	killed(b, work_on_the_first);
+	cache_open(b->caches, WEST, CLUSTER_ROLE_WORKLOAD);
+	assert_int_equal(services(b, WEST), 1);
+	assert_int_equal(store_api_count(store_api_kind(b->store, WEST, KIND_SERVICE_IMPORT)), 1);
+}
+
 /* What came after a file means nothing without it. */
 static void changes_go_with_their_file(void **state)
 {
@@ -512,6 +539,7 @@ int main(void)
 		ROW(the_age_is_that_of_the_last_look),
 		ROW(a_disk_that_refuses_is_counted_and_does_no_harm),
 		ROW(who_is_killed_loses_nothing),
+		ROW(who_is_killed_keeps_the_first_of_a_kind),
 		ROW(changes_go_with_their_file),
 		ROW(names_are_no_way_out),
 	};
