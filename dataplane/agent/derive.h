@@ -100,5 +100,12 @@ void derive_rule_set(struct live_context *c, struct live *l, uint32_t rule,
 void derive_rules_open(struct live_context *c, struct live *l, uint64_t now_us);
 /* <service> is new: the rules whose backends stand on it are due. */
 void derive_rules_of(struct live_context *c, struct live *l, uint32_t service, uint64_t now_us);
+/* Endpoints of a cluster that shall be ready and are not, each once. */
+struct derive_unready {
+	struct str cluster; /* until the next change of the configuration */
+	uint64_t unready;
+};
+/* Of all clusters that have any; their number. */
+uint32_t derive_unready(const struct live_context *c, struct derive_unready *ret, uint32_t max);
 /* Nobody reads <l> any more. */
 void derive_free(struct live *l);

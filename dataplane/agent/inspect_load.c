@@ -15,9 +15,10 @@
 #include "dataplane/http/http.h"
 
 struct cluster_load {
-	const char *name;
+	struct str name;
 	uint64_t id, requests;
 	unsigned ready, usable;
+	uint64_t unready;
 	bool suspected;
 };
 
@@ -59,7 +60,7 @@ static unsigned take_busy(struct inspect *in, uint64_t now_us)
 	return max < 1000 ? max : 1000;
 }
 
-static struct cluster_load *cluster_of(struct loads *l, uint64_t id, const char *name)
+static struct cluster_load *cluster_of(struct loads *l, uint64_t id, struct str name)
 {
 	for (unsigned i = 0; i < l->count; i++)
 		if (l->c[i].id == id)
@@ -82,7 +83,7 @@ static void take_clusters(struct agent *a, const struct inspect *in, struct load
 		if (e->id == 0 || e->cluster == 0)
 			continue;
 		s = slots_get(&a->ctx.slots, AGENT_SLOT_ENDPOINT, slot);
-		c = cluster_of(ret, e->cluster, s->cluster);
+		c = cluster_of(ret, e->cluster, str_of(s->cluster));
 		if (c == NULL)
 			continue;
 		c->ready++;
@@ -90,6 +91,21 @@ static void take_clusters(struct agent *a, const struct inspect *in, struct load
 		c->suspected |= e->suspected;
 		c->requests += inspect_object_counter(in, COUNTER_ENDPOINT, slot,
 			COUNTER_ENDPOINT_REQUESTS);
+	}
+}
+
+/* Pods that do not get ready are their cluster's all the same, and may be all that it has. */
+static void take_unready(const struct agent *a, struct loads *ret)
+{
+	struct derive_unready u[SUSPICION_CLUSTERS_MAX];
+	uint32_t count = derive_unready(&a->ctx, u, SUSPICION_CLUSTERS_MAX);
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t id = health_cluster_id(u[i].cluster);
+		struct cluster_load *c = id != 0 ? cluster_of(ret, id, u[i].cluster) : NULL;
+
+		if (c != NULL)
+			c->unready = u[i].unready;
 	}
 }
 
@@ -114,8 +130,8 @@ static void take_peers(struct agent *a, const json_t *silent, const struct loads
 		size_t k;
 
 		json_array_foreach (silent, k, name)
-			found |= json_is_string(name) && l->c[i].name != NULL &&
-				strcmp(json_string_value(name), l->c[i].name) == 0;
+			found |= json_is_string(name) &&
+				str_eq(str_of(json_string_value(name)), l->c[i].name);
 		health_peer_silent(&a->ctx.health, l->c[i].id, found);
 	}
 }
@@ -126,11 +142,11 @@ static json_t *clusters_json(const struct loads *l)
 
 	for (unsigned i = 0; i < l->count; i++)
 		json_array_append_new(list,
-			json_pack("{s:o, s:i, s:i, s:i, s:b, s:I}", "name",
-				agent_json_str(str_of(l->c[i].name)), "total", (int)l->c[i].ready,
-				"ready", (int)l->c[i].ready, "usable", (int)l->c[i].usable,
-				"silent", l->c[i].suspected, "requests",
-				(json_int_t)l->c[i].requests));
+			json_pack("{s:o, s:I, s:i, s:i, s:b, s:I}", "name",
+				agent_json_str(l->c[i].name), "total",
+				(json_int_t)(l->c[i].ready + l->c[i].unready), "ready",
+				(int)l->c[i].ready, "usable", (int)l->c[i].usable, "silent",
+				l->c[i].suspected, "requests", (json_int_t)l->c[i].requests));
 	return list;
 }
 
@@ -141,6 +157,7 @@ bool inspect_load(struct agent *a, void *ctx, struct agent_query *q)
 
 	if (a->ctx.live != NULL)
 		take_clusters(a, in, &l);
+	take_unready(a, &l);
 	take_peers(a, json_object_get(q->args, "silent"), &l);
 	q->answer = json_pack("{s:I, s:i, s:b, s:b, s:o}", "requests", (json_int_t)all_requests(in),
 		"busy_permille", (int)take_busy(in, clock_mono_us()), "draining",

@@ -414,6 +414,63 @@ static void what_is_not_ready_counts_as_what_is_down(void **state)
 	assert_shares(f, 100, 0);
 }
 
+/* Service 2 has <count> of a's endpoints, from number <first> on, and <unready> that are not ready. */
+static void say_more_of_a(struct fixture *f, unsigned first, unsigned count, uint32_t unready)
+{
+	struct build_endpoint from[N];
+	struct message_endpoint e[N];
+	struct message_cluster cluster = {.name = STR("a"), .unready = unready};
+	struct message m = {.type = MESSAGE_ENDPOINTS,
+		.epoch = 1,
+		.endpoints = {.service_id = 2,
+			.generation = f->generation,
+			.revision = ++f->revision,
+			.e = e,
+			.count = count,
+			.cluster_count = 1,
+			.clusters = &cluster}};
+	struct err err = {0};
+
+	fill_endpoints(from, 0);
+	for (unsigned i = 0; i < count; i++)
+		e[i] = (struct message_endpoint){.id = from[first + i].id,
+			.addr = from[first + i].addr,
+			.port = 80,
+			.weight = 1,
+			.cluster = STR("a")};
+	assert_int_equal(live_apply_endpoints(&f->ctx, f->ctx.live, &m, 100, f->now_us, &err),
+		MESSAGE_RESULT_OK);
+}
+
+static uint64_t unready_of(const struct fixture *f, struct str cluster)
+{
+	struct derive_unready u[4];
+	uint32_t count = derive_unready(&f->ctx, u, 4);
+
+	for (uint32_t i = 0; i < count; i++)
+		if (str_eq(u[i].cluster, cluster))
+			return u[i].unready;
+	return 0;
+}
+
+static void pods_behind_two_services_are_unready_once(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f);
+	assert_int_equal(unready_of(f, STR("a")), 0);
+	say_endpoints(f, 5, 0, 1);
+	assert_int_equal(unready_of(f, STR("a")), 5);
+	assert_int_equal(unready_of(f, STR("b")),
+		N);		   /* none of it is ready: it is there all the same */
+	say_more_of_a(f, 0, 5, 5); /* the same pods */
+	assert_int_equal(unready_of(f, STR("a")), 5);
+	say_more_of_a(f, 5, 5, 5); /* others */
+	assert_int_equal(unready_of(f, STR("a")), 10);
+	say_more_of_a(f, 0, 5, 3);
+	assert_int_equal(unready_of(f, STR("a")), 8);
+}
+
 /* Nothing that control says of a cluster can make sums wrap. */
 static void more_unready_than_there_can_be_is_only_many(void **state)
 {
@@ -637,6 +694,7 @@ int main(void)
 		ROW(too_few_are_a_panic_in_which_verdicts_are_not_heeded),
 		ROW(without_panic_nobody_is_better_than_anybody),
 		ROW(what_is_not_ready_counts_as_what_is_down),
+		ROW(pods_behind_two_services_are_unready_once),
 		ROW(more_unready_than_there_can_be_is_only_many),
 		ROW(weights_of_operators_act_at_once),
 		ROW(controls_digests_are_those_of_its_own_objects),
