@@ -311,6 +311,8 @@ static void on_gone(struct entry *e, const json_t *details)
 {
 	bool orphan = strcmp(status_text(details, "kind"), "namespaces") == 0;
 
+	json_decref(e->known); /* a store that saw it come and go is where it was */
+	e->known = NULL;
 	if (status_text(details, "name")[0] == '\0') {
 		back_off(e, STATUS_WHY_GONE, RETRY_FAILED_US);
 		return;
@@ -320,15 +322,22 @@ static void on_gone(struct entry *e, const json_t *details)
 	retry(e, RETRY_FAILED_US, RETRY_MAX_US);
 }
 
+/* A Service that went meanwhile is made again; that nobody may make one there is another matter. */
+static bool is_itself_gone(const struct entry *e, const json_t *details)
+{
+	return e->kind != KIND_SERVICE || strcmp(status_text(details, "kind"), "services") == 0;
+}
+
 static void on_refusal(struct entry *e, int status, json_t *body, const char *why)
 {
+	const json_t *details = json_object_get(body, "details");
 	struct writer *w = e->writer;
 
-	if (status == 404 && e->kind != KIND_SERVICE) {
-		count(w, STATUS_GONE);
-		on_gone(e, json_object_get(body, "details"));
-	} else if (status == 404 && e->sent == STATUS_SERVICES_DELETED) {
+	if (status == 404 && e->sent == STATUS_SERVICES_DELETED) {
 		deleted(e);
+	} else if (status == 404 && is_itself_gone(e, details)) {
+		count(w, STATUS_GONE);
+		on_gone(e, details);
 	} else if (status == 403 || status == 401 || status == 404) {
 		count(w, STATUS_DENIED);
 		log_denied(e, why_of(body, why));

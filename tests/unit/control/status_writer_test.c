@@ -41,6 +41,8 @@ struct world {
 	struct store *store;
 	struct status *status;
 	struct control_config config;
+	struct config_pool pool;
+	struct ip_net net;
 	struct plan *plan;
 	struct loop_timer answer, look;
 	uint64_t deadline_us;
@@ -54,6 +56,7 @@ struct world {
 	const char *refused;
 	bool once;
 	const char *missing;	/* kind that a 404 names; NULL: it names nothing */
+	bool service_gone;	/* somebody deletes each Service as soon as it was applied */
 	uint32_t patches, gets; /* of routes, that were answered */
 };
 
@@ -155,6 +158,11 @@ static int answer(struct world *w, struct asked *a, json_t **ret_body)
 	}
 	if (strcmp(a->method, "PATCH") == 0 && strstr(a->path, "gateway.networking") != NULL)
 		return patch(w, a, ret_body);
+	if (w->service_gone && strstr(a->path, "/services/") != NULL &&
+		strstr(a->path, "fieldManager") == NULL) {
+		*ret_body = json_pack("{s:{s:s, s:s}}", "details", "kind", "services", "name", "x");
+		return 404;
+	}
 	if (strcmp(a->method, "PATCH") == 0) {
 		*ret_body = json_incref(a->body); /* a Service: as it was applied */
 		return 200;
@@ -627,6 +635,34 @@ static void an_object_without_its_namespace_is_named_and_keeps_nobody_waiting(vo
 	end(&w);
 }
 
+static bool is_made_again(struct world *w)
+{
+	return w->status->writers_count != 0 &&
+		w->status->writers[0]->counters[STATUS_SERVICES_APPLIED] == 2;
+}
+
+/* The store has never seen it, or came and went with it: all is as before for it. */
+static void a_service_that_somebody_deletes_is_made_again_and_not_denied(void **state)
+{
+	struct writer *wr;
+	struct world w;
+
+	begin(&w);
+	assert_true(ip_net_parse(STR("192.0.2.0/28"), &w.net));
+	w.pool = (struct config_pool){.name = STR("p"), .cidrs = &w.net, .cidrs_count = 1};
+	w.config.pools = &w.pool;
+	w.config.pools_count = 1;
+	w.service_gone = true;
+	plan(&w);
+	plan(&w);
+	run_until(&w, is_made_again);
+	wr = writer_get(w.status, EAST);
+	assert_int_equal(wr->counters[STATUS_DENIED], 0);
+	assert_true(wr->counters[STATUS_GONE] != 0);
+	assert_null(wr->scout[KIND_SERVICE]);
+	end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -640,6 +676,7 @@ int main(void)
 		cmocka_unit_test(wakings_do_not_add_up_to_a_time_that_never_comes),
 		cmocka_unit_test(when_the_one_that_asks_for_all_is_gone_the_others_ask),
 		cmocka_unit_test(an_object_without_its_namespace_is_named_and_keeps_nobody_waiting),
+		cmocka_unit_test(a_service_that_somebody_deletes_is_made_again_and_not_denied),
 	};
 
 	return cmocka_run_group_tests_name("status_writer", tests, NULL, NULL);
