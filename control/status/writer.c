@@ -179,13 +179,19 @@ static void log_refused(const struct entry *e, int status, const char *why)
 		STR_FMT(e->name), status, why);
 }
 
+/* By a line of its own or a counter, or it has its time: counts wait for up to fifteen seconds. */
+static bool is_said_elsewhere(enum status_why why)
+{
+	return why == STATUS_WHY_SAID || why == STATUS_WHY_REFUSED || why == STATUS_WHY_PRUNED ||
+		why == STATUS_WHY_COUNTS;
+}
+
 static void say_slow(struct entry *e)
 {
 	struct writer *w = e->writer;
 	uint64_t now = clock_mono_us(), waits = now - e->since_us;
 
-	if (e->why == STATUS_WHY_SAID || e->why == STATUS_WHY_REFUSED ||
-		e->why == STATUS_WHY_PRUNED || e->slow || waits < SLOW_US ||
+	if (is_said_elsewhere(e->why) || e->slow || waits < SLOW_US ||
 		(w->slow_us != 0 && now - w->slow_us < SLOW_LINES_US))
 		return;
 	e->slow = true;
