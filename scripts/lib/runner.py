@@ -12,7 +12,6 @@ Builds what it needs (build-asan with poisoned pools for everything but the benc
 system tests' release build, build-tsan for the programs with threads). Prints one line per row and
 last "N passed, N failed, N skipped". A row, or a test inside of one, that cannot run says why and
 is counted as skipped; with CI=true that is a failure, unless the reason is another kind of machine.
-A row that does not hold yet says so (Row.unsteady): it is run by name alone, and counted as skipped.
 """
 import argparse
 import os
@@ -30,12 +29,11 @@ ROOT = "root"  # needs namespaces
 
 class Row:
     def __init__(self, tier, name, claim, short, long=None, build=(), needs=(), timeout=600,
-                 long_timeout=5400, unsteady=None):
+                 long_timeout=5400):
         self.tier, self.name, self.claim = tier, name, claim
         self.short, self.long = short, long
         self.build, self.needs = build, needs
         self.timeout, self.long_timeout = timeout, long_timeout
-        self.unsteady = unsteady  # why it is run by name alone, until it holds
 
 
 BUILDS = {
@@ -176,10 +174,6 @@ def main():
         if why:
             print(f"skip  {r.name:<28} {why}")
             skipped.append((r, True))
-            continue
-        if r.unsteady and not (args.only or args.long):
-            print(f"skip  {r.name:<28} by name alone: {r.unsteady}")
-            skipped.append((r, False))
             continue
         command = r.short
         timeout = r.timeout

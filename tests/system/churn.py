@@ -17,7 +17,6 @@ whose endpoints never rest.
 --long takes 20 minutes, the short form a good minute. The seed is printed; churn.py --seed N takes it
 again.
 """
-import base64
 import json
 import os
 import random
@@ -29,12 +28,12 @@ import sys
 import threading
 import time
 
-from common import LONG, TOP, at_rest, check, finish, lab, packets_free, say
+from common import LONG, at_rest, check, finish, lab, packets_free, say
 from flip import load_report, start_load
 from kube_churn import (MERGE, OTHER_CLASS, OTHER_CONTROLLER, STEADY, Churn, endpoint_slice,
-                        service)
+                        path_of, service)
 from kube_judge import Judge
-from kube_lab import ECHO, LINGER, PROBE, KubeLab, deployment
+from kube_lab import ECHO, PROBE, KubeLab, deployment, linger
 from kube_scale import Api, ApiError, Machine, memory, turns
 
 EAST, WEST = "us-east", "us-west"
@@ -43,12 +42,11 @@ SEED = int(sys.argv[sys.argv.index("--seed") + 1]) if "--seed" in sys.argv else 
     time.time_ns() // 1000 % 1000000
 RATE, OPS = 100, 8  # requests a second of each load, changes a second in each cluster
 HOSTS = {"pods": "mesh.demo.lab", "steady": "steady.demo.lab"}
-SETTLE = 120  # seconds: what was refused while servers restarted waits out a back-off of up to 45
+SETTLE = 300  # seconds: a namespace of a server that restarted may take minutes to end
 QUIETLY = 15  # seconds at least, of churn alone
 API_DOWN = 15 if LONG else 8  # seconds
-BACK = 30  # until every kind of a server that is back is synced
+BACK = 60  # until every kind of a server that is back is synced: 6 s, 19 on a machine at load 19
 GROWTH = {"control": (0.05, 2048), "dataplane": (0.004, 512)}  # of what was, and KiB
-KUBE = os.path.join(TOP, "configs", "kube")
 
 FIXED = f"""
 apiVersion: gateway.networking.k8s.io/v1
@@ -96,26 +94,15 @@ spec:
 
 
 def backend(cluster):
-    return deployment(f"backend-{cluster}", ECHO, 2, "mesh", service_port=3000, grace=5,
-                      probe=PROBE, extra=LINGER, labels="app: backend")
+    return deployment(f"backend-{cluster}", ECHO, 2, "mesh", service_port=3000, grace=8,
+                      probe=PROBE, extra=linger(4), labels="app: backend")
 
 
 # -- setting up -----------------------------------------------------------------------------------
 
-def account(box, cluster):
-    """configs/kube as it stands; the account's kubeconfig, straight to the API server."""
-    for name in ("namespaces", "account", "config-cluster", "gatewayclass"):
-        box.kubectl(cluster, "apply", "-f", os.path.join(KUBE, f"{name}.yaml"))
-    secret = lab.wait_until("the token", lambda: (box.object(
-        cluster, "secret/sluice-token", "sluice-system") or {}).get("data", {}).get("token"), 30)
-    path = os.path.join(box.dir, f"{cluster}.kubeconfig")
-    box.kube[cluster].write_kubeconfig(path, user={"token": base64.b64decode(secret).decode()})
-    shutil.chown(path, lab.service_user())
-    return path
-
-
 def set_up(box, workers):
-    clusters = [{"name": c, "kubeconfig": account(box, c)} for c in (EAST, WEST)]
+    clusters = [{"name": c, "kubeconfig": box.install(c, "config-cluster", "gatewayclass",
+                                                      wired=False)} for c in (EAST, WEST)]
     for c in (EAST, WEST):
         fixed = FIXED.replace("ADDRESSES", STATIC if c == EAST else "")
         box.apply(c, "{apiVersion: v1, kind: Namespace, metadata: {name: mesh}}")
@@ -198,10 +185,10 @@ class Movers(threading.Thread):
         for field in ("clusterIP", "clusterIPs"):
             spec["spec"].pop(field, None)
         box.kubectl(EAST, "-n", "mesh", "delete", f"service/{name}")
-        lab.wait_until("its endpoints are gone", lambda: not known_endpoints(box, name), 20)
+        lab.wait_until("its endpoints are gone", lambda: not known_endpoints(box, name), 60)
         box.apply(EAST, json.dumps(spec))
         pods = len(box.objects(EAST, "pods", "mesh"))
-        lab.wait_until("and back", lambda: known_endpoints(box, name) == pods, 20)
+        lab.wait_until("and back", lambda: known_endpoints(box, name) == pods, 60)
         box.wait_applied()
         self.weights(50, 50)
 
@@ -243,19 +230,43 @@ def control_killed(box):
 
 def killed_without_server(box):
     """The new control knows what us-west said last, and all that us-west lends stays in use."""
-    before = lent(box)
+    before = lab.wait_until("us-west's endpoints have come to rest", lambda: at_ease(box), 60)
     box.api_stop(WEST)
     kill_control(box)
     time.sleep(1)
     took = start_control(box)
-    check(lent(box) == before and before, f"without us-west's API server its endpoints are known: "
-          f"{lent(box)}, {took:.1f} s after control's start")
+    now = lent(box)
+    check(now == before, f"without us-west's API server its endpoints are known: {now}, {took:.1f} s "
+          "after control's start" + ("" if now == before else f", before {before}"))
     time.sleep(API_DOWN)
     box.api_start(WEST)
     up = time.monotonic()
     synced(box)
     say(f"control killed without us-west's API server, which came back {API_DOWN} s later; ready "
         f"{took:.1f} s after its start, all synced {time.monotonic() - up:.1f} s after the server")
+
+
+def at_ease(box):
+    """
+    us-west's endpoints, once nothing moves them: nobody moves pods now, none of them ends, and the
+    API server, control and control's disk have the same ones. Else None.
+    """
+    name = f"backend-{WEST}"
+    pods = box.objects(WEST, "pods", "mesh", f"app={name}")
+    ips = sorted(p["status"].get("podIP", "") for p in pods)
+    ready = box.endpoints(WEST, "mesh", name)
+    still = not any(p["metadata"].get("deletionTimestamp") for p in pods)
+    return ips if ips and still and ips == ready == lent(box) == on_disk(box, name) else None
+
+
+def on_disk(box, service_name):
+    """Of a Service of us-west, in the file that control reads when the server is not there."""
+    path = os.path.join(box.dir, "lib", "control", "objects", WEST, "endpointslices")
+    with open(path) as f:  # a line each: the object, a tab, its status
+        items = [json.loads(line.split("\t")[0]) for line in f.readlines()[1:-1]]
+    return sorted(a for o in items for e in o.get("endpoints") or ()
+                  if o["metadata"].get("labels", {}).get("kubernetes.io/service-name") == service_name
+                  for a in e["addresses"])
 
 
 def lent(box):
@@ -342,7 +353,9 @@ def settled(box, churns):
         print(f"      {f}", flush=True)
     if faults:
         complaints(box)
-    time.sleep(2)
+    waits, = lab.wait_until("control waits for nothing that it can get", lambda: rest(box), 60)
+    named = {f"{c}: {path}" for c, j in judges.items() for path in j.orphans()}
+    check(set(waits) <= named, f"who waits for ever is one of those, and control says which: {waits}")
     before = written(box)
     time.sleep(4)
     check(written(box) == before, f"then nothing is written: {before} and {written(box)}")
@@ -360,6 +373,19 @@ def orphans_refused(api, cluster, paths):
     if paths:
         check(set(answers) == {404}, f"{cluster}: {len(paths)} objects outlived their namespace, and "
               f"the server lets nobody write to them: {answers}")
+
+
+def rest(box):
+    """(those that control says are orphans,), once no other object and no Event waits; else None."""
+    out = []
+    for c in (EAST, WEST):
+        w = box.get(f"/api/v1/clusters/{c}")["state"]["writer"]
+        if any(o["why"] != "orphan" for o in w["waits"]):
+            return None
+        out += [f"{c}: {path_of(o['kind'], o['namespace'], o['name'])}" for o in w["waits"]]
+    busy = re.findall(r"(?m)^sluice_status_(?:under_way|events_waiting)\{\S* (\S+)$",
+                      box.get("/metrics", code=True)[1])
+    return None if any(float(n) for n in busy) else (out,)
 
 
 def complaints(box):

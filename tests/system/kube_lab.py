@@ -396,9 +396,14 @@ spec:
 {lines}{readiness}{extra}"""
 
 
-# Programs that end at once on SIGTERM need it, on real clusters too: until everybody knows.
-LINGER = "        lifecycle: {preStop: {sleep: {seconds: 2}}}\n"
+def linger(seconds):
+    """Programs that end at once on SIGTERM need it, on real clusters too: until everybody knows."""
+    return f"        lifecycle: {{preStop: {{sleep: {{seconds: {seconds}}}}}}}\n"
+
+
+LINGER = linger(2)
 PROBE = {"httpGet": {"path": "/health", "port": 3000}, "periodSeconds": 1}
 ECHO = "registry.k8s.io/gateway-api/conformance/echo-basic:v0.1.0"
 
-__all__ = ["ECHO", "LINGER", "PROBE", "KubeLab", "deployment", "find_condition", "minicluster_pki", "sys"]
+__all__ = ["ECHO", "LINGER", "PROBE", "KubeLab", "deployment", "find_condition", "linger",
+           "minicluster_pki", "sys"]
