@@ -43,6 +43,7 @@ enum outcome request_emit(struct http *h, struct exchange *x)
 		http_count(h, HTTP_MBUF_EMPTY);
 		return OUTCOME_NO_BUFFER;
 	}
+	pkt_alloc_ahead(h->pool);
 	*pkt_of(m) = (struct pkt){.charge = pkt_truesize(m)};
 	room = rte_pktmbuf_tailroom(m);
 	n = h1_emit_request(&h->head, &out, rte_pktmbuf_append(m, room), room);

@@ -18,6 +18,7 @@
 
 #include "dataplane/base/bug.h"
 #include "dataplane/base/ip.h"
+#include "dataplane/base/prefetch.h"
 #include "dataplane/port/poison.h" /* hooks of sanitizer builds: alloc, append, adj, ... */
 
 /* Private area of an mbuf, 64 bytes = one cache line. */
@@ -60,6 +61,26 @@ static inline struct pkt *pkt_of(struct rte_mbuf *m)
 static inline void pkt_sum_forget(struct rte_mbuf *m)
 {
 	pkt_of(m)->sum_len = 0;
+}
+
+/*
+ * Asks for the buffer that the third allocation from now will hand out. What goes into one that was
+ * sent long ago is written to memory, and the stores that wait for it soon hold up all others.
+ */
+static inline void pkt_alloc_ahead(struct rte_mempool *pool)
+{
+	const struct rte_mempool_cache *c = rte_mempool_default_cache(pool, rte_lcore_id());
+	char *m;
+
+	if (c == NULL || c->len < 3)
+		return;
+	m = (char *)c->objs[c->len - 3];
+	prefetch_for_write(m);
+	prefetch_for_write(m + PREFETCH_LINE);
+	prefetch_for_write(m + sizeof(struct rte_mbuf));
+	m += sizeof(struct rte_mbuf) + PKT_PRIV_SIZE + RTE_PKTMBUF_HEADROOM - PREFETCH_LINE;
+	for (unsigned i = 0; i < 6; i++)
+		prefetch_for_write(m + (size_t)i * PREFETCH_LINE);
 }
 
 /* Memory that an mbuf really pins, for budgets. */

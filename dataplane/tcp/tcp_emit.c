@@ -30,6 +30,7 @@ static struct rte_mbuf *mbuf_alloc(struct tcp *t)
 		tcp_count(t, TCP_N_NO_MBUF);
 		return NULL;
 	}
+	pkt_alloc_ahead(t->pool);
 	*pkt_of(m) = (struct pkt){0};
 	return m;
 }
