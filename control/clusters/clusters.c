@@ -57,6 +57,7 @@ void clusters_put(struct clusters *c)
 
 const struct cluster *clusters_lookup(const struct clusters *c, struct str name)
 {
+	static const struct cluster removed = {.name = {"", 0}, .admin = CLUSTER_DISABLED};
 	static const struct cluster unlisted = {
 		.name = {"", 0},
 		.roles = CLUSTER_ROLES_ALL,
@@ -76,7 +77,7 @@ const struct cluster *clusters_lookup(const struct clusters *c, struct str name)
 		else
 			lo = mid + 1;
 	}
-	return &unlisted;
+	return c != NULL ? &removed : &unlisted;
 }
 
 bool clusters_equal(const struct clusters *a, const struct clusters *b)

@@ -54,7 +54,10 @@ struct clusters *clusters_new(const struct cluster *items, uint32_t count);
 struct clusters *clusters_get(struct clusters *c); /* NULL is fine, here and below */
 void clusters_put(struct clusters *c);
 
-/* Never NULL: without a list, and for a name that is not in it, a cluster with all defaults. */
+/*
+ * Never NULL: without a list a cluster with all defaults. A name that is not in the list is one that
+ * was removed, and whose objects go in a moment: no roles, no weight, disabled.
+ */
 const struct cluster *clusters_lookup(const struct clusters *c, struct str name);
 
 /* "active", "drain", "disabled", and back. */

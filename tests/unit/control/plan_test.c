@@ -248,6 +248,45 @@ static void a_cluster_that_only_lends_endpoints_has_nothing_to_be_served(void **
 	world_fini(&w);
 }
 
+/* Its objects go with the next step of the sources, and a plan may come before. */
+static void a_cluster_that_was_removed_has_no_part_in_anything(void **state)
+{
+	struct cluster east = {.name = EAST, .roles = CLUSTER_ROLES_ALL, .weight = 100};
+	struct world w;
+
+	world_init(&w);
+	w.clusters = clusters_new(&east, 1);
+	put(&w, "1.yaml", CLASS);
+	put(&w, "2.yaml", gateway_text("gw", ""));
+	put(&w, "3.yaml",
+		"---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n"
+		"metadata: {name: r, namespace: infra}\nspec: {parentRefs: [{name: gw}], "
+		"rules: [{backendRefs: [{name: all, port: 80}]}]}\n---\n"
+		"apiVersion: v1\nkind: Service\nmetadata: {name: all, namespace: infra, "
+		"annotations: "
+		"{service.cilium.io/global: 'true'}}\nspec: {ports: [{port: 80}]}\n");
+	store_put_text(w.store, STR("us-west"), "4.yaml",
+		STR("apiVersion: v1\nkind: Service\nmetadata: {name: all, namespace: infra, "
+		    "annotations: {service.cilium.io/global: 'true'}}\n"
+		    "spec: {ports: [{port: 80}]}\n---\n"
+		    "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: all, "
+		    "namespace: infra, labels: {kubernetes.io/service-name: all}}\n"
+		    "addressType: IPv4\nports: [{port: 80}]\nendpoints: [{addresses: "
+		    "[10.0.0.1]}]\n"));
+	next(&w);
+	assert_int_equal(w.plan->services_count, 1);
+	assert_int_equal(w.plan->services[0]->endpoints_count, 0);
+	clusters_put(w.clusters);
+	w.clusters = clusters_new(&east, 0);
+	next(&w);
+	assert_int_equal(w.plan->gateways_count + w.plan->routes_count, 0);
+	clusters_put(w.clusters);
+	w.clusters = NULL;
+	next(&w);
+	assert_int_equal(w.plan->services[0]->endpoints_count, 1);
+	world_fini(&w);
+}
+
 static void a_broken_address_book_is_an_error(void **state)
 {
 	char path[] = "/tmp/plan_test.XXXXXX";
@@ -392,6 +431,7 @@ int main(void)
 		cmocka_unit_test(a_reason_may_change_without_the_transition_time),
 		cmocka_unit_test(an_assigned_address_stays),
 		cmocka_unit_test(a_cluster_that_only_lends_endpoints_has_nothing_to_be_served),
+		cmocka_unit_test(a_cluster_that_was_removed_has_no_part_in_anything),
 		cmocka_unit_test(a_broken_address_book_is_an_error),
 		cmocka_unit_test(the_order_of_files_does_not_matter),
 		cmocka_unit_test(a_thousand_routes_are_planned_whole),

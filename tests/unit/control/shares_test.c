@@ -162,7 +162,8 @@ static void put_cluster(struct store *s, char cluster, const char *refs)
 
 static struct clusters *clusters_of(const char *text)
 {
-	struct cluster list[8] = {0};
+	static const char rest[] = "abcdef";
+	struct cluster list[16] = {0};
 	uint32_t n = 0;
 	unsigned points;
 	char word[16];
@@ -188,6 +189,17 @@ static struct clusters *clusters_of(const char *text)
 			list[n].withheld = (uint16_t)(more > 0 ? 10 * points : CLUSTER_WHOLE);
 			len += more;
 		}
+	}
+	for (unsigned i = 0; i < sizeof(rest) - 1; i++) { /* those of which nothing is said */
+		bool named = false;
+
+		for (unsigned k = 0; k < n; k++)
+			named |= list[k].name.p[0] == rest[i];
+		if (!named)
+			list[n++] = (struct cluster){.name = {&rest[i], 1},
+				.roles = CLUSTER_ROLES_ALL,
+				.admin = CLUSTER_ACTIVE,
+				.weight = CLUSTER_WEIGHT_DEFAULT};
 	}
 	return clusters_new(list, n);
 }
