@@ -70,27 +70,34 @@ static const char *tame(struct str s, bool is_word, char *buf, size_t size)
 	return buf;
 }
 
+/* What a drain alone carries for older releases was said by nobody. */
+static const char *weight_text(const struct record *r, char buf[12])
+{
+	snprintf(buf, 12, "%u", r->weight.weight);
+	return r->weight.weightless ? "unsaid" : buf;
+}
+
 static void log_conflict(const struct federation_event *e)
 {
 	const struct record *won = e->record, *lost = e->lost;
-	char a[RECORD_ACTOR_MAX + 1], b[RECORD_ACTOR_MAX + 1];
+	char a[RECORD_ACTOR_MAX + 1], b[RECORD_ACTOR_MAX + 1], wa[12], wb[12];
 
 	log_warn("site",
-		"cluster=%.*s scope=%.*s weight=%u by=%s@%.*s lost_weight=%u lost_by=%s@%.*s "
+		"cluster=%.*s scope=%.*s weight=%s by=%s@%.*s lost_weight=%s lost_by=%s@%.*s "
 		"msg=\"two sites wrote without knowing of each other, the later one holds\"",
-		STR_FMT(won->cluster), STR_FMT(won->scope), won->weight.weight,
+		STR_FMT(won->cluster), STR_FMT(won->scope), weight_text(won, wa),
 		tame(won->weight.actor, true, a, sizeof(a)), STR_FMT(won->site),
-		lost->weight.weight, tame(lost->weight.actor, true, b, sizeof(b)),
+		weight_text(lost, wb), tame(lost->weight.actor, true, b, sizeof(b)),
 		STR_FMT(lost->site));
 }
 
 static void log_weight(const struct record *r)
 {
-	char actor[RECORD_ACTOR_MAX + 1], reason[RECORD_REASON_MAX + 1];
+	char actor[RECORD_ACTOR_MAX + 1], reason[RECORD_REASON_MAX + 1], weight[12];
 
 	log_info("site",
-		"cluster=%.*s scope=%.*s weight=%u drain=%d removed=%d by=%s@%.*s reason=\"%s\"",
-		STR_FMT(r->cluster), STR_FMT(r->scope), r->weight.weight, r->weight.drain,
+		"cluster=%.*s scope=%.*s weight=%s drain=%d removed=%d by=%s@%.*s reason=\"%s\"",
+		STR_FMT(r->cluster), STR_FMT(r->scope), weight_text(r, weight), r->weight.drain,
 		r->weight.removed, tame(r->weight.actor, true, actor, sizeof(actor)),
 		STR_FMT(r->site), tame(r->weight.reason, false, reason, sizeof(reason)));
 }

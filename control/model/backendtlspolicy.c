@@ -132,11 +132,13 @@ static void salvage(struct arena *a, const struct yaml_node *n, struct backend_t
 bool backend_tls_policy_salvage(struct arena *a, const struct yaml_node *doc, const char *why,
 	struct backend_tls_policy *ret)
 {
-	const struct yaml_node *spec = yaml_get(doc, "spec");
+	const struct yaml_node *spec = yaml_get(doc, "spec"), *list = yaml_get(spec, "targetRefs");
+	uint32_t room = 2; /* for the singular one, and for what is read and not taken */
 
+	yaml_for_each(n, list) room += room < SALVAGED_MAX + 2;
 	*ret = (struct backend_tls_policy){.invalid = arena_str(a, str_of(why)).p};
-	ret->targets = arena_array(a, struct policy_target, SALVAGED_MAX + 1);
-	yaml_for_each(n, yaml_get(spec, "targetRefs")) salvage(a, n, ret);
+	ret->targets = arena_array(a, struct policy_target, room);
+	yaml_for_each(n, list) salvage(a, n, ret);
 	salvage(a, yaml_get(spec, "targetRef"), ret); /* as v1alpha2 had it */
 	return ret->targets_count != 0;
 }
