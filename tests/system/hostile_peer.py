@@ -81,7 +81,7 @@ site:
                              os.path.join(folder, f"{name}.log"))
 
     def get(self, path):
-        out = lab.run("curl", "-sf", "--max-time", "5", "--unix-socket", self.sock,
+        out = lab.run("curl", "-sf", "--max-time", "20", "--unix-socket", self.sock,
                       f"http://sluice{path}")
         return json.loads(out)
 
@@ -114,7 +114,7 @@ def attack(folder, east, case, pair="attic", sign="attic", ca="keys"):
 
 
 def judge(east, still, west_before, weights, before, log_before, what, counter, said):
-    lab.wait_until(f"{what}: counted", lambda: east.refusals()[counter] > before[counter], 8)
+    lab.wait_until(f"{what}: counted", lambda: east.refusals()[counter] > before[counter], 30)
     lines = east.log()[log_before:]
     check(f"refused={counter} " in lines and lines.count("refused=") <= 12,
           f"{what}: counted as {counter} and logged, {lines.count('refused=')} lines ({said})")
