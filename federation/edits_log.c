@@ -18,7 +18,7 @@
 #define JOURNAL_SPARE_BYTES (256u << 10)
 #define ENTRY_MAX (EDITS_ENTRY_BYTES + RECORD_BYTES_MAX)
 
-static bool lost_is_known(const struct federation *f, const struct record *r)
+bool edits_lost_is_known(const struct federation *f, const struct record *r)
 {
 	for (uint32_t i = 0; i < LOST_MAX; i++) {
 		const struct lost_edit *l = &f->lost[i];
@@ -38,7 +38,7 @@ static bool lost_add(struct federation *f, struct str bytes)
 	struct record r;
 
 	if (!record_split((const uint8_t *)bytes.p, bytes.len, &b) ||
-		!record_decode(b.fields, b.fields_len, &r) || lost_is_known(f, &r))
+		!record_decode(b.fields, b.fields_len, &r) || edits_lost_is_known(f, &r))
 		return false;
 	free(l->bytes);
 	l->bytes = malloc(bytes.len);

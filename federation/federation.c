@@ -320,6 +320,7 @@ static int remote_add(struct federation *f, const struct federation_peer *peer, 
 	budget_init(&r->messages, MESSAGES_PER_S, 4 * MESSAGES_PER_S, now);
 	budget_init(&r->digests, 1, 4, now);
 	budget_init(&r->drops, 1, 64, now);
+	budget_init(&r->lost, 1, FEDERATION_SITE_WEIGHTS_MAX, now);
 	return 0;
 }
 

@@ -74,6 +74,19 @@ static void say_again(struct federation *f, const struct candidate *theirs, uint
 		merge_own(f, &r, &err);
 }
 
+/*
+ * It is news for the log alone. As many as a site has keys may be so at once, when it comes back;
+ * who makes up others would push out what people look for.
+ */
+static enum verdict judge_lost(struct federation *f, struct candidate *c, uint32_t slot)
+{
+	if (c->site != SITE_SELF &&
+		!budget_take(&f->remotes[c->site - 1].lost, 1, f->cfg.now_ms(f->cfg.arg)))
+		return refuse(c, REFUSAL_LOST_MANY);
+	edits_lost(f, &f->table->slots[slot]->record, c->bytes);
+	return IGNORE;
+}
+
 /* <more>: records by site and kind that this delta has brought already, not yet in the table. */
 static enum verdict judge(struct federation *f, struct candidate *c,
 	uint16_t more[TABLE_SITES][RECORD_KIND_COUNT])
@@ -98,7 +111,9 @@ static enum verdict judge(struct federation *f, struct candidate *c,
 		order = record_compare(&c->record, &f->table->slots[slot]->record);
 	if (order == 0)
 		return IGNORE;
-	if (order < 0 && !is_conflict(&f->table->slots[slot]->record, &c->record))
+	if (order < 0 &&
+		(!is_conflict(&f->table->slots[slot]->record, &c->record) ||
+			edits_lost_is_known(f, &c->record)))
 		return IGNORE;
 	if (hlc_is_ahead(c->record.stamp, federation_wall_ms(f)))
 		return refuse(c, REFUSAL_RECORD_AHEAD);
@@ -107,10 +122,8 @@ static enum verdict judge(struct federation *f, struct candidate *c,
 		return refuse(c, REFUSAL_RECORD_MANY);
 	if (!is_signed(f, c->site, &b))
 		return refuse(c, REFUSAL_RECORD_FORGED);
-	if (order < 0) {
-		edits_lost(f, &f->table->slots[slot]->record, c->bytes);
-		return IGNORE;
-	}
+	if (order < 0)
+		return judge_lost(f, c, slot);
 	if (site == SITE_SELF && slot != TABLE_NONE &&
 		(c->record.kind != RECORD_WEIGHT ||
 			c->record.stamp == f->table->slots[slot]->record.stamp)) {

@@ -50,6 +50,7 @@ struct peer {
 	uint64_t beat_ms, asked_ms; /* next heartbeat; last digest that we sent */
 	uint32_t beats_behind;	    /* in a row whose root was not ours with nothing under way */
 	bool is_compared;	    /* we have seen a digest since we came to SYNC */
+	bool awaits;		    /* we have asked, by our digest, and no answer has come */
 	bool is_in_step;
 };
 

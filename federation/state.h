@@ -35,6 +35,7 @@ struct remote {
 	struct peer *proved; /* its connection, once it has proved itself on it */
 	struct outbox *outbox;
 	struct budget records, messages, digests, drops;
+	struct budget lost;   /* edits of this site's that lose, by way of anybody */
 	enum peer_state told; /* the state in the last event */
 	enum refusal last_refusal;
 	uint64_t epoch, heard_ms;
@@ -110,6 +111,7 @@ int edits_load(struct federation *f, struct err *err);
 int edits_append(struct federation *f, const struct str *records, uint32_t count, struct err *err);
 /* Remembers and tells an edit that lost against <winner>; known ones once only. */
 void edits_lost(struct federation *f, const struct record *winner, struct str bytes);
+bool edits_lost_is_known(const struct federation *f, const struct record *r);
 /* One write for all that lost in a call: a peer may send a thousand in a message. */
 void edits_flush_lost(struct federation *f);
 void edits_fini(struct federation *f);

@@ -68,7 +68,7 @@ enum refusal action_join(struct peer *p, const struct proto_message *m, uint64_t
 	r->connects++;
 	r->epoch = p->epoch;
 	r->last_refusal = REFUSAL_NONE;
-	p->is_compared = false;
+	p->is_compared = p->awaits = false;
 	p->beats_behind = 0;
 	outbox_init(r->outbox);
 	sync_heartbeat(p, now_ms);
@@ -80,6 +80,7 @@ enum refusal action_join(struct peer *p, const struct proto_message *m, uint64_t
 enum refusal action_ask(struct peer *p, const struct proto_message *m, uint64_t now_ms)
 {
 	p->asked_ms = now_ms;
+	p->awaits = true;
 	p->is_compared = false;
 	p->beats_behind = 0;
 	send_digest(p, /* is_answer= */ false);
@@ -90,12 +91,14 @@ enum refusal action_compare(struct peer *p, const struct proto_message *m, uint6
 {
 	struct federation *f = p->federation;
 	bool differs[TABLE_BUCKETS];
+	bool is_awaited = m->digest.is_answer && p->awaits;
 
-	/* a question makes us send much: not oftener than an honest peer asks */
-	if (!m->digest.is_answer && !budget_take(&p->remote->digests, 1, now_ms)) {
+	/* either makes us send much: a question not oftener than an honest peer asks */
+	if (!is_awaited && !budget_take(&p->remote->digests, 1, now_ms)) {
 		federation_refused(f, p, REFUSAL_FLOOD);
 		return REFUSAL_NONE;
 	}
+	p->awaits &= !m->digest.is_answer;
 	for (uint32_t i = 0; i < TABLE_BUCKETS; i++)
 		differs[i] = be64_get(m->digest.buckets + i * 8) != f->table->buckets[i];
 	for (uint32_t i = 0; i < f->table->used; i++)

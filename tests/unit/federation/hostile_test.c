@@ -46,7 +46,7 @@ static struct {
 	uint8_t last[CONNS][PROTO_HEAD_BYTES + 4096]; /* newest message that we sent on it */
 	size_t last_len[CONNS];
 	uint32_t sent[CONNS][PROTO_TYPE_COUNT];
-	uint32_t told[REFUSAL_COUNT], records, dials;
+	uint32_t told[REFUSAL_COUNT], records, conflicts, dials;
 	const char *dialed; /* by which name */
 	bool is_disk_full;
 	uint32_t writes;
@@ -135,6 +135,7 @@ static void on_event(void *arg, const struct federation_event *e)
 {
 	t.told[e->refusal] += e->kind == FEDERATION_REFUSED;
 	t.records += e->kind == FEDERATION_RECORD;
+	t.conflicts += e->kind == FEDERATION_CONFLICT;
 }
 
 static int site_open(void)
@@ -816,6 +817,53 @@ static void edits_that_lose_cost_one_write_together(void **state)
 	assert_int_equal(t.writes, 1);
 }
 
+/* One after the other of the same key, each older than what holds: they would push out real ones. */
+static void a_site_may_lose_so_many_edits_and_others_still_theirs(void **state)
+{
+	uint64_t conn = ann(), now = stamp_now();
+	uint32_t n = 2 * FEDERATION_SITE_WEIGHTS_MAX;
+
+	add_weight("zoe", ZOE, "us-west", now);
+	post(conn);
+	for (uint32_t i = 0; i < n; i++) {
+		add_weight("ann", ANN, "us-west", now - n + i);
+		if (i % 64 == 63)
+			post(conn);
+	}
+	assert_int_equal(t.conflicts, FEDERATION_SITE_WEIGHTS_MAX);
+	assert_int_equal(federation_refusals(t.f, REFUSAL_LOST_MANY), n - t.conflicts);
+	assert_int_equal(t.told[REFUSAL_LOST_MANY], 1);
+	assert_false(t.is_closed[conn]);
+	add_weight("ann", ANN, "eu", now);
+	post(conn);
+	add_weight("zoe", ZOE, "eu", now - 1);
+	post(conn);
+	assert_int_equal(t.conflicts, FEDERATION_SITE_WEIGHTS_MAX + 1);
+	t.now_ms += 2000; /* two more */
+	for (uint32_t i = 1; i <= 3; i++)
+		add_weight("ann", ANN, "us-west", now - n - i);
+	post(conn);
+	assert_int_equal(t.conflicts, FEDERATION_SITE_WEIGHTS_MAX + 3);
+}
+
+static void answers_that_nobody_asked_for_cost_as_much_as_questions(void **state)
+{
+	uint64_t conn = ann();
+	uint32_t i;
+
+	add_weight("zoe", ZOE, "us-west", stamp_now());
+	post(conn);
+	say(conn, (struct proto_message){.type = PROTO_ACK, .ack.seq = 1});
+	memset(t.sent[conn], 0, sizeof(t.sent[conn]));
+	for (i = 0; i < 50; i++) {
+		say(conn, (struct proto_message){.type = PROTO_DIGEST, .digest.is_answer = true});
+		say(conn, (struct proto_message){.type = PROTO_ACK, .ack.seq = heard(conn).seq});
+	}
+	assert_true(t.sent[conn][PROTO_DELTA] <= 5);
+	assert_true(federation_refusals(t.f, REFUSAL_FLOOD) >= 45);
+	assert_false(t.is_closed[conn]);
+}
+
 static void a_flood_of_messages_is_dropped_and_then_hung_up_on(void **state)
 {
 	uint64_t conn = ann(), answered;
@@ -1037,6 +1085,8 @@ int main(void)
 		T(a_site_may_have_so_many_records_and_others_still_theirs),
 		T(an_old_record_changes_nothing),
 		T(edits_that_lose_cost_one_write_together),
+		T(a_site_may_lose_so_many_edits_and_others_still_theirs),
+		T(answers_that_nobody_asked_for_cost_as_much_as_questions),
 		T(a_flood_of_messages_is_dropped_and_then_hung_up_on),
 		T(who_does_not_read_is_hung_up_on),
 		T(forged_records_use_up_a_peers_allowance_soon),
