@@ -79,6 +79,7 @@ static inline void pkt_alloc_ahead(struct rte_mempool *pool)
 	prefetch_for_write(m + PREFETCH_LINE);
 	prefetch_for_write(m + sizeof(struct rte_mbuf));
 	m += sizeof(struct rte_mbuf) + PKT_PRIV_SIZE + RTE_PKTMBUF_HEADROOM - PREFETCH_LINE;
+#pragma GCC unroll 6
 	for (unsigned i = 0; i < 6; i++)
 		prefetch_for_write(m + (size_t)i * PREFETCH_LINE);
 }

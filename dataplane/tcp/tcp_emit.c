@@ -30,7 +30,6 @@ static struct rte_mbuf *mbuf_alloc(struct tcp *t)
 		tcp_count(t, TCP_N_NO_MBUF);
 		return NULL;
 	}
-	pkt_alloc_ahead(t->pool);
 	*pkt_of(m) = (struct pkt){0};
 	return m;
 }
@@ -303,6 +302,7 @@ static bool emit(struct tcp *t, struct tcp_conn *c, uint32_t seq, uint32_t bytes
 	ch.head = ch.last = mbuf_alloc(t);
 	if (ch.head == NULL)
 		return false;
+	pkt_alloc_ahead(t->pool);
 	h.wnd = tcp_window_announce(t, c);
 	if (unlikely(c->sack_on && tcp_reasm_has_blocks(&c->reasm)))
 		ch.sum = header_append_sack(ch.head, c, &h, tsval, bytes);
