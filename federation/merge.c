@@ -124,7 +124,7 @@ static enum verdict judge(struct federation *f, struct candidate *c,
 		return refuse(c, REFUSAL_RECORD_FORGED);
 	if (order < 0)
 		return judge_lost(f, c, slot);
-	if (site == SITE_SELF && slot != TABLE_NONE &&
+	if (site == SITE_SELF && slot != TABLE_NONE && f->table->slots[slot]->site == SITE_SELF &&
 		(c->record.kind != RECORD_WEIGHT ||
 			c->record.stamp == f->table->slots[slot]->record.stamp)) {
 		say_again(f, c, slot);
