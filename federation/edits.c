@@ -132,9 +132,8 @@ static void damaged(void *ctx, size_t offset, uint32_t kept)
 	unlink(aside); /* one is kept, the newest */
 	ok = link(f->path, aside) == 0;
 	log_error("site",
-		"file=%s offset=%zu entries_kept=%u kept_as=%s msg=\"the journal of weights cannot "
-		"be "
-		"read from there on; peers bring back what they have\"",
+		"file=%s offset=%zu entries_kept=%u kept_as=%s msg=\"the journal of weights is "
+		"damaged from there on; peers bring back what they have\"",
 		f->path, offset, kept, ok ? aside : strerror(errno));
 }
 
